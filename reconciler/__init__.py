@@ -1,0 +1,26 @@
+"""reconciler: keep the containers of one Linux host equal to a directory of YAML files.
+
+The public API is `Engine` (and the types its methods take and return); it is loaded on
+first use, so that `import reconciler` stays free of cost.
+"""
+
+__version__ = "0.1.0"
+
+__all__ = ["Config", "Container", "Engine", "ReconcilerError", "Status", "__version__"]
+
+_PUBLIC = {
+    "Engine": "reconciler.engine.engine",
+    "Container": "reconciler.engine.container",
+    "Config": "reconciler.model.config",
+    "Status": "reconciler.model.state",
+    "ReconcilerError": "reconciler.errors",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name on first use (PEP 562)."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'reconciler' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_PUBLIC[name]), name)

@@ -1,0 +1,48 @@
+"""Chooses the driver for this host: `choose_driver` is the way into the cgroup layer."""
+
+from __future__ import annotations
+
+from reconciler.cgroup.common import TableDriver
+from reconciler.cgroup.core import UNIFIED
+from reconciler.cgroup.detect import Hierarchies, detect
+from reconciler.cgroup.driver import CgroupDriver, Controller
+
+
+def choose_driver(
+    parent: str | None = None,
+    *,
+    mountinfo: str | None = None,
+    self_cgroup: str | None = None,
+    mount_root: str = "",
+) -> CgroupDriver:
+    """Return the driver for this host, containers going below the caller's own cgroup.
+
+    `parent` overrides where (`--cgroup-parent`, a cgroup path such as /foo). The others are
+    as in `detect.detect`.
+
+    Raises: OSError with the path.
+    """
+    hierarchies = detect(mountinfo, self_cgroup, mount_root)
+    table = _v1_table(hierarchies) + _v2_table(hierarchies)
+    return TableDriver(hierarchies, table, parent)
+
+
+def _v1_table(hierarchies: Hierarchies) -> list[tuple[Controller, str]]:
+    """Return the v1 controllers that are mounted; each one's name is its hierarchy's key."""
+    if not hierarchies.v1:
+        return []
+    from reconciler.cgroup.v1 import blkio, cpu, cpuacct, cpuset, memory, pids
+
+    known: tuple[Controller, ...] = (memory, cpu, cpuacct, cpuset, pids, blkio)
+    return [(module, module.NAME) for module in known if module.NAME in hierarchies.v1]
+
+
+def _v2_table(hierarchies: Hierarchies) -> list[tuple[Controller, str]]:
+    """Return the controllers of the unified hierarchy, on a hybrid host those not in v1."""
+    if hierarchies.unified is None:
+        return []
+    from reconciler.cgroup.v2 import cpu, cpuset, io, memory, pids
+
+    known: tuple[Controller, ...] = (memory, cpu, cpuset, pids, io)
+    offered = hierarchies.unified.controllers
+    return [(module, UNIFIED) for module in known if module.NAME in offered]

@@ -1,0 +1,210 @@
+"""What the three drivers share: all of it but the choice of controllers. See `driver`.
+
+A driver is a table of controllers, each with the key of the hierarchy it is in; the v1,
+hybrid and v2 drivers differ in that table alone.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from functools import cached_property
+
+from reconciler.cgroup import core, tree
+from reconciler.cgroup.canonical import (
+    CPU_CPUS,
+    CPU_MEMS,
+    LimitFacts,
+    Limits,
+    Unsupported,
+    all_limits,
+    canonical_limits,
+    is_limit,
+)
+from reconciler.cgroup.detect import Hierarchies, Mode
+from reconciler.cgroup.driver import Controller, Paths
+from reconciler.cgroup.files import exists, read_text, rmdir
+from reconciler.cgroup.placement import base_paths, enable_controllers
+from reconciler.cgroup.v1 import blkio as v1_blkio
+from reconciler.cgroup.v1 import cpuset as v1_cpuset
+from reconciler.cgroup.v2 import io as v2_io
+from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.linux.clock import wall_s
+from reconciler.model.config import Resources
+from reconciler.model.state import Stats
+from reconciler.model.world import Value
+
+CPUSET, UNIFIED = v1_cpuset.NAME, core.UNIFIED
+
+
+class TableDriver:
+    """A driver made of a table: controller module and the key of its hierarchy."""
+
+    def __init__(
+        self, hierarchies: Hierarchies, table: list[tuple[Controller, str]], parent: str | None
+    ) -> None:
+        """Take a table of controllers; `parent` as in `placement.base_paths`. Reads nothing."""
+        self._hierarchies = hierarchies
+        self._table = table
+        self._parent = parent
+
+    @property
+    def mode(self) -> Mode:
+        return self._hierarchies.mode
+
+    @cached_property
+    def _bases(self) -> dict[str, str]:
+        return base_paths(self._hierarchies, self._parent)
+
+    def base_paths(self) -> dict[str, str]:
+        return dict(self._bases)
+
+    def paths(self, base_name: str, id: str) -> dict[str, str]:
+        return {key: f"{base}/{base_name}/{id}" for key, base in self._bases.items()}
+
+    def create(self, paths: Paths) -> None:
+        made: list[str] = []
+        try:
+            for directory in core.directories(paths):
+                made_here = tree.make(directory)
+                made += made_here
+                self._prepare(paths, directory, made_here)
+        except OSError as error:
+            tree.unmake(made, error)
+            raise
+
+    def _prepare(self, paths: Paths, directory: str, made_here: list[str]) -> None:
+        """Give new cgroups what their hierarchy does not by itself, topmost first."""
+        if directory == paths.get(CPUSET):
+            for new in made_here:
+                v1_cpuset.initialise(new)
+        if directory == paths.get(UNIFIED) and self._hierarchies.unified:
+            enable_controllers(os.path.dirname(directory), self._hierarchies.unified)
+
+    def facts(self) -> LimitFacts:
+        shown = (c.shown_fields(self._probe(key)) for c, key in self._table)
+        return LimitFacts(
+            fields=frozenset(field for fields in shown for field in fields),
+            is_bfq=self._is_bfq(),
+            inherited_cpus=self._inherited("cpuset.cpus"),
+            inherited_mems=self._inherited("cpuset.mems"),
+        )
+
+    def _is_bfq(self) -> bool:
+        """Tell whether io.weight is BFQ's; v1 knows no other."""
+        if v1_blkio.NAME in self._bases:
+            return True
+        return UNIFIED in self._bases and v2_io.has_bfq(self._probe(UNIFIED))
+
+    def _inherited(self, name: str) -> str | None:
+        if CPUSET not in self._bases:
+            return None
+        return read_text(f"{self._probe(CPUSET)}/{name}").strip()
+
+    def _probe(self, key: str) -> str:
+        """Return the base of a hierarchy, or its nearest ancestor that is there already."""
+        directory = self._bases[key]
+        while not exists(directory):
+            directory = os.path.dirname(directory)
+        return directory
+
+    def canonical_limits(self, resources: Resources) -> dict[str, Value]:
+        return canonical_limits(resources, self.facts())
+
+    def unsupported(self, resources: Resources) -> list[Unsupported]:
+        wanted = all_limits(resources, self.facts())
+        found = [
+            item
+            for controller, key in self._table
+            for item in controller.unsupported(self._probe(key), wanted)
+        ]
+        covered = {field for controller, _ in self._table for field in controller.FIELDS}
+        missing = [
+            name for name, value in wanted.items() if is_limit(value) and name not in covered
+        ]
+        return found + [self._missing(name) for name in missing]
+
+    def _missing(self, field: str) -> Unsupported:
+        controller = field.split(".")[1]
+        if field in (CPU_CPUS, CPU_MEMS):
+            controller = CPUSET
+        reason = f"this host has no {controller} cgroup controller"
+        if self.mode is Mode.V2:
+            return Unsupported(field, reason, f"delegate the {controller} controller to us")
+        return Unsupported(field, reason, "mount its hierarchy, or boot with cgroup v2")
+
+    def apply(self, paths: Paths, resources: Resources, previous: Resources | None) -> None:
+        wanted = self.canonical_limits(resources)
+        for controller, key in self._table:
+            ours = {name: wanted[name] for name in controller.FIELDS if name in wanted}
+            if previous is None and not any(map(is_limit, ours.values())):
+                continue
+            if ours != controller.read_limits(paths[key]):
+                controller.write_limits(paths[key], ours)
+                _verify(ours, controller.read_limits(paths[key]), paths[key])
+
+    def read_limits(self, paths: Paths) -> dict[str, Value]:
+        limits: dict[str, Value] = {}
+        for controller, key in self._table:
+            limits.update(controller.read_limits(paths[key]))
+        return limits
+
+    def read_stats(self, paths: Paths) -> Stats:
+        stats = Stats(at=wall_s())
+        for controller, key in self._table:
+            stats = controller.read_stats(paths[key], stats)
+        return stats
+
+    def freeze(self, paths: Paths) -> None:
+        core.freeze(paths)
+
+    def thaw(self, paths: Paths) -> None:
+        core.thaw(paths)
+
+    def freezer_state(self, paths: Paths) -> str:
+        return core.freezer_state(paths)
+
+    def processes(self, paths: Paths) -> list[int]:
+        return core.processes(paths)
+
+    def kill(self, paths: Paths) -> None:
+        core.kill(paths)
+
+    def remove(self, paths: Paths) -> None:
+        for directory in core.directories(paths):
+            tree.remove(directory)
+
+    def remove_base(self, base_name: str) -> None:
+        for base in core.directories(self._bases):
+            try:
+                rmdir(f"{base}/{base_name}")
+            except OSError as error:
+                if error.errno != errno.EBUSY:
+                    raise
+
+    def exists(self, paths: Paths) -> bool:
+        return core.exists(paths)
+
+    def is_populated(self, paths: Paths) -> bool:
+        return core.is_populated(paths)
+
+    def oom_kills(self, paths: Paths) -> int:
+        return core.oom_kills(paths)
+
+    def clone_dir(self, paths: Paths) -> str | None:
+        return paths.get(UNIFIED)
+
+    def join_files(self, paths: Paths, *, with_unified: bool = False) -> list[str]:
+        unified = None if with_unified else paths.get(UNIFIED)
+        return [f"{path}/cgroup.procs" for path in core.directories(paths) if path != unified]
+
+
+def _verify(wanted: Limits, got: Limits, path: str) -> None:
+    for name, value in wanted.items():
+        if got[name] != value:
+            raise ReconcilerError(
+                ErrorCode.LimitNotApplied,
+                f"cannot apply {name}: wrote {value}, the kernel has {got[name]}",
+                field=name,
+                path=path,
+            )

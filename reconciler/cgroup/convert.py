@@ -1,0 +1,118 @@
+"""Conversions between a spec's units and what cgroup files hold. Pure; no model.
+
+Called by the controllers and by `canonical`: both use the same functions, so that what
+was written and what is wanted compare equal.
+"""
+
+from __future__ import annotations
+
+import os
+
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+# What v1 shows for "no limit": the kernel counts pages in a signed long.
+MEMORY_UNLIMITED_BYTES = (2**63 - 1) // PAGE_BYTES * PAGE_BYTES
+
+DEFAULT_WEIGHT = 100
+DEFAULT_SHARES = 1024
+PERIOD_US = 100_000
+_LONGEST_PERIOD_US = 1_000_000
+_SHORTEST_QUOTA_US = 1_000
+
+
+def page_floor(size_bytes: int | None) -> int | None:
+    """Return bytes as the kernel keeps them: whole pages, rounded down; None is unlimited."""
+    if size_bytes is None or size_bytes >= MEMORY_UNLIMITED_BYTES:
+        return None
+    return size_bytes // PAGE_BYTES * PAGE_BYTES
+
+
+def parse_max(text: str) -> int | None:
+    """Return the number of a file that holds a number or `max`."""
+    text = text.strip()
+    return None if text == "max" else int(text)
+
+
+def format_max(value: object) -> str:
+    """Return what a file takes that holds a number or `max`."""
+    return "max" if value is None else str(value)
+
+
+def quota_of(milli: int) -> tuple[int, int]:
+    """Return quota and period in microseconds for thousandths of a CPU.
+
+    The kernel takes no quota under 1 ms, so under 10m the period is the longest, 1 s.
+    """
+    quota_us = milli * PERIOD_US // 1000
+    if quota_us >= _SHORTEST_QUOTA_US:
+        return quota_us, PERIOD_US
+    return milli * _LONGEST_PERIOD_US // 1000, _LONGEST_PERIOD_US
+
+
+def milli_of(quota_us: int, period_us: int) -> int | float:
+    """Return thousandths of a CPU for quota and period; a float only where it is no whole one."""
+    return _whole_or_float(quota_us * 1000 / period_us)
+
+
+def shares_of(weight: int) -> int:
+    """Return v1 cpu.shares for a v2 cpu.weight, as the scheduler itself converts.
+
+    `DIV_ROUND_CLOSEST(weight * 1024, 100)` (kernel/sched/sched.h): the defaults 100 and 1024
+    mean the same, and a spec gets the same share of the CPU on v1 and v2.
+    """
+    return max(2, (weight * DEFAULT_SHARES + DEFAULT_WEIGHT // 2) // DEFAULT_WEIGHT)
+
+
+def weight_of(shares: int) -> int | float:
+    """Return the cpu.weight that gives `shares`; a float where no weight does."""
+    exact = shares * DEFAULT_WEIGHT / DEFAULT_SHARES
+    weight = round(exact)
+    return weight if weight >= 1 and shares_of(weight) == shares else round(exact, 3)
+
+
+def bfq_weight_of(weight: int) -> int:
+    """Return BFQ's weight (1-1000) for an io.weight (1-10000), 100 being both defaults.
+
+    Two straight lines meeting at the default, as systemd does it (BFQ_WEIGHT).
+    """
+    if weight <= DEFAULT_WEIGHT:
+        return weight
+    return DEFAULT_WEIGHT + (weight - DEFAULT_WEIGHT) * 900 // 9900
+
+
+def weight_of_bfq(bfq_weight: int) -> int:
+    """Return the smallest io.weight that `bfq_weight_of` turns into this."""
+    if bfq_weight <= DEFAULT_WEIGHT:
+        return bfq_weight
+    return DEFAULT_WEIGHT + (bfq_weight - DEFAULT_WEIGHT) * 11
+
+
+def parse_list(text: str) -> set[int]:
+    """Return the numbers of a cpuset list such as `0-3,8`.
+
+    Raises: ValueError when it is none (cpuset(7), "List format").
+    """
+    numbers: set[int] = set()
+    for part in text.strip().split(",") if text.strip() else []:
+        first, dash, last = part.partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise ValueError(f"{text.strip()!r} is not a list such as 0-3,8")
+        span = range(int(first), int(last or first) + 1)
+        if not span or span[-1] > 2**16:
+            raise ValueError(f"{part!r} is not a range such as 0-3")
+        numbers.update(span)
+    return numbers
+
+
+def format_list(numbers: set[int]) -> str:
+    """Return the kernel's spelling of a set of CPUs or nodes: `0-3,8`."""
+    ranges: list[list[int]] = []
+    for number in sorted(numbers):
+        if ranges and ranges[-1][1] == number - 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in ranges)
+
+
+def _whole_or_float(value: float) -> int | float:
+    return int(value) if value == int(value) else round(value, 3)

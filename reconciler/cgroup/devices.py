@@ -1,0 +1,35 @@
+"""Block devices as cgroup files name them: `MAJ:MIN`. For `canonical` and io controllers."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+
+from reconciler.cgroup import files
+
+_NUMBER = re.compile(r"[0-9]+:[0-9]+", re.ASCII)
+
+
+def device_number(device: str) -> str:
+    """Return `MAJ:MIN` for a path such as `/dev/vda`, or for itself.
+
+    Raises: OSError when there is no such file; ValueError when it is no block device.
+    """
+    if _NUMBER.fullmatch(device):
+        return device
+    status = os.stat(device)
+    if not stat.S_ISBLK(status.st_mode):
+        raise ValueError(f"{device} is not a block device")
+    return f"{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
+
+
+def trouble_with(device: str, sys_dev_block: str = "/sys/dev/block") -> str | None:
+    """Return why a device cannot be throttled: `MAJ:MIN`, or a path that led nowhere."""
+    if not _NUMBER.fullmatch(device):
+        return f"{device} is not a block device of this host"
+    if not files.exists(f"{sys_dev_block}/{device}"):
+        return f"there is no block device {device}"
+    if files.exists(f"{sys_dev_block}/{device}/partition"):
+        return f"{device} is a partition; the kernel throttles whole disks"
+    return None

@@ -1,0 +1,123 @@
+"""Decides below which cgroups containers are made, and enables v2 controllers there.
+
+Everything goes below the caller's own cgroup unless a parent is named. On v2 a cgroup with
+processes cannot hand controllers to its children (no-internal-process rule, cgroup-v2.rst;
+the root is exempt), so there the nearest ancestor that can is taken.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from reconciler.cgroup import core, files
+from reconciler.cgroup.detect import Hierarchies, Hierarchy
+from reconciler.errors import ErrorCode, ReconcilerError
+
+WANTED_V2 = frozenset({"memory", "cpu", "cpuset", "pids", "io"})
+WANTED_V1 = ("memory", "cpu", "cpuacct", "cpuset", "pids", "blkio", "devices")
+
+
+def base_paths(hierarchies: Hierarchies, parent: str | None) -> dict[str, str]:
+    """Return the base directory of every hierarchy that is needed, by key.
+
+    `parent` is a cgroup path such as `/foo`, relative to each hierarchy's root.
+
+    Raises: CgroupUnavailable when a base cannot be had; OSError with the path.
+    """
+    if parent is not None:
+        parent = _checked_parent(parent)
+    wanted = WANTED_V1 if hierarchies.unified else (*WANTED_V1, core.FREEZER)
+    bases = {
+        name: _base_v1(hierarchies.v1[name], parent) for name in wanted if name in hierarchies.v1
+    }
+    if hierarchies.unified:
+        bases[core.UNIFIED] = _base_v2(hierarchies.unified, parent)
+    if not bases:
+        raise _unavailable("no cgroup hierarchy is mounted; mount one at /sys/fs/cgroup")
+    return bases
+
+
+def enable_controllers(directory: str, unified: Hierarchy) -> None:
+    """Hand the wanted controllers to the children of a v2 cgroup, its ancestors' first.
+
+    Raises: OSError with path and data; EBUSY when the cgroup holds processes.
+    """
+    missing = (WANTED_V2 & set(unified.controllers)) - _words(directory, "cgroup.subtree_control")
+    if not missing:
+        return
+    if directory != unified.mount_point and missing - _words(directory, "cgroup.controllers"):
+        enable_controllers(os.path.dirname(directory), unified)
+        missing &= _words(directory, "cgroup.controllers")
+    if missing:
+        text = " ".join(f"+{name}" for name in sorted(missing))
+        files.write_text(f"{directory}/cgroup.subtree_control", text)
+
+
+def _checked_parent(parent: str) -> str:
+    parts = parent.split("/")
+    if not parent.startswith("/") or ".." in parts or "\0" in parent:
+        raise _unavailable(f"{parent!r} is not a cgroup path such as /foo")
+    return "".join(f"/{part}" for part in parts if part not in ("", "."))
+
+
+def _base_v1(hierarchy: Hierarchy, parent: str | None) -> str:
+    base = _own(hierarchy) if parent is None else hierarchy.mount_point + parent
+    return _writable_or_raise(base)
+
+
+def _base_v2(unified: Hierarchy, parent: str | None) -> str:
+    if parent is not None:
+        return _writable_or_raise(unified.mount_point + parent)
+    wanted = WANTED_V2 & set(unified.controllers)
+    candidates = [path for path in _upwards(_own(unified), unified.mount_point) if _is_ours(path)]
+    if not candidates:
+        raise _unavailable(f"neither {_own(unified)} nor an ancestor is writable")
+    offers = {path: wanted & _offered(path, unified.mount_point) for path in candidates}
+    # The nearest one that offers all; where none does, the nearest of those that offer most.
+    return max(candidates, key=lambda path: len(offers[path]))
+
+
+def _own(hierarchy: Hierarchy) -> str:
+    if hierarchy.own is None:
+        raise _unavailable(f"our own cgroup is not to be seen below {hierarchy.mount_point}")
+    return hierarchy.own
+
+
+def _upwards(path: str, top: str) -> Iterator[str]:
+    yield path
+    while path != top and len(path) > len(top):
+        path = os.path.dirname(path)
+        yield path
+
+
+def _is_ours(path: str) -> bool:
+    """Tell whether we may make cgroups in it and move processes within it (delegation)."""
+    return os.access(path, os.W_OK) and os.access(f"{path}/cgroup.procs", os.W_OK)
+
+
+def _offered(path: str, top: str) -> set[str]:
+    """Return the controllers that children of a v2 cgroup have or can be given."""
+    enabled = _words(path, "cgroup.subtree_control")
+    can_enable = os.access(f"{path}/cgroup.subtree_control", os.W_OK) and (
+        path == top or not files.read_text(f"{path}/cgroup.procs").strip()
+    )
+    return enabled | _words(path, "cgroup.controllers") if can_enable else enabled
+
+
+def _words(directory: str, name: str) -> set[str]:
+    return set(files.read_text(f"{directory}/{name}").split())
+
+
+def _writable_or_raise(base: str) -> str:
+    """Return `base` when it, or its nearest ancestor that exists, is writable."""
+    existing = base
+    while not files.exists(existing):
+        existing = os.path.dirname(existing)
+    if not os.access(existing, os.W_OK):
+        raise _unavailable(f"{existing} is not writable")
+    return base
+
+
+def _unavailable(cause: str) -> ReconcilerError:
+    return ReconcilerError(ErrorCode.CgroupUnavailable, f"cannot use cgroups: {cause}")

@@ -1,0 +1,46 @@
+"""CPU time of v1 (kernel: admin-guide/cgroup-v1/cpuacct.rst). It has figures and no limits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from reconciler.cgroup import files
+from reconciler.cgroup.canonical import Limits, Unsupported
+from reconciler.model.state import Stats
+from reconciler.model.world import Value
+
+NAME = "cpuacct"
+FIELDS = ()
+
+
+def shown_fields(base: str) -> tuple[str, ...]:
+    """Return the fields that cgroups below `base` can show: none."""
+    return ()
+
+
+def unsupported(base: str, wanted: Limits) -> list[Unsupported]:
+    """Return the wanted limits that cannot be enforced below `base`: none."""
+    return []
+
+
+def write_limits(path: str, wanted: Limits) -> None:
+    """Write nothing: there are no limits."""
+
+
+def read_limits(path: str) -> dict[str, Value]:
+    """Return no limits."""
+    return {}
+
+
+def read_stats(path: str, stats: Stats) -> Stats:
+    """Return `stats` with the CPU time filled in.
+
+    Raises: OSError with the path.
+    """
+    cpu = replace(
+        stats.cpu,
+        usage_ns=int(files.read_text(f"{path}/cpuacct.usage")),
+        user_ns=int(files.read_text(f"{path}/cpuacct.usage_user")),
+        system_ns=int(files.read_text(f"{path}/cpuacct.usage_sys")),
+    )
+    return replace(stats, cpu=cpu)

@@ -1,0 +1,342 @@
+"""Container: one container, after libcontainer's interface of the same name.
+
+Every method may find that another process has destroyed the container and then raises
+ContainerDestroyed. Methods that change something hold the container's lock; all are safe to
+call from any thread. Figures come from the kernel, never from memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal as signal_module
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.engine.failures import not_running, translate_setup_failure
+from reconciler.engine.monitor_client import SetupFailed
+from reconciler.engine.store import destroyed
+from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
+from reconciler.linux.proc import is_same_process, read_boot_id
+from reconciler.linux.signals import can_reach_init
+from reconciler.model.config import Config, Resources
+from reconciler.model.record import Record
+from reconciler.model.state import ExitStatus, Stats, Status
+from reconciler.model.world import Value
+
+if TYPE_CHECKING:
+    from reconciler.engine.engine import Engine
+
+_KILL_PATIENCE_S = 30.0
+
+
+class Process(NamedTuple):
+    """A started init: its host pid, and a way to await how it ends."""
+
+    pid: int
+    container: Container
+
+    def wait(self, timeout_s: float | None = None) -> ExitStatus | None:
+        """Return the exit status when it comes, None when the time is over before.
+
+        Raises: MonitorUnavailable, MonitorLost.
+        """
+        return self.container.wait(timeout_s)
+
+
+class Container:
+    """A handle on one container; `record` is what the disk said when it was last read."""
+
+    def __init__(self, engine: Engine, record: Record) -> None:
+        self._engine = engine
+        self.record = record
+
+    @property
+    def id(self) -> str:
+        """The container's id."""
+        return self.record.id
+
+    @property
+    def config(self) -> Config:
+        """The Config that the container has."""
+        return self.record.config
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        """The caller's own notes in the record."""
+        return self.record.annotations
+
+    def refresh(self) -> Record:
+        """Read the record again and return it. Raises: ContainerDestroyed, RecordCorrupt."""
+        try:
+            self.record = self._engine.store.read(self.id)
+        except ReconcilerError as error:
+            if error.code is ErrorCode.ContainerNotExists:
+                raise destroyed(self.id) from error
+            raise
+        return self.record
+
+    # --- what is
+
+    def status(self) -> Status:
+        """Return the run state as kernel and record show it; DESTROYED when it is gone.
+
+        Raises: RecordCorrupt, SystemError.
+        """
+        try:
+            self.refresh()
+        except ReconcilerError as error:
+            if error.code is ErrorCode.ContainerDestroyed:
+                return Status.DESTROYED
+            raise
+        return self._status()
+
+    def processes(self) -> list[int]:
+        """Return the host pids of all its processes, in full when paused too.
+
+        Raises: ContainerDestroyed, SystemError.
+        """
+        self.refresh()
+        with self._translate("list the processes of"):
+            return self._engine.driver.processes(self.record.cgroups)
+
+    def stats(self) -> Stats:
+        """Return the cgroup's figures now. Raises: ContainerDestroyed, ContainerNotRunning."""
+        self.refresh()
+        if not self._engine.driver.exists(self.record.cgroups):
+            raise not_running(self.id, "read the figures of")
+        with self._translate("read the figures of"):
+            return self._engine.driver.read_stats(self.record.cgroups)
+
+    def limits(self) -> dict[str, Value]:
+        """Return the limits in force by spec field, as the kernel shows them; empty without a cgroup.
+
+        Raises: SystemError.
+        """
+        if not self._engine.driver.exists(self.record.cgroups):
+            return {}
+        with self._translate("read the limits of"):
+            return self._engine.driver.read_limits(self.record.cgroups)
+
+    # --- what changes it
+
+    def start(self) -> Process:
+        """Start the command in fresh namespaces; return once it executes.
+
+        Raises: ContainerDestroyed, ContainerPaused, ContainerNotStopped, ProcessNotExecuted,
+        CommandNotFound, CommandNotExecutable, RootfsNotFound, MountSourceNotFound, UserNotFound,
+        LimitNotSupported, LimitNotApplied, ConfigInvalid, StepFailed, NoSpace, PermissionDenied,
+        MonitorUnavailable, MonitorLost.
+        """
+        with self._locked():
+            status = self._status()
+            if status in (Status.PAUSED, Status.PAUSING):
+                raise self._error(ErrorCode.ContainerPaused, "start", "it is paused")
+            if status is Status.RUNNING:
+                raise self._error(ErrorCode.ContainerNotStopped, "start", "it is running")
+            plan = self._engine.make_launch_plan(self.record)
+            with self._translate("make the cgroup of"), self._cgroup():
+                try:
+                    started = self._engine.monitor.start(plan)
+                except SetupFailed as failure:
+                    raise translate_setup_failure(failure, self.record) from failure
+            self.refresh()
+            return Process(int(started["pid"]), self)
+
+    def wait(self, timeout_s: float | None = None) -> ExitStatus | None:
+        """Return how the init ended, waiting for it; None when the time is over before.
+
+        Raises: ContainerNotRunning when it was never started, MonitorUnavailable, MonitorLost.
+        """
+        return self._engine.monitor.wait(self.id, timeout_s)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the init alone. Raises: ContainerDestroyed, ContainerNotRunning."""
+        self.refresh()
+        self._signal(number)
+
+    def pause(self) -> None:
+        """Begin to freeze all processes; the status passes through pausing to paused.
+
+        Raises: ContainerDestroyed, ContainerNotRunning, SystemError.
+        """
+        with self._locked():
+            if not self._status().has_processes():
+                raise not_running(self.id, "pause")
+            with self._translate("pause"):
+                self._engine.driver.freeze(self.record.cgroups)
+
+    def resume(self) -> None:
+        """Thaw all processes. Raises: ContainerDestroyed, ContainerNotRunning, SystemError."""
+        with self._locked():
+            if not self._status().has_processes():
+                raise not_running(self.id, "resume")
+            with self._translate("resume"):
+                self._engine.driver.thaw(self.record.cgroups)
+
+    def set(self, resources: Resources) -> None:
+        """Give a container other limits, live when it runs.
+
+        Raises: ContainerDestroyed, LimitNotSupported, LimitNotApplied, SystemError.
+        """
+        with self._locked():
+            self._engine.check_limits(resources, self.id)
+            if self._engine.driver.exists(self.record.cgroups):
+                previous = self.config.resources
+                with self._translate("set the limits of"):
+                    self._engine.driver.apply(self.record.cgroups, resources, previous)
+            self._write(replace(self.record, config=replace(self.config, resources=resources)))
+
+    def stop(self, signal: int, grace_ns: int) -> ExitStatus | None:
+        """End it: the signal to init, SIGKILL to all that is left after the grace.
+
+        An init without a handler for the signal is killed at once, as the kernel would drop the
+        signal (pid_namespaces(7)) and the grace be lost time. Returns the exit, None when it
+        was not running.
+
+        Raises: ContainerDestroyed, StopTimeout, SystemError.
+        """
+        with self._locked():
+            if not self._status().has_processes():
+                return self.record.exit
+            init = self.record.init
+            if init is not None and signal != signal_module.SIGKILL and grace_ns > 0:
+                deadline = time.monotonic() + grace_ns / 1e9
+                if can_reach_init(init.pid, signal):
+                    self._signal(signal)
+                    self._engine.driver.thaw(self.record.cgroups)
+                    left = max(0.001, deadline - time.monotonic())
+                    exit_status = self._engine.monitor.wait(self.id, left)
+                    if exit_status is not None:
+                        return exit_status
+            return self._kill()
+
+    def reconfigure(self, config: Config) -> None:
+        """Replace the Config of a container that does not run.
+
+        Raises: ContainerDestroyed, ContainerNotStopped, NoSpace, SystemError.
+        """
+        with self._locked():
+            if self._status().has_processes():
+                raise self._error(ErrorCode.ContainerNotStopped, "reconfigure", "it is running")
+            self._write(replace(self.record, config=config))
+
+    def annotate(self, changes: dict[str, str | None]) -> None:
+        """Set annotations (None removes one). Raises: ContainerDestroyed, NoSpace, SystemError."""
+        with self._locked():
+            merged = self.annotations | changes
+            kept = {key: value for key, value in merged.items() if value is not None}
+            self._write(replace(self.record, annotations=kept))
+
+    def destroy(self, *, keep_data: bool = False) -> None:
+        """Kill what runs and remove everything; does nothing when it is gone already.
+
+        `keep_data` keeps logs and the writable layer, for one that takes its place.
+
+        Raises: StopTimeout, PermissionDenied, SystemError.
+        """
+        try:
+            with self._locked(lenient=True):
+                if self._status().has_processes():
+                    self._kill()
+                with self._translate("remove the cgroup of"):
+                    self._engine.driver.kill(self.record.cgroups)
+                    self._engine.driver.remove(self.record.cgroups)
+                if not keep_data:
+                    self._engine.remove_data(self.id)
+                self._engine.store.remove(self.id)
+        except ReconcilerError as error:
+            if error.code is not ErrorCode.ContainerDestroyed:
+                raise
+
+    # --- parts
+
+    def _status(self) -> Status:
+        """Return the run state of the record as last read."""
+        init = self.record.init
+        if init is None:
+            return Status.CREATED
+        if self.record.exit is not None or init.boot_id != read_boot_id():
+            return Status.STOPPED
+        if not is_same_process(init.pid, init.start_ticks):
+            return Status.STOPPED
+        with self._translate("read the freezer of"):
+            freezer = self._engine.driver.freezer_state(self.record.cgroups)
+        return {"freezing": Status.PAUSING, "frozen": Status.PAUSED}.get(freezer, Status.RUNNING)
+
+    def _signal(self, number: int) -> None:
+        init = self.record.init
+        if init is None or self.record.exit is not None:
+            raise not_running(self.id, "signal")
+        try:
+            pidfd = os.pidfd_open(init.pid)
+            try:
+                if not is_same_process(init.pid, init.start_ticks):
+                    raise not_running(self.id, "signal")
+                signal_module.pidfd_send_signal(pidfd, number)
+            finally:
+                os.close(pidfd)
+        except ProcessLookupError as error:
+            raise not_running(self.id, "signal") from error
+        except OSError as error:
+            raise from_os_error(error, f"cannot signal {self.id}", container=self.id) from error
+
+    def _kill(self) -> ExitStatus:
+        """SIGKILL everything in the cgroup and wait for the init's exit."""
+        with self._translate("kill"):
+            self._engine.driver.kill(self.record.cgroups)
+        exit_status = self._engine.monitor.wait(self.id, _KILL_PATIENCE_S)
+        if exit_status is None:
+            raise self._error(
+                ErrorCode.StopTimeout,
+                "stop",
+                f"its init did not end within {_KILL_PATIENCE_S:.0f} s of SIGKILL",
+            )
+        self.refresh()
+        return exit_status
+
+    @contextlib.contextmanager
+    def _cgroup(self) -> Iterator[None]:
+        """Have a cgroup with the limits, and take it back when what follows fails."""
+        driver, cgroups = self._engine.driver, self.record.cgroups
+        driver.create(cgroups)
+        try:
+            driver.apply(cgroups, self.config.resources, None)
+            yield
+        except BaseException as error:
+            try:
+                driver.kill(cgroups)
+                driver.remove(cgroups)
+            except OSError as second:
+                error.add_note(f"and its cgroup cannot be removed: {second}")
+            raise
+
+    @contextlib.contextmanager
+    def _locked(self, *, lenient: bool = False) -> Iterator[None]:
+        with self._engine.store.lock(self.id):
+            try:
+                self.refresh()
+            except ReconcilerError as error:
+                if not lenient or error.code is not ErrorCode.RecordCorrupt:
+                    raise
+            yield
+
+    @contextlib.contextmanager
+    def _translate(self, verb: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise from_os_error(
+                error, f"cannot {verb} {self.id}", container=self.id, operation=verb.split()[0]
+            ) from error
+
+    def _write(self, record: Record) -> None:
+        self._engine.store.write(record)
+        self.record = record
+
+    def _error(self, code: ErrorCode, operation: str, why: str) -> ReconcilerError:
+        message = f"cannot {operation} {self.id}: {why}"
+        return ReconcilerError(code, message, container=self.id, operation=operation)

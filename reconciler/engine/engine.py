@@ -1,0 +1,206 @@
+"""Engine: creates, loads and lists containers; the entrance to this layer.
+
+>>> from reconciler import Config, Engine
+>>> engine = Engine(run_dir="/run/example", state_dir="/var/lib/example")  # doctest: +SKIP
+>>> container = engine.create("web", Config(command=("sleep", "60")))  # doctest: +SKIP
+>>> process = container.start()  # doctest: +SKIP
+>>> container.destroy()  # doctest: +SKIP
+
+Safe to use from any thread. Nothing here is kept between calls but paths: what other
+processes do is seen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from reconciler.cgroup.driver import CgroupDriver, choose_driver
+from reconciler.engine import dirs
+from reconciler.engine.container import Container
+from reconciler.engine.monitor_client import ExitEvents, MonitorClient
+from reconciler.engine.setup import make_launch_plan
+from reconciler.engine.store import Store
+from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
+from reconciler.linux.clock import wall_s
+from reconciler.model.config import Config, Resources
+from reconciler.model.names import explain_id
+from reconciler.model.record import Record
+
+_LOCK_NAME = "reconcile.lock"
+_LOCK_POLL_S = 0.02
+
+
+class Engine:
+    """One instance: a run directory, a state directory and a cgroup of its own."""
+
+    def __init__(
+        self,
+        *,
+        run_dir: str | None = None,
+        state_dir: str | None = None,
+        cgroup_parent: str | None = None,
+    ) -> None:
+        self.run_dir = os.path.abspath(run_dir or dirs.default_run_dir())
+        self.state_dir = os.path.abspath(state_dir or dirs.default_state_dir())
+        self.driver: CgroupDriver = choose_driver(cgroup_parent or dirs.default_cgroup_parent())
+        self.store = Store(self.run_dir)
+        self.monitor = MonitorClient(self.run_dir)
+        self._base_name = dirs.instance_name(self.run_dir)
+
+    # --- containers
+
+    def create(
+        self, container_id: str, config: Config, annotations: dict[str, str] | None = None
+    ) -> Container:
+        """Make a container that does not run yet, at once or not at all.
+
+        Raises: InvalidIdFormat, IdInUse, LimitNotSupported, PermissionDenied, NoSpace, SystemError.
+        """
+        _check_id(container_id, "create")
+        self.check_limits(config.resources, container_id)
+        self.store.prepare()
+        record = Record(
+            id=container_id,
+            config=config,
+            created_at=wall_s(),
+            cgroups=self.driver.paths(self._base_name, container_id),
+            annotations=annotations or {},
+        )
+        self.store.create(record)
+        return Container(self, record)
+
+    def load(self, container_id: str) -> Container:
+        """Return an existing container.
+
+        Raises: InvalidIdFormat, ContainerNotExists, RecordCorrupt.
+        """
+        _check_id(container_id, "load")
+        return Container(self, self.store.read(container_id))
+
+    def load_damaged(self, container_id: str) -> Container:
+        """Return a handle on a container whose record cannot be read, good for destroy() alone."""
+        record = Record(
+            id=container_id,
+            config=Config(command=("unknown",)),
+            created_at=0.0,
+            cgroups=self.driver.paths(self._base_name, container_id),
+        )
+        return Container(self, record)
+
+    def list(self) -> list[Container]:
+        """Return all containers whose records can be read, sorted by id."""
+        return self._scan()[0]
+
+    def list_corrupt(self) -> list[ReconcilerError]:
+        """Return an error (with `container`) for each record that cannot be read."""
+        return self._scan()[1]
+
+    def _scan(self) -> tuple[list[Container], list[ReconcilerError]]:
+        containers: list[Container] = []
+        corrupt: list[ReconcilerError] = []
+        for container_id in self.store.ids():
+            try:
+                containers.append(Container(self, self.store.read(container_id)))
+            except ReconcilerError as error:
+                if error.code is not ErrorCode.ContainerNotExists:
+                    corrupt.append(error)
+        return containers, corrupt
+
+    # --- events and locks
+
+    def exits(self) -> ExitEvents:
+        """Return a stream of exits from now on. Raises: MonitorUnavailable, MonitorLost."""
+        self.store.prepare()
+        return self.monitor.subscribe()
+
+    @contextlib.contextmanager
+    def lock(self, timeout_s: float) -> Iterator[None]:
+        """Hold the lock that lets one reconciler at a time change things.
+
+        Raises: LockTimeout, PermissionDenied.
+        """
+        self.store.prepare()
+        path = os.path.join(self.run_dir, _LOCK_NAME)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            deadline = time.monotonic() + timeout_s
+            while not _try_lock(fd):
+                if time.monotonic() >= deadline:
+                    raise ReconcilerError(
+                        ErrorCode.LockTimeout,
+                        f"cannot get the lock {path} within {timeout_s:g} s: another reconciler is "
+                        "at work",
+                        path=path,
+                    )
+                time.sleep(_LOCK_POLL_S)
+            yield
+        finally:
+            os.close(fd)
+
+    # --- what containers ask of their engine
+
+    def check_limits(self, resources: Resources, container_id: str) -> None:
+        """Refuse limits that this host cannot enforce. Raises: LimitNotSupported."""
+        missing = self.driver.unsupported(resources)
+        if missing:
+            field, reason, remedy = missing[0]
+            others = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+            raise ReconcilerError(
+                ErrorCode.LimitNotSupported,
+                f"cannot enforce {field} of {container_id}: {reason}; {remedy}{others}",
+                container=container_id,
+                field=field,
+            )
+
+    def make_launch_plan(self, record: Record) -> dict[str, Any]:
+        """Return the launch plan of a container, with its writable layer in place."""
+        overlay = os.path.join(self.state_dir, "overlay", record.id)
+        if record.config.rootfs.overlay:
+            try:
+                for name in ("upper", "work"):
+                    os.makedirs(os.path.join(overlay, name), 0o755, exist_ok=True)
+            except OSError as error:
+                raise from_os_error(error, f"cannot make the writable layer of {record.id}") from error
+        return make_launch_plan(
+            record,
+            directory=self.store.directory(record.id),
+            state_dir=self.state_dir,
+            hidden=(self.run_dir, self.state_dir),
+            cgroup_dir=self.driver.clone_dir(record.cgroups),
+            join_files=self.driver.join_files(record.cgroups),
+            mount_cgroup=self.driver.name == "v2",
+        )
+
+    def remove_data(self, container_id: str) -> None:
+        """Remove logs and writable layer. Raises: SystemError."""
+        for kind in ("logs", "overlay"):
+            path = os.path.join(self.state_dir, kind, container_id)
+            try:
+                if os.path.lexists(path):
+                    shutil.rmtree(path)
+            except OSError as error:
+                raise from_os_error(error, f"cannot remove the {kind} of {container_id}") from error
+
+
+def _check_id(container_id: str, operation: str) -> None:
+    problem = explain_id(container_id)
+    if problem is not None:
+        raise ReconcilerError(
+            ErrorCode.InvalidIdFormat,
+            f"cannot {operation} a container: {problem}",
+            operation=operation,
+        )
+
+
+def _try_lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,175 @@
+"""The engine's side of the monitor's socket: one connection a request, a monitor on demand.
+
+Called by Container and Engine. A lost monitor is replaced; the new one adopts what runs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from typing import Any
+
+from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
+from reconciler.linux.memfd import make_sealed_memfd
+from reconciler.model.state import ExitStatus
+from reconciler.monitor import messages
+from reconciler.monitor.spawn import spawn_monitor
+
+SOCKET_NAME = "monitor.sock"
+_START_TIMEOUT_S = 120.0
+_ATTEMPTS = 5
+
+
+class SetupFailed(Exception):
+    """A start failed in the monitor or the child: the wire's error, not yet translated.
+
+    `step` and `kind` name the set-up step (None: before the first), `errno`, `path`, `text`.
+    """
+
+    def __init__(self, error: dict[str, Any]) -> None:
+        super().__init__(error["text"])
+        self.step: str | None = error["step"]
+        self.kind: str | None = error["kind"]
+        self.errno: int = error["errno"] or 0
+        self.path: str | None = error["path"]
+        self.text: str = error["text"]
+
+
+class MonitorClient:
+    """Speaks to the monitor of one run directory, and starts it where there is none."""
+
+    def __init__(self, run_dir: str) -> None:
+        self.run_dir = run_dir
+        self._path = os.path.join(run_dir, SOCKET_NAME)
+
+    def start(self, plan: dict[str, Any]) -> dict[str, Any]:
+        """Start a container from its launch plan; return `{pid, startTicks, startedAt}`.
+
+        Raises: SetupFailed; MonitorUnavailable, MonitorLost.
+        """
+        memfd = make_sealed_memfd("reconciler-plan", json.dumps(plan).encode())
+        try:
+            with self._connect() as sock:
+                sock.settimeout(_START_TIMEOUT_S)
+                answer = _ask(sock, {"op": "start"}, [memfd])
+        except OSError as error:
+            raise _lost(f"cannot start {plan['id']}: the monitor was lost", plan["id"]) from error
+        finally:
+            os.close(memfd)
+        if answer is None:
+            raise _lost(f"cannot start {plan['id']}: the monitor was lost", plan["id"])
+        if "error" in answer:
+            raise SetupFailed(answer["error"])
+        return answer
+
+    def wait(self, container_id: str, timeout_s: float | None) -> ExitStatus | None:
+        """Return the exit of a container when it comes; None when the time is over before.
+
+        Raises: ContainerNotRunning when it never ran; MonitorUnavailable, MonitorLost.
+        """
+        for _ in range(_ATTEMPTS):
+            try:
+                with self._connect() as sock:
+                    sock.settimeout(timeout_s)
+                    answer = _ask(sock, {"op": "wait", "id": container_id})
+            except TimeoutError:
+                return None
+            except ConnectionError:
+                continue
+            if answer is None:
+                continue
+            if "error" in answer:
+                raise ReconcilerError(
+                    ErrorCode.ContainerNotRunning,
+                    f"cannot wait for {container_id}: it was never started",
+                    container=container_id,
+                    operation="wait",
+                )
+            return ExitStatus(**answer["exit"])
+        raise _lost(f"cannot wait for {container_id}: the monitor keeps dying", container_id)
+
+    def ping(self) -> dict[str, Any]:
+        """Return `{pid, containers}` of the monitor, started if need be.
+
+        Raises: MonitorUnavailable, MonitorLost.
+        """
+        with self._connect() as sock:
+            answer = _ask(sock, {"op": "ping"})
+        if answer is None:
+            raise _lost("cannot reach the monitor: it was lost", None)
+        return answer
+
+    def subscribe(self) -> ExitEvents:
+        """Return a stream of the exits from now on. Raises: MonitorUnavailable, MonitorLost."""
+        sock = self._connect()
+        if _ask(sock, {"op": "subscribe"}) is None:
+            sock.close()
+            raise _lost("cannot subscribe to exits: the monitor was lost", None)
+        sock.setblocking(False)
+        return ExitEvents(sock)
+
+    def is_running(self) -> bool:
+        """Tell whether a monitor serves, without starting one."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
+            return sock.connect_ex(self._path) == 0
+
+    def _connect(self) -> socket.socket:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            if sock.connect_ex(self._path) != 0:
+                spawn_monitor(self.run_dir)
+                sock.connect(self._path)
+        except OSError as error:
+            sock.close()
+            raise from_os_error(
+                error,
+                "cannot start the monitor",
+                ErrorCode.MonitorUnavailable,
+                path=os.path.join(self.run_dir, "monitor.log"),
+            ) from error
+        return sock
+
+
+class ExitEvents:
+    """Exits as they happen: poll `fileno()`, then `read()`. End it with `close()`."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def fileno(self) -> int:
+        """Return the descriptor that becomes readable when there is something to read."""
+        return self._sock.fileno()
+
+    def read(self) -> list[tuple[str, ExitStatus]] | None:
+        """Return (id, exit) of what ended since the last call; None when the monitor is gone."""
+        exits: list[tuple[str, ExitStatus]] = []
+        while True:
+            try:
+                message, _ = messages.receive(self._sock)
+            except BlockingIOError:
+                return exits
+            except OSError:
+                return None
+            if message is None:
+                return None
+            exits.append((message["id"], ExitStatus(**message["exit"])))
+
+    def close(self) -> None:
+        """End the subscription."""
+        self._sock.close()
+
+
+def _ask(
+    sock: socket.socket, message: dict[str, Any], fds: list[int] | None = None
+) -> dict[str, Any] | None:
+    """Send a request and return the answer; None when the monitor closed instead."""
+    try:
+        messages.send(sock, message, fds)
+        return messages.receive(sock)[0]
+    except (BrokenPipeError, ConnectionResetError):
+        return None
+
+
+def _lost(message: str, container_id: str | None) -> ReconcilerError:
+    return ReconcilerError(ErrorCode.MonitorLost, message, container=container_id)

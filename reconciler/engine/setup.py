@@ -1,0 +1,130 @@
+"""From a Config to the list of set-up steps: everything that is decided before the clone.
+
+Called by Container.start. Checks what can be checked on the host first, so that a missing
+rootfs, source or user is an error with a name and not a failed step.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.engine import setup_mounts
+from reconciler.engine.seccomp_profile import default_filter
+from reconciler.engine.users import Identity, look_up_user
+from reconciler.linux import capabilities
+from reconciler.linux.process import CloneFlag
+from reconciler.model.config import Config, NetworkMode, SeccompMode
+from reconciler.model.record import Record
+from reconciler.monitor.steps import encode_steps, process
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_NAMESPACES = CloneFlag.NEWPID | CloneFlag.NEWNS | CloneFlag.NEWUTS | CloneFlag.NEWIPC
+
+
+def make_launch_plan(
+    record: Record,
+    *,
+    directory: str,
+    state_dir: str,
+    hidden: tuple[str, ...],
+    cgroup_dir: str | None,
+    join_files: list[str],
+    mount_cgroup: bool,
+) -> dict[str, Any]:
+    """Return what the monitor needs to start the container, as JSON values.
+
+    `directory` is the record's; `hidden` are host directories that no container may see;
+    `cgroup_dir` is the v2 cgroup to be born in, `join_files` the v1 cgroup.procs files.
+
+    Raises: RootfsNotFound, MountSourceNotFound, UserNotFound, NotSupported, ConfigInvalid.
+    """
+    config = record.config
+    root = setup_mounts.find_root(config)
+    identity = look_up_user(root, config.user_or_default(), config.groups)
+    flags = _NAMESPACES
+    if config.network is NetworkMode.NONE:
+        flags |= CloneFlag.NEWNET
+    steps: list[Any] = [process.JoinCgroups(join_files)] if join_files else []
+    steps.append(
+        process.OpenStreams(
+            os.path.join(directory, "stdout"),
+            os.path.join(directory, "stderr"),
+            identity.uid,
+            identity.gid,
+        )
+    )
+    if config.oom_score_adj is not None:
+        steps.append(process.SetOomScore(config.oom_score_adj))
+    steps.append(process.UnshareCgroup())
+    steps += setup_mounts.make_mount_steps(
+        config,
+        staging=directory,
+        overlay_dir=os.path.join(state_dir, "overlay", record.id),
+        hidden=hidden,
+        mount_cgroup=mount_cgroup,
+    )
+    steps += _process_steps(record.id, config, identity)
+    return {
+        "id": record.id,
+        "directory": directory,
+        "steps": encode_steps(steps),
+        "cloneFlags": int(flags),
+        "cgroupDir": cgroup_dir,
+        "cgroups": record.cgroups,
+        "logDir": os.path.join(state_dir, "logs", record.id),
+        "logSize": config.logs.max_size_bytes,
+        "logFiles": config.logs.max_files,
+    }
+
+
+def _process_steps(container_id: str, config: Config, identity: Identity) -> list[Any]:
+    steps: list[Any] = [process.SetHostname(config.hostname or container_id)]
+    if config.network is NetworkMode.NONE:
+        steps.append(process.RaiseLoopback())
+    if config.rlimits:
+        limits = [
+            [item.type, *(-1 if value is None else value for value in (item.soft, item.hard))]
+            for item in config.rlimits
+        ]
+        steps.append(process.SetRlimits(limits))
+    steps.append(
+        process.Confine(
+            identity.uid,
+            identity.gid,
+            list(identity.groups),
+            _capability_mask(config.security.capabilities),
+            config.security.no_new_privileges,
+            _seccomp_filter(config),
+        )
+    )
+    steps.append(process.ChangeDirectory(config.workdir))
+    env = {"PATH": DEFAULT_PATH, "HOME": identity.home, "HOSTNAME": config.hostname or container_id}
+    steps.append(process.Execute(list(config.command), env | config.env))
+    return steps
+
+
+def _capability_mask(names: tuple[str, ...]) -> int:
+    """Return the bit mask. Raises: NotSupported for what kernel or engine cannot give safely."""
+    mask = 0
+    for name in names:
+        number = capabilities.CAPABILITIES[name]
+        if number > capabilities.last_cap():
+            raise _unsupported(f"this kernel does not know the capability {name}")
+        mask |= 1 << number
+    return mask
+
+
+def _seccomp_filter(config: Config) -> str:
+    import base64
+    import platform
+
+    if config.security.seccomp is SeccompMode.UNCONFINED:
+        return ""
+    program = default_filter(frozenset(config.security.capabilities), platform.machine())
+    return base64.b64encode(program).decode()
+
+
+def _unsupported(message: str) -> ReconcilerError:
+    return ReconcilerError(ErrorCode.NotSupported, message, field="security.capabilities")

@@ -1,0 +1,203 @@
+"""Records of containers on disk: `RUN_DIR/containers/ID/`, made, read, locked and removed.
+
+    state.json       the Record: written by whoever holds the container's lock
+    run.json         the running init and its exit: written by the monitor alone
+    stdout, stderr   FIFOs that the monitor reads
+
+A record appears by one rename and disappears by one rename; directories that start with a
+dot are neither and are swept. The lock of a container is flock(2) on its directory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import itertools
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
+from reconciler.linux.proc import read_file
+from reconciler.model.codec import from_dict, to_dict
+from reconciler.model.record import Record
+from reconciler.model.state import ExitStatus, ProcessId
+from reconciler.monitor.children import RUN_FILE, read_run, write_json
+
+STATE_FILE = "state.json"
+_counter = itertools.count()
+
+
+class Store:
+    """The record directory of one engine instance."""
+
+    def __init__(self, run_dir: str) -> None:
+        self.run_dir = run_dir
+        self.containers_dir = os.path.join(run_dir, "containers")
+
+    def prepare(self) -> None:
+        """Make the directories, for their owner alone.
+
+        Raises: PermissionDenied, NoSpace, SystemError.
+        """
+        try:
+            os.makedirs(self.containers_dir, 0o700, exist_ok=True)
+        except OSError as error:
+            raise from_os_error(
+                error, f"cannot make the run directory {self.run_dir}", operation="prepare"
+            ) from error
+
+    def directory(self, container_id: str) -> str:
+        """Return the record directory of a container, which need not exist."""
+        return os.path.join(self.containers_dir, container_id)
+
+    def ids(self) -> list[str]:
+        """Return the ids of all records, sorted."""
+        try:
+            return sorted(n for n in os.listdir(self.containers_dir) if not n.startswith("."))
+        except FileNotFoundError:
+            return []
+
+    def create(self, record: Record) -> None:
+        """Make a record at once or not at all. Raises: IdInUse, NoSpace, SystemError."""
+        staging = os.path.join(
+            self.containers_dir, f".new-{record.id}-{os.getpid()}-{next(_counter)}"
+        )
+        try:
+            os.mkdir(staging, 0o700)
+            self._write(staging, record)
+            for name in ("stdout", "stderr"):
+                os.mkfifo(os.path.join(staging, name), 0o600)
+            os.rename(staging, self.directory(record.id))
+        except OSError as error:
+            shutil.rmtree(staging, ignore_errors=True)
+            if isinstance(error, FileExistsError) or error.errno == 39:  # ENOTEMPTY
+                raise ReconcilerError(
+                    ErrorCode.IdInUse,
+                    f"cannot create container {record.id}: the id is in use",
+                    container=record.id,
+                    operation="create",
+                ) from error
+            raise from_os_error(
+                error,
+                f"cannot create container {record.id}",
+                container=record.id,
+                operation="create",
+            ) from error
+
+    def read(self, container_id: str) -> Record:
+        """Return a record with its init and exit. Raises: ContainerNotExists, RecordCorrupt."""
+        directory = self.directory(container_id)
+        path = os.path.join(directory, STATE_FILE)
+        try:
+            data = json.loads(read_file(path))
+            return from_dict(Record, data | _run_fields(read_run(directory)))
+        except (FileNotFoundError, NotADirectoryError) as error:
+            if os.path.isdir(directory):
+                raise _corrupt(container_id, path, "the file is missing") from error
+            raise ReconcilerError(
+                ErrorCode.ContainerNotExists,
+                f"container {container_id} does not exist",
+                container=container_id,
+            ) from error
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise _corrupt(container_id, path, str(error)) from error
+        except OSError as error:
+            raise from_os_error(error, f"cannot read the record of {container_id}") from error
+
+    def write(self, record: Record) -> None:
+        """Replace a record's content. Raises: NoSpace, SystemError."""
+        try:
+            self._write(self.directory(record.id), record)
+        except OSError as error:
+            raise from_os_error(
+                error, f"cannot write the record of {record.id}", container=record.id
+            ) from error
+
+    def forget_run(self, container_id: str) -> None:
+        """Remove what is known of the last run. Raises: OSError."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(self.directory(container_id), RUN_FILE))
+
+    def remove(self, container_id: str) -> None:
+        """Remove a record: gone at once, cleared away after. Raises: SystemError."""
+        directory = self.directory(container_id)
+        dead = os.path.join(
+            self.containers_dir, f".dead-{container_id}-{os.getpid()}-{next(_counter)}"
+        )
+        try:
+            os.rename(directory, dead)
+            for name in os.listdir(dead):
+                os.unlink(os.path.join(dead, name))
+            os.rmdir(dead)
+        except OSError as error:
+            raise from_os_error(
+                error, f"cannot remove the record of {container_id}", container=container_id
+            ) from error
+
+    def sweep(self) -> None:
+        """Clear away what an interrupted create or destroy has left; for who holds the lock."""
+        for name in os.listdir(self.containers_dir):
+            pid = name.rsplit("-", 2)[-2] if name.count("-") > 2 else ""
+            if name.startswith(".") and not os.path.exists(f"/proc/{pid}"):
+                shutil.rmtree(os.path.join(self.containers_dir, name), ignore_errors=True)
+
+    @contextlib.contextmanager
+    def lock(self, container_id: str) -> Iterator[None]:
+        """Hold the container's lock, against other threads and processes alike.
+
+        Raises: ContainerDestroyed when it is gone once the lock is had.
+        """
+        directory = self.directory(container_id)
+        try:
+            fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError as error:
+            raise destroyed(container_id) from error
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            try:
+                same = os.path.samestat(os.fstat(fd), os.stat(directory))
+            except FileNotFoundError:
+                same = False
+            if not same:
+                raise destroyed(container_id)
+            yield
+        finally:
+            os.close(fd)
+
+    def _write(self, directory: str, record: Record) -> None:
+        data = to_dict(record)
+        for key in ("init", "started_at", "exit"):  # these are the monitor's to know
+            del data[key]
+        write_json(os.path.join(directory, STATE_FILE), data)
+
+
+def destroyed(container_id: str) -> ReconcilerError:
+    """Return the error for a container that was destroyed, by whomever."""
+    return ReconcilerError(
+        ErrorCode.ContainerDestroyed,
+        f"container {container_id} was destroyed",
+        container=container_id,
+    )
+
+
+def _run_fields(run: dict[str, Any] | None) -> dict[str, Any]:
+    if run is None:
+        return {}
+    init = ProcessId(pid=run["pid"], start_ticks=run["startTicks"], boot_id=run["bootId"])
+    return {
+        "init": to_dict(init),
+        "started_at": run["startedAt"],
+        "exit": to_dict(ExitStatus(**run["exit"])) if run["exit"] else None,
+    }
+
+
+def _corrupt(container_id: str, path: str, why: str) -> ReconcilerError:
+    return ReconcilerError(
+        ErrorCode.RecordCorrupt,
+        f"cannot understand the record of container {container_id}: {why}",
+        container=container_id,
+        path=path,
+    )

@@ -1,0 +1,82 @@
+"""Users and groups by name, looked up in the container's own /etc, never through a symlink out.
+
+Source: passwd(5), group(5).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.linux.mount import open_in_root
+
+_FILE_MAX = 4 * 2**20
+
+
+class Identity(NamedTuple):
+    """Who the init is: ids, supplementary group ids, and the home directory."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    home: str
+
+
+def look_up_user(root: str, user: str, extra_groups: tuple[str, ...]) -> Identity:
+    """Resolve `UID`, `UID:GID`, `name` or `name:group` in the root file system at `root`.
+
+    A number needs no entry; without one and without a group, the group is the same number.
+    A name brings the supplementary groups that /etc/group gives it.
+
+    Raises: UserNotFound.
+    """
+    root_fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        passwd = _read_table(root_fd, "/etc/passwd", 7)
+        groups = _read_table(root_fd, "/etc/group", 4)
+    finally:
+        os.close(root_fd)
+    name, _, group = user.partition(":")
+    entry = next((row for row in passwd if name in (row[2], row[0])), None)
+    if entry is None and not name.isdecimal():
+        raise _not_found("user", name, root, "/etc/passwd")
+    uid = int(entry[2]) if entry else int(name)
+    if group:
+        gid = _look_up_group(groups, group, root)
+    else:
+        gid = int(entry[3]) if entry else uid
+    supplementary = {_look_up_group(groups, extra, root) for extra in extra_groups}
+    if entry is not None and not name.isdecimal():
+        supplementary |= {int(row[2]) for row in groups if name in row[3].split(",")}
+    return Identity(uid, gid, tuple(sorted(supplementary)), entry[5] if entry else "/")
+
+
+def _look_up_group(groups: list[list[str]], text: str, root: str) -> int:
+    if text.isdecimal():
+        return int(text)
+    for row in groups:
+        if row[0] == text:
+            return int(row[2])
+    raise _not_found("group", text, root, "/etc/group")
+
+
+def _read_table(root_fd: int, path: str, columns: int) -> list[list[str]]:
+    """Return the well-formed rows of a passwd-like file; none when there is no such file."""
+    try:
+        fd = open_in_root(root_fd, path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return []  # then only numbers can be used, and a name says that it was not found
+    with os.fdopen(fd, errors="replace") as file:
+        text = file.read(_FILE_MAX)
+    rows = [line.split(":") for line in text.splitlines()]
+    return [r for r in rows if len(r) == columns and r[2].isdecimal()]
+
+
+def _not_found(what: str, name: str, root: str, file: str) -> ReconcilerError:
+    return ReconcilerError(
+        ErrorCode.UserNotFound,
+        f"{what} {name!r} is not in {file} of the root file system {root}; add it there or use a number",
+        path=os.path.join(root, file.lstrip("/")),
+        field="user",
+    )

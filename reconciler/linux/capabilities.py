@@ -1,0 +1,102 @@
+"""Capabilities: their names and numbers, and the five sets of the calling thread.
+
+Called by the monitor's set-up steps and by the engine. It may not decide who gets what.
+Sources: capabilities(7), capset(2), include/uapi/linux/capability.h.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import itertools
+import struct
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from reconciler.linux.libc import check, libc
+from reconciler.linux.proc import read_file
+from reconciler.linux.process import prctl
+
+# In the kernel's order, without CAP_: CHOWN is 0, CHECKPOINT_RESTORE (Linux 5.9) is 40.
+NAMES = (
+    *("CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID"),
+    *("SETUID", "SETPCAP", "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST"),
+    *("NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER", "SYS_MODULE", "SYS_RAWIO"),
+    *("SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE"),
+    *("SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE"),
+    *("AUDIT_CONTROL", "SETFCAP", "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM"),
+    *("BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF", "CHECKPOINT_RESTORE"),
+)
+NUMBERS = {name: number for number, name in enumerate(NAMES)}
+
+_LINUX_CAPABILITY_VERSION_3 = 0x20080522
+_PR_CAPBSET_DROP = 24
+_PR_CAP_AMBIENT = 47
+_PR_CAP_AMBIENT_RAISE = 2
+_PR_CAP_AMBIENT_CLEAR_ALL = 4
+
+libc.capset.argtypes = [ctypes.c_char_p, ctypes.c_char_p]
+
+
+class CapabilitySets(NamedTuple):
+    """The sets of a thread as bit masks (bit n is capability n)."""
+
+    effective: int
+    permitted: int
+    inheritable: int
+    bounding: int
+    ambient: int
+
+
+def mask_of(names: Iterable[str]) -> int:
+    """Return the bit mask of capabilities named without CAP_. Raises: KeyError."""
+    mask = 0
+    for name in names:
+        mask |= 1 << NUMBERS[name]
+    return mask
+
+
+def last_cap() -> int:
+    """Return the number of the running kernel's last capability. Raises: OSError."""
+    return int(read_file("/proc/sys/kernel/cap_last_cap"))
+
+
+def read_own() -> CapabilitySets:
+    """Return the sets of the calling thread (proc(5), status). Raises: OSError."""
+    status = read_file("/proc/thread-self/status").decode(errors="replace")
+    fields = dict(line.split(":", 1) for line in status.splitlines())
+    names = ("CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb")
+    return CapabilitySets(*(int(fields[name], 16) for name in names))
+
+
+def set_capabilities(effective: int, permitted: int, inheritable: int) -> None:
+    """Set three sets of the calling thread, as bit masks (capset(2)). Raises: OSError."""
+    header = struct.pack("=Ii", _LINUX_CAPABILITY_VERSION_3, 0)
+    sets = (effective, permitted, inheritable)
+    low, high = [mask & 0xFFFFFFFF for mask in sets], [mask >> 32 for mask in sets]
+    check(libc.capset(header, struct.pack("=6I", *low, *high)))
+
+
+def drop_bounding(keep_mask: int) -> None:
+    """Drop all but `keep_mask` from the calling thread's bounding set, unknown ones too.
+
+    It asks the kernel, not /proc, where the list ends: a container may have no /proc. Needs
+    CAP_SETPCAP. Raises: OSError.
+    """
+    for number in itertools.count():
+        if keep_mask >> number & 1:
+            continue
+        try:
+            prctl(_PR_CAPBSET_DROP, number)
+        except OSError as error:
+            if error.errno == errno.EINVAL and number > 0:
+                return
+            raise
+
+
+def set_ambient(mask: int) -> None:
+    """Make `mask` the ambient set; each must be permitted and inheritable. Raises: OSError."""
+    prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
+    for number in range(mask.bit_length()):
+        if mask >> number & 1:
+            prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, number)

@@ -1,0 +1,63 @@
+"""/proc as plain values: process identity and state, boot id. No ctypes, cheap to import.
+
+Called by the monitor, the engine and the control loop. Source: proc(5).
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import NamedTuple
+
+
+class ProcStat(NamedTuple):
+    """What /proc/PID/stat says: state letter, parent, start time in clock ticks since boot.
+
+    `exit_status` is the wait status (field 52), meaningful for a zombie that we may ptrace.
+    """
+
+    state: str
+    parent_pid: int
+    start_ticks: int
+    exit_status: int
+
+    def is_alive(self) -> bool:
+        """Tell whether the process has neither ended nor is being reaped."""
+        return self.state not in "ZX"
+
+
+def read_file(path: str) -> bytes:
+    """Return the whole of a small file with three system calls. Raises: OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        data = os.read(fd, 65536)
+        while len(data) % 65536 == 0 and data:
+            more = os.read(fd, 65536)
+            if not more:
+                break
+            data += more
+        return data
+    finally:
+        os.close(fd)
+
+
+def read_stat(pid: int) -> ProcStat | None:
+    """Return the process's stat, or None when there is no such process."""
+    try:
+        text = read_file(f"/proc/{pid}/stat")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    fields = text[text.rindex(b")") + 2 :].split()
+    return ProcStat(fields[0].decode(), int(fields[1]), int(fields[19]), int(fields[49]))
+
+
+@cache
+def read_boot_id() -> str:
+    """Return this boot's id. Raises: OSError."""
+    return read_file("/proc/sys/kernel/random/boot_id").decode().strip()
+
+
+def is_same_process(pid: int, start_ticks: int) -> bool:
+    """Tell whether `pid` is still the process that started at `start_ticks` and has not ended."""
+    stat = read_stat(pid)
+    return stat is not None and stat.start_ticks == start_ticks and stat.is_alive()

@@ -1,0 +1,138 @@
+"""Processes, namespaces and file descriptors: clone3, pidfds, unshare, prctl, rlimits.
+
+Called by the monitor (set-up of containers) and the engine. stdlib and ctypes only.
+Sources: clone(2), pidfd_open(2), prctl(2), close_range(2), kernel include/uapi/linux/pidfd.h.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import enum
+import errno
+import fcntl
+import os
+import signal
+import struct
+
+from reconciler.linux.libc import SYS_CLONE3, SYS_CLOSE_RANGE, check, libc, syscall
+
+
+class CloneFlag(enum.IntFlag):
+    """CLONE_* of linux/sched.h."""
+
+    NEWTIME = 0x80
+    PIDFD = 0x1000
+    NEWNS = 0x20000
+    NEWCGROUP = 0x2000000
+    NEWUTS = 0x4000000
+    NEWIPC = 0x8000000
+    NEWUSER = 0x10000000
+    NEWPID = 0x20000000
+    NEWNET = 0x40000000
+    INTO_CGROUP = 0x200000000
+
+
+PR_SET_DUMPABLE = 4
+PR_SET_KEEPCAPS = 8
+PR_SET_NO_NEW_PRIVS = 38
+PR_SET_NAME = 15
+CLOSE_RANGE_CLOEXEC = 4
+
+# struct pidfd_info, version of 64 bytes; PIDFD_GET_INFO = _IOWR(0xFF, 11, 64 bytes)
+_PIDFD_GET_INFO = (3 << 30) | (64 << 16) | (0xFF << 8) | 11
+_PIDFD_INFO_EXIT = 1 << 3
+_EXIT_CODE_OFFSET = 60
+
+# PyDLL keeps the GIL: the child must not have to take it back.
+_gil_libc = ctypes.PyDLL(None, use_errno=True)
+_gil_libc.syscall.restype = ctypes.c_long
+_gil_libc.syscall.argtypes = [ctypes.c_long, ctypes.c_char_p, ctypes.c_size_t]
+
+
+def clone3(flags: CloneFlag, cgroup_fd: int | None = None) -> tuple[int, int]:
+    """Fork this single-threaded process into new namespaces; return (pid, pidfd).
+
+    In the child returns (0, -1). `cgroup_fd` is a cgroup v2 directory to be born in. The
+    pidfd is close-on-exec. Needs Linux 5.7 (clone(2)).
+
+    Raises: OSError.
+    """
+    pidfd = ctypes.c_int(-1)
+    flags |= CloneFlag.PIDFD
+    if cgroup_fd is not None:
+        flags |= CloneFlag.INTO_CGROUP
+    # flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid,
+    # set_tid_size, cgroup
+    args = struct.pack(
+        "=11Q",
+        flags,
+        ctypes.addressof(pidfd),
+        *(0, 0, signal.SIGCHLD, 0, 0, 0, 0, 0),
+        cgroup_fd or 0,
+    )
+    ctypes.pythonapi.PyOS_BeforeFork()
+    pid = _gil_libc.syscall(SYS_CLONE3, args, len(args))
+    if pid == 0:
+        ctypes.pythonapi.PyOS_AfterFork_Child()
+        return 0, -1
+    error = ctypes.get_errno()
+    ctypes.pythonapi.PyOS_AfterFork_Parent()
+    if pid < 0:
+        raise OSError(error, os.strerror(error))
+    return pid, pidfd.value
+
+
+def fork() -> int:
+    """Fork as os.fork does; here because forking has this one home."""
+    return os.fork()
+
+
+def unshare(flags: CloneFlag) -> None:
+    """Move the caller into new namespaces (unshare(2)). Raises: OSError."""
+    check(libc.unshare(flags))
+
+
+def setns(fd: int, flags: CloneFlag) -> None:
+    """Join the namespaces `flags` of a pidfd or namespace fd (setns(2)). Raises: OSError."""
+    check(libc.setns(fd, flags))
+
+
+def set_hostname(name: str) -> None:
+    """Set the hostname of the caller's UTS namespace. Raises: OSError."""
+    data = name.encode()
+    check(libc.sethostname(data, len(data)))
+
+
+def prctl(option: int, arg2: int = 0, arg3: int = 0, arg4: int = 0, arg5: int = 0) -> int:
+    """Call prctl(2). Raises: OSError."""
+    return check(libc.prctl(option, arg2, arg3, arg4, arg5))
+
+
+def set_process_name(name: str) -> None:
+    """Set the caller's comm, cut to 15 bytes (PR_SET_NAME). Raises: OSError."""
+    buffer = ctypes.create_string_buffer(name.encode()[:15])
+    prctl(PR_SET_NAME, ctypes.addressof(buffer))
+
+
+def close_on_exec_from(first_fd: int) -> None:
+    """Mark every fd from `first_fd` on close-on-exec (close_range(2), Linux 5.11)."""
+    syscall(SYS_CLOSE_RANGE, first_fd, 0x7FFFFFFF, CLOSE_RANGE_CLOEXEC)
+
+
+def read_exit_status(pidfd: int) -> int | None:
+    """Return the wait status of an ended process that need not be our child.
+
+    None when the kernel cannot tell (before 6.15, or the process has not ended).
+    Source: PIDFD_GET_INFO with PIDFD_INFO_EXIT, include/uapi/linux/pidfd.h.
+    """
+    buffer = bytearray(64)
+    struct.pack_into("=Q", buffer, 0, _PIDFD_INFO_EXIT)
+    try:
+        fcntl.ioctl(pidfd, _PIDFD_GET_INFO, buffer)
+    except OSError as error:
+        if error.errno in (errno.ENOTTY, errno.EINVAL, errno.ESRCH):
+            return None
+        raise
+    if not struct.unpack_from("=Q", buffer)[0] & _PIDFD_INFO_EXIT:
+        return None
+    return int(struct.unpack_from("=i", buffer, _EXIT_CODE_OFFSET)[0])

@@ -1,0 +1,161 @@
+"""System call filters: a small assembler for seccomp's BPF, and the call that loads a program.
+
+The engine compiles (`compile_filter`), the monitor's child loads (`install_filter`). It may
+not know which system calls are dangerous. Constants are those of linux/seccomp.h,
+linux/bpf_common.h and linux/audit.h. Source: seccomp(2), Documentation/userspace-api/
+seccomp_filter.rst.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import struct
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from reconciler.linux.libc import syscall
+
+AUDIT_ARCH_X86_64 = 0xC000003E
+AUDIT_ARCH_AARCH64 = 0xC00000B7
+
+SECCOMP_SET_MODE_FILTER = 1
+SECCOMP_RET_KILL_PROCESS = 0x80000000
+SECCOMP_RET_ERRNO = 0x00050000
+SECCOMP_RET_ALLOW = 0x7FFF0000
+
+RET_EPERM = SECCOMP_RET_ERRNO | errno.EPERM
+RET_ENOSYS = SECCOMP_RET_ERRNO | errno.ENOSYS
+
+BPF_LD, BPF_ALU, BPF_JMP, BPF_RET = 0x00, 0x04, 0x05, 0x06
+BPF_W, BPF_ABS, BPF_K = 0x00, 0x20, 0x00
+BPF_AND, BPF_JA, BPF_JEQ, BPF_JGE = 0x50, 0x00, 0x10, 0x30
+
+WORD = 0xFFFFFFFF
+_X32_SYSCALL_BIT = 0x40000000
+_SYS_SECCOMP = {"x86_64": 317, "aarch64": 277}.get(os.uname().machine, -1)
+
+# struct seccomp_data: int nr; u32 arch; u64 instruction_pointer; u64 args[6]
+_NR_OFFSET, _ARCH_OFFSET, _ARGS_OFFSET = 0, 4, 16
+
+# struct sock_filter: u16 code; u8 jt; u8 jf; u32 k
+_INSTRUCTION = struct.Struct("=HBBI")
+_NEAR = 254  # jt and jf reach 255; one is kept for a jump put in between
+
+
+class ArgCheck(NamedTuple):
+    """A verdict by an argument: `matched` if `argument & mask` is one of `values`.
+
+    `values` has at least one. Only the lower 32 bits are looked at, as the kernel does with
+    an int, unsigned int or clone's flags: what is above them must not lead past a filter.
+    """
+
+    argument: int
+    values: tuple[int, ...]
+    matched: int
+    otherwise: int
+    mask: int = WORD
+
+
+Verdict = int | ArgCheck
+
+
+def compile_filter(arch: int, verdicts: Mapping[int, Verdict], default: int) -> bytes:
+    """Return a program (array of struct sock_filter) that decides by system call number.
+
+    `arch` is an AUDIT_ARCH_*, verdicts are SECCOMP_RET_* values or checks of an argument,
+    `default` is for numbers not named. Calls of another architecture kill the process; those
+    of x32, whose numbers have bit 30, fail with ENOSYS. Neighbours with the same verdict
+    become one range, and the ranges a binary search tree.
+    """
+    code = _Assembler()
+    code.search(_to_ranges(verdicts, default))
+    load_number = code.emit(BPF_LD | BPF_W | BPF_ABS, _NR_OFFSET)
+    kill = code.emit(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS)
+    code.branch(BPF_JEQ, arch, load_number, kill)
+    code.emit(BPF_LD | BPF_W | BPF_ABS, _ARCH_OFFSET)
+    return code.program()
+
+
+def install_filter(program: bytes) -> None:
+    """Load a compiled filter into the calling thread, for good and for all it executes.
+
+    Needs no_new_privs or CAP_SYS_ADMIN (seccomp(2)). Raises: OSError.
+    """
+    filters = ctypes.create_string_buffer(program, len(program))
+    count = len(program) // _INSTRUCTION.size
+    sock_fprog = struct.pack("@HP", count, ctypes.addressof(filters))
+    syscall(_SYS_SECCOMP, SECCOMP_SET_MODE_FILTER, 0, sock_fprog)
+
+
+def _to_ranges(verdicts: Mapping[int, Verdict], default: int) -> list[tuple[int, Verdict]]:
+    """Return (first number, verdict) of each range, ascending, the first from 0."""
+    starts: dict[int, Verdict] = {0: default}
+    for number in sorted(verdicts):
+        starts[number] = verdicts[number]
+        starts[number + 1] = default
+    starts[_X32_SYSCALL_BIT] = RET_ENOSYS
+    ranges: list[tuple[int, Verdict]] = []
+    for first, verdict in starts.items():
+        if not ranges or ranges[-1][1] != verdict:
+            ranges.append((first, verdict))
+    return ranges
+
+
+class _Assembler:
+    """Builds a program from its end, since jumps lead forward only.
+
+    A position is the count of instructions from there to the end, so that it stays right
+    while more are put in front.
+    """
+
+    def __init__(self) -> None:
+        self._reversed: list[bytes] = []
+        self._returns: dict[int, int] = {}
+
+    def emit(self, code: int, k: int, jt: int = 0, jf: int = 0) -> int:
+        """Put an instruction in front and return its position."""
+        self._reversed.append(_INSTRUCTION.pack(code, jt, jf, k))
+        return len(self._reversed)
+
+    def program(self) -> bytes:
+        """Return the instructions in the kernel's order."""
+        return b"".join(reversed(self._reversed))
+
+    def search(self, ranges: list[tuple[int, Verdict]]) -> int:
+        """Put a decision between ranges in front and return its position."""
+        if len(ranges) == 1:
+            return self._verdict(ranges[0][1])
+        middle = len(ranges) // 2
+        above = self.search(ranges[middle:])
+        below = self.search(ranges[:middle])
+        return self.branch(BPF_JGE, ranges[middle][0], above, below)
+
+    def branch(self, test: int, k: int, if_true: int, if_false: int) -> int:
+        """Put a conditional jump in front and return its position."""
+        if_true, if_false = self._near(if_true), self._near(if_false)
+        here = len(self._reversed)
+        return self.emit(BPF_JMP | test | BPF_K, k, here - if_true, here - if_false)
+
+    def _near(self, target: int) -> int:
+        """Return a position within reach of a conditional jump that leads to `target`."""
+        distance = len(self._reversed) - target
+        return target if distance <= _NEAR else self.emit(BPF_JMP | BPF_JA, distance)
+
+    def _verdict(self, verdict: Verdict) -> int:
+        if isinstance(verdict, int):
+            return self._return(verdict)
+        matched, position = self._return(verdict.matched), self._return(verdict.otherwise)
+        for value in reversed(verdict.values):
+            position = self.branch(BPF_JEQ, value, matched, position)
+        if verdict.mask != WORD:
+            self.emit(BPF_ALU | BPF_AND | BPF_K, verdict.mask)
+        return self.emit(BPF_LD | BPF_W | BPF_ABS, _ARGS_OFFSET + 8 * verdict.argument)
+
+    def _return(self, value: int) -> int:
+        """Return the position of a return of `value`, shared with others nearby."""
+        position = self._returns.get(value)
+        if position is None or len(self._reversed) - position > _NEAR:
+            position = self._returns[value] = self.emit(BPF_RET | BPF_K, value)
+        return position

@@ -1,0 +1,279 @@
+"""YAML text to documents whose every node knows its line and column.
+
+Called by `parse` alone. Built on the events of libyaml (yaml.CParser), not on PyYAML's
+composer: it recurses in C, and it neither bounds nor checks what is wanted here. Size, depth,
+number of nodes (those behind aliases counted each time) are bounded, duplicate keys and
+unknown tags refused. May not know what a container is.
+
+    bytes --decode_text--> text --libyaml--> events --_Builder--> Node tree, one a document
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from reconciler.errors.codes import ErrorCode
+from reconciler.loader.scalars import resolve_scalar
+
+MAX_BYTES = 2**20
+MAX_DEPTH = 64
+MAX_NODES = 100_000
+
+_CORE = "tag:yaml.org,2002:"
+# The characters that YAML 1.2 (section 5.1) forbids in a stream.
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_SURROGATES = re.compile(
+    r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
+)
+
+
+class DocumentError(Exception):
+    """The text cannot be taken; `line` and `column` are 1-based."""
+
+    def __init__(self, code: ErrorCode, message: str, line: int, column: int) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.line = line
+        self.column = column
+
+
+class Node:
+    """A value with its place (1-based line and column).
+
+    `data` is the plain value (dict, list or scalar), `text` a scalar as it was written.
+    `children` are the nodes of a mapping's values or a list's items, `keys` the places of a
+    mapping's keys.
+    """
+
+    __slots__ = ("children", "column", "data", "keys", "line", "text")
+
+    def __init__(self, data: Any, line: int, column: int, text: str | None = None) -> None:
+        self.data = data
+        self.line = line
+        self.column = column
+        self.text = text
+        self.children: Any = None
+        self.keys: dict[str, tuple[int, int]] = {}
+
+    def find(self, path: tuple[str | int, ...]) -> Node:
+        """Return the node at `path`, or the deepest one on the way that exists."""
+        node = self
+        for step in path:
+            try:
+                node = node.children[step]
+            except (KeyError, IndexError, TypeError):
+                break
+        return node
+
+
+class _Frame:
+    """A collection that is being filled."""
+
+    __slots__ = ("anchor", "height", "key", "key_place", "node", "start_count")
+
+    def __init__(self, node: Node, anchor: str | None, start_count: int) -> None:
+        self.node = node
+        self.anchor = anchor
+        self.start_count = start_count
+        self.height = 1
+        self.key: str | None = None
+        self.key_place = (0, 0)
+
+
+def decode_text(data: bytes, *, is_json: bool = False) -> str:
+    """Return the text of a file: UTF-8 with or without a byte order mark.
+
+    Raises: DocumentError when it is not UTF-8 or has control characters (NUL).
+    """
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8")
+        raise DocumentError(
+            ErrorCode.SpecSyntax,
+            f"not UTF-8 text: byte 0x{data[error.start]:02x} ({error.reason})",
+            *_place(before, len(before)),
+        ) from None
+    text = text.removeprefix("\ufeff")
+    if bad := _UNPRINTABLE.search(text):
+        what = "a NUL byte" if bad[0] == "\0" else f"the control character {bad[0]!a}"
+        place = _place(text, bad.start())
+        raise DocumentError(ErrorCode.SpecSyntax, f"not a text file: contains {what}", *place)
+    # JSON writes characters beyond U+FFFF as two escapes; YAML, otherwise JSON's superset, as one.
+    return _SURROGATES.sub(_join_surrogates, text) if is_json else text
+
+
+def _join_surrogates(match: re.Match[str]) -> str:
+    high, low = int(match[2], 16) - 0xD800, int(match[3], 16) - 0xDC00
+    return f"{match[1]}\\U{0x10000 + (high << 10) + low:08X}"
+
+
+def _place(text: str, index: int) -> tuple[int, int]:
+    return text.count("\n", 0, index) + 1, index - text.rfind("\n", 0, index)
+
+
+def read_documents(text: str) -> Iterator[Node]:
+    """Yield the root node of each document; an empty document is left out.
+
+    Raises: DocumentError at the first place that is no YAML or goes beyond a bound; the
+    documents before it have been yielded.
+    """
+    import yaml
+
+    builder = _Builder()
+    try:
+        for event in yaml.parse(text, yaml.CSafeLoader):
+            if isinstance(event, yaml.DocumentEndEvent):
+                if builder.root.text != "":
+                    yield builder.root
+                builder.anchors.clear()
+            else:
+                builder.on_event(event)
+    except yaml.MarkedYAMLError as error:
+        raise _syntax_error(error, text) from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise DocumentError(ErrorCode.SpecSyntax, f"not valid YAML: {error}", 1, 1) from None
+
+
+class _Builder:
+    """Makes nodes from events; `root` is the last document's."""
+
+    def __init__(self) -> None:
+        import yaml
+
+        self.root = Node(None, 1, 1, "")
+        self.anchors: dict[str, tuple[Node, int, int]] = {}  # node, nodes in it, height
+        self._count = 0
+        self._stack: list[_Frame] = []
+        self._handlers = {
+            yaml.ScalarEvent: self._on_scalar,
+            yaml.MappingStartEvent: self._on_start,
+            yaml.SequenceStartEvent: self._on_start,
+            yaml.MappingEndEvent: self._on_end,
+            yaml.SequenceEndEvent: self._on_end,
+            yaml.AliasEvent: self._on_alias,
+        }
+        self._mapping_start = yaml.MappingStartEvent
+
+    def on_event(self, event: Any) -> None:
+        handler = self._handlers.get(type(event))
+        if handler is not None:
+            handler(event)
+
+    def _on_scalar(self, event: Any) -> None:
+        frame = self._stack[-1] if self._stack else None
+        if frame is not None and frame.key is None and type(frame.node.data) is dict:
+            self._on_key(event, frame)
+            return
+        mark = event.start_mark
+        text, tag = event.value, event.tag
+        if tag is None and event.implicit[0]:
+            node = Node(resolve_scalar(text), mark.line + 1, mark.column + 1, text)
+        else:
+            _check_tag(tag, ("str",), mark)
+            node = Node(text, mark.line + 1, mark.column + 1, text or "''")
+        self._add(node, 1, 0)
+        if event.anchor:
+            self.anchors[event.anchor] = (node, 1, 0)
+
+    def _on_key(self, event: Any, frame: _Frame) -> None:
+        mark, key = event.start_mark, event.value
+        place = (mark.line + 1, mark.column + 1)
+        if key in frame.node.keys:
+            line = frame.node.keys[key][0]
+            raise _error(mark, f"the key {key!r} is given twice (first on line {line})")
+        if event.implicit[0] and key in ("", "<<"):
+            what = "an empty key" if key == "" else "'<<' (merge key) is not supported"
+            raise _error(mark, what)
+        if event.anchor:
+            self.anchors[event.anchor] = (Node(key, *place, key), 1, 0)
+        frame.key, frame.key_place = key, place
+
+    def _on_start(self, event: Any) -> None:
+        mark = event.start_mark
+        if len(self._stack) >= MAX_DEPTH:
+            raise _error(mark, f"nested deeper than {MAX_DEPTH} levels", ErrorCode.SpecTooLarge)
+        if self._stack and self._is_key_expected():
+            raise _error(mark, "a list or a mapping cannot be a key")
+        is_mapping = type(event) is self._mapping_start
+        _check_tag(event.tag, ("map",) if is_mapping else ("seq",), mark)
+        node = Node({} if is_mapping else [], mark.line + 1, mark.column + 1)
+        node.children = {} if is_mapping else []
+        start_count = self._count
+        self._count_nodes(1, mark.line + 1, mark.column + 1)
+        self._stack.append(_Frame(node, event.anchor, start_count))
+
+    def _is_key_expected(self) -> bool:
+        frame = self._stack[-1]
+        return frame.key is None and type(frame.node.data) is dict
+
+    def _on_end(self, event: Any) -> None:
+        frame = self._stack.pop()
+        self._add(frame.node, 0, frame.height)
+        if frame.anchor:
+            weight = self._count - frame.start_count
+            self.anchors[frame.anchor] = (frame.node, weight, frame.height)
+
+    def _on_alias(self, event: Any) -> None:
+        mark = event.start_mark
+        if self._is_key_expected():
+            raise _error(mark, "an alias cannot be a key")
+        if event.anchor not in self.anchors:
+            raise _error(mark, f"the alias *{event.anchor} has no anchor before it")
+        node, weight, height = self.anchors[event.anchor]
+        if len(self._stack) + height > MAX_DEPTH:
+            raise _error(mark, f"nested deeper than {MAX_DEPTH} levels", ErrorCode.SpecTooLarge)
+        self._count_nodes(weight, mark.line + 1, mark.column + 1)
+        self._add(node, 0, height)
+
+    def _add(self, node: Node, weight: int, height: int) -> None:
+        """Put a finished node where it belongs."""
+        if weight:
+            self._count_nodes(weight, node.line, node.column)
+        if not self._stack:
+            self.root = node
+            return
+        frame = self._stack[-1]
+        frame.height = max(frame.height, height + 1)
+        if frame.key is None:
+            frame.node.data.append(node.data)
+            frame.node.children.append(node)
+        else:
+            frame.node.data[frame.key] = node.data
+            frame.node.children[frame.key] = node
+            frame.node.keys[frame.key] = frame.key_place
+            frame.key = None
+
+    def _count_nodes(self, weight: int, line: int, column: int) -> None:
+        self._count += weight
+        if self._count > MAX_NODES:
+            message = f"more than {MAX_NODES} values, aliases included"
+            raise DocumentError(ErrorCode.SpecTooLarge, message, line, column)
+
+
+def _error(mark: Any, message: str, code: ErrorCode = ErrorCode.SpecSyntax) -> DocumentError:
+    return DocumentError(code, message, mark.line + 1, mark.column + 1)
+
+
+def _check_tag(tag: str | None, allowed: tuple[str, ...], mark: Any) -> None:
+    if tag not in (None, "!", *(_CORE + name for name in allowed)):
+        shown = tag.replace(_CORE, "!!") if tag else tag
+        raise _error(mark, f"the tag {shown} is not allowed here; remove it")
+
+
+def _syntax_error(error: Any, text: str) -> DocumentError:
+    """Return libyaml's complaint in words and with the place it is about."""
+    mark = error.problem_mark or error.context_mark
+    line, column = (mark.line, mark.column) if mark else (0, 0)
+    lines = text.splitlines()
+    rest = lines[line][column:] if line < len(lines) else ""
+    message = error.problem or "unknown error"
+    if "cannot start any token" in message and rest:
+        reason = "a tab cannot indent; use spaces" if rest[0] == "\t" else "quote the text"
+        message = f"{rest[0]!r} cannot begin a value here; {reason}"
+    elif error.context and error.context_mark:
+        message += f" ({error.context} that begins on line {error.context_mark.line + 1})"
+    return DocumentError(ErrorCode.SpecSyntax, f"not valid YAML: {message}", line + 1, column + 1)

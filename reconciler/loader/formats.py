@@ -1,0 +1,159 @@
+"""The `format` keywords of the schema: what a text must look like, said in words.
+
+Called by the validator through `jsonschema.FormatChecker`. Each check gets any JSON value and
+raises ValueError with the message for the user. The schema's patterns say the same to editors
+where a pattern can; here is the whole rule.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from reconciler.model.names import explain_id
+from reconciler.model.quantity import parse_cpu, parse_duration, parse_size
+
+_MAX_ID = 2**32 - 2  # (uid_t) -1 means "no change" to chown(2) and setresuid(2)
+_USER_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\$?", re.ASCII)
+_HOST_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?", re.ASCII)
+_CPU_RANGE = re.compile(r"([0-9]{1,6})(?:-([0-9]{1,6}))?", re.ASCII)
+_DEVICE = re.compile(r"/dev/[^/].*|[0-9]{1,10}:[0-9]{1,10}", re.ASCII | re.DOTALL)
+_MODE = re.compile(r"[0-7]{3,5}", re.ASCII)
+
+
+def _check_name(value: Any) -> None:
+    if reason := explain_id(value):
+        raise ValueError(reason)
+
+
+def _check_text(value: str) -> None:
+    if "\0" in value:
+        raise ValueError(f"{value!r:.80} contains a NUL character")
+
+
+def _check_key(value: str) -> None:
+    if not value.isprintable():
+        raise ValueError(f"the key {value!r:.80} contains an unprintable character")
+
+
+def _check_env_name(value: str) -> None:
+    if not value or "=" in value or "\0" in value:
+        raise ValueError(f"{value!r:.80} is not a name of a variable: empty, or with '=' or NUL")
+
+
+def _check_absolute(value: str) -> None:
+    _check_text(value)
+    if not value.startswith("/"):
+        raise ValueError(f"{value!r:.80} is not an absolute path (it must begin with '/')")
+
+
+def _check_target(value: str) -> None:
+    _check_absolute(value)
+    if ".." in value.split("/"):
+        raise ValueError(f"{value!r:.80} contains '..'")
+    if not value.strip("/."):
+        raise ValueError("nothing can be mounted over the root of the container; see 'rootfs'")
+
+
+def _check_host_path(value: str) -> None:
+    _check_text(value)
+    if not value:
+        raise ValueError("the path is empty")
+
+
+def _check_id(value: str | int, what: str) -> None:
+    text = str(value)
+    if text.isdecimal():
+        if int(text[:20]) > _MAX_ID:
+            raise ValueError(f"{text:.40} is more than the highest id, {_MAX_ID}")
+    elif not _USER_PART.fullmatch(text):
+        raise ValueError(f"{value!r:.80} is not {what}")
+
+
+def _check_user(value: str | int) -> None:
+    parts = str(value).split(":")
+    if len(parts) > 2:
+        raise ValueError(f"{value!r:.80} is not UID, UID:GID, USER or USER:GROUP")
+    for part in parts:
+        _check_id(part, "UID, UID:GID, USER or USER:GROUP")
+
+
+def _check_group(value: str | int) -> None:
+    _check_id(value, "a group id or the name of a group")
+
+
+def _check_hostname(value: str) -> None:
+    if len(value) > 64:
+        raise ValueError(f"{value[:20] + '...'!r} has {len(value)} characters; the most is 64")
+    if not all(map(_HOST_LABEL.fullmatch, value.split("."))):
+        rule = "letters, digits and '-', in parts of at most 63 joined by '.'"
+        raise ValueError(f"{value!r} is not a host name ({rule})")
+
+
+def _check_cpu_list(value: str | int) -> None:
+    for part in str(value).split(","):
+        match = _CPU_RANGE.fullmatch(part)
+        if match is None:
+            raise ValueError(f"{value!r:.80} is not a list of numbers and ranges (example: 0-3,8)")
+        if match[2] and int(match[1]) > int(match[2]):
+            raise ValueError(f"the range {part} runs backwards")
+
+
+def _check_device(value: str) -> None:
+    _check_text(value)
+    if not _DEVICE.fullmatch(value) or ".." in value.split("/"):
+        raise ValueError(f"{value!r:.80} is not a block device (examples: /dev/sda, 8:0)")
+
+
+def _check_mode(value: str) -> None:
+    if not _MODE.fullmatch(value):
+        raise ValueError(f"{value!r:.80} is not an octal mode (examples: '0755', '1777')")
+
+
+def _check_rlimit(value: str) -> None:
+    if value != "unlimited":
+        raise ValueError(f"{value!r:.80} is neither a number nor 'unlimited'")
+
+
+_Check = Callable[[Any], Any]
+
+# Format name: the check, and the JSON types that it is for (others the schema's type refuses).
+_FORMATS: dict[str, tuple[_Check, tuple[type, ...]]] = {
+    "container-name": (_check_name, (str,)),
+    "text": (_check_text, (str,)),
+    "key": (_check_key, (str,)),
+    "env-name": (_check_env_name, (str,)),
+    "absolute-path": (_check_absolute, (str,)),
+    "mount-target": (_check_target, (str,)),
+    "host-path": (_check_host_path, (str,)),
+    "user": (_check_user, (str, int)),
+    "group": (_check_group, (str, int)),
+    "host-name": (_check_hostname, (str,)),
+    "cpu-list": (_check_cpu_list, (str, int)),
+    "block-device": (_check_device, (str,)),
+    "octal-mode": (_check_mode, (str,)),
+    "rlimit-value": (_check_rlimit, (str,)),
+    "size": (parse_size, (str, int)),
+    "cpu-amount": (parse_cpu, (str, int, float)),
+    "duration-go": (parse_duration, (str, int)),
+}
+
+
+def make_format_checker() -> Any:
+    """Return the `jsonschema.FormatChecker` that knows the formats of our schema alone."""
+    from jsonschema import FormatChecker
+
+    checker = FormatChecker(formats=())
+    for name, (check, types) in _FORMATS.items():
+        checker.checks(name, raises=ValueError)(_only_for(check, types))
+    return checker
+
+
+def _only_for(check: _Check, types: tuple[type, ...]) -> Callable[[object], bool]:
+    def is_conforming(value: object) -> bool:
+        if isinstance(value, types) and not isinstance(value, bool):
+            check(value)
+        return True
+
+    return is_conforming

@@ -1,0 +1,193 @@
+"""What a plan is made of: a closed union of actions, each able to describe itself.
+
+Made by planning, carried out by control, shown by the command line. Match an `Action` with
+`match` and `assert_never`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from reconciler.model.spec import Spec
+from reconciler.model.world import Problem, RestartMemory, Value
+
+
+class ChangeClass(StrEnum):
+    """What a change of a field needs.
+
+    live: applied to the running container. restart: init is stopped and started in the same
+    container. recreate: destroyed and made anew. record: only the record is rewritten.
+    """
+
+    LIVE = "live"
+    RECORD = "record"
+    RESTART = "restart"
+    RECREATE = "recreate"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldChange:
+    """One field that differs: path as in the spec, values of both sides as a spec writes them."""
+
+    field: str
+    desired: Value
+    observed: Value
+    change_class: ChangeClass
+
+    def describe(self) -> str:
+        """Return `user 0:0 -> 1000:1000`."""
+        return f"{self.field} {_spell(self.observed)} -> {_spell(self.desired)}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return `{field, desired, observed, class}`."""
+        return {
+            "field": self.field,
+            "desired": self.desired,
+            "observed": self.observed,
+            "class": self.change_class.value,
+        }
+
+
+def _spell(value: Value) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(_spell, value)) + "]"
+    return str(value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseAction:
+    """What every action has: the container, its spec, why, and which fields differ.
+
+    `verb` is the action's name in JSON and logs. An action that succeeds leaves the record of
+    the container equal to `spec`.
+    """
+
+    verb: ClassVar[str]
+    name: str
+    spec: Spec
+    reason: str
+    changes: tuple[FieldChange, ...] = ()
+
+    def describe(self) -> str:
+        """Return one line for people: `restart web: user 0:0 -> 1000:1000`."""
+        why = "; ".join(change.describe() for change in self.changes) or self.reason
+        return f"{self.verb} {self.name}: {why}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return `{action, name, reason, changes}`."""
+        return {
+            "action": self.verb,
+            "name": self.name,
+            "reason": self.reason,
+            "changes": [change.to_json() for change in self.changes],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Create(BaseAction):
+    """Create the container; start it unless it is to be stopped; pause it if it is to be paused."""
+
+    verb: ClassVar[str] = "create"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recreate(BaseAction):
+    """Stop gracefully, destroy, and create anew as `Create` does, keeping the logs."""
+
+    verb: ClassVar[str] = "recreate"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start(BaseAction):
+    """Start an existing container whose init has ended or never ran; pause it if it is to be.
+
+    `memory` is to be written with the start.
+    """
+
+    verb: ClassVar[str] = "start"
+    memory: RestartMemory = RestartMemory()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restart(BaseAction):
+    """Stop gracefully and start again with a new Config; pause it if it is to be."""
+
+    verb: ClassVar[str] = "restart"
+    memory: RestartMemory = RestartMemory()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update(BaseAction):
+    """Apply limits to the container, where they differ, and rewrite its record."""
+
+    verb: ClassVar[str] = "update"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause(BaseAction):
+    """Freeze the container's processes."""
+
+    verb: ClassVar[str] = "pause"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resume(BaseAction):
+    """Thaw the container's processes."""
+
+    verb: ClassVar[str] = "resume"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopAction(BaseAction):
+    """Stop gracefully and leave it stopped."""
+
+    verb: ClassVar[str] = "stop"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destroy(BaseAction):
+    """Stop gracefully and remove everything: prune. `spec` is the last one it had."""
+
+    verb: ClassVar[str] = "destroy"
+
+
+Action = Create | Recreate | Start | Restart | Update | Pause | Resume | StopAction | Destroy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Nothing to do before `until` (wall-clock seconds): a backoff is running.
+
+    `attempts` is how many ends or failures in a row it answers.
+    """
+
+    name: str
+    until: float
+    reason: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Actions in order, waits, and what was refused or is wrong."""
+
+    actions: tuple[Action, ...] = ()
+    waits: tuple[Wait, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+    def is_empty(self) -> bool:
+        """Tell whether nothing is to be done now."""
+        return not self.actions
+
+    def to_json(self) -> dict[str, Any]:
+        """Return `{actions, problems}`: what `plan --output json` prints."""
+        return {
+            "actions": [action.to_json() for action in self.actions],
+            "problems": [problem.to_json() for problem in self.problems],
+        }

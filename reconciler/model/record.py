@@ -1,0 +1,27 @@
+"""The record of a container: what is on disk from before its clone until it is destroyed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from reconciler.model.config import Config
+from reconciler.model.state import ExitStatus, ProcessId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """State record of one container (`RUN_DIR/containers/ID/state.json`).
+
+    `cgroups` are absolute directories by hierarchy name (`unified`, or a v1 controller's).
+    `annotations` belong to the engine's caller and are kept untouched. `init` is None until
+    the first start. Wall-clock seconds; `exit` is filled in when the record is loaded.
+    """
+
+    id: str
+    config: Config
+    created_at: float
+    cgroups: dict[str, str] = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict)
+    init: ProcessId | None = None
+    started_at: float | None = None
+    exit: ExitStatus | None = None

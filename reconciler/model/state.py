@@ -1,0 +1,124 @@
+"""What a container is doing: statuses, exits, processes and figures, as the kernel shows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """Run state of a container.
+
+    running, pausing, paused and destroyed are libcontainer's. `created` has a record and no
+    process yet, `stopped` a record and no process any more.
+
+        created --start--> running --pause--> pausing --> paused
+           ^                  |  <----------resume-----------'
+           |                exit
+           '------ start --- stopped        any --destroy--> destroyed
+    """
+
+    CREATED = "created"
+    RUNNING = "running"
+    PAUSING = "pausing"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+    DESTROYED = "destroyed"
+
+    def has_processes(self) -> bool:
+        """Tell whether an init exists in this state."""
+        return self in (Status.RUNNING, Status.PAUSING, Status.PAUSED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExitStatus:
+    """How an init ended. `code` is 0-255 or None when a signal ended it or nobody knows.
+
+    `signal` is a number (9), `oom` says that the kernel's OOM killer struck in the
+    container's cgroup, `at` is wall-clock seconds since the epoch. Both `code` and `signal`
+    None: the exit happened while nobody could see it.
+    """
+
+    code: int | None
+    signal: int | None
+    oom: bool
+    at: float
+
+    def is_success(self) -> bool:
+        """Tell whether the init ended by itself with 0."""
+        return self.code == 0
+
+    def is_known(self) -> bool:
+        """Tell whether the kernel told how it ended."""
+        return self.code is not None or self.signal is not None
+
+    def describe(self) -> str:
+        """Return `exit code 1`, `killed by signal 9 (out of memory)` or `exit status unknown`."""
+        if self.signal is not None:
+            return f"killed by signal {self.signal}" + (" (out of memory)" if self.oom else "")
+        if self.code is not None:
+            return f"exit code {self.code}" + (" (out of memory)" if self.oom else "")
+        return "exit status unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessId:
+    """A process that cannot be mistaken for another: pid, start time (clock ticks), boot id."""
+
+    pid: int
+    start_ticks: int
+    boot_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryStats:
+    """Bytes; `limit_bytes` None is unlimited. `oom_kills` counts since the cgroup was made."""
+
+    usage_bytes: int = 0
+    peak_bytes: int | None = None
+    limit_bytes: int | None = None
+    swap_bytes: int | None = None
+    anon_bytes: int | None = None
+    file_bytes: int | None = None
+    oom_kills: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CpuStats:
+    """Nanoseconds of CPU time; throttling figures from the quota."""
+
+    usage_ns: int = 0
+    user_ns: int | None = None
+    system_ns: int | None = None
+    periods: int = 0
+    throttled_periods: int = 0
+    throttled_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PidsStats:
+    """Tasks now, and the limit (None is unlimited)."""
+
+    current: int = 0
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IoStats:
+    """Bytes and operations of all devices together."""
+
+    read_bytes: int = 0
+    write_bytes: int = 0
+    read_ops: int = 0
+    write_ops: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    """The cgroup's figures at one moment; `at` is wall-clock seconds."""
+
+    at: float
+    memory: MemoryStats = MemoryStats()
+    cpu: CpuStats = CpuStats()
+    pids: PidsStats = PidsStats()
+    io: IoStats = IoStats()

@@ -1,0 +1,177 @@
+"""Both sides of a diff: what is desired, and what the kernel shows; and the loader's problems."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.model.config import Config
+from reconciler.model.spec import Origin, Spec
+from reconciler.model.state import ExitStatus, Status
+
+Value = str | int | float | bool | tuple["Value", ...] | None
+"""Canonical form of a field: comparable with `==`, printable, JSON-ready."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Something wrong in a source, with a place where it has one (1-based line and column).
+
+    `code` is an `ErrorCode` number, `name` its name. `spec_name` is the container whose spec
+    is at fault, where that is known: its last good spec stays in force.
+    """
+
+    code: int
+    name: str
+    message: str
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
+    field: str | None = None
+    spec_name: str | None = None
+
+    @classmethod
+    def of(cls, code: ErrorCode, message: str, origin: Origin | None = None) -> Problem:
+        """Return the problem with this code, placed at `origin` if there is one."""
+        if origin is None:
+            return cls(code=int(code), name=code.name, message=message)
+        return cls(
+            code=int(code),
+            name=code.name,
+            message=message,
+            file=origin.file,
+            line=origin.line,
+            column=origin.column,
+        )
+
+    @classmethod
+    def from_error(cls, error: ReconcilerError) -> Problem:
+        """Return what an error says, with its place where it has one."""
+        return cls(
+            code=int(error.code),
+            name=error.code.name,
+            message=str(error),
+            file=error.file,
+            line=error.line,
+            column=error.column,
+            field=error.field,
+            spec_name=error.container,
+        )
+
+    def describe(self) -> str:
+        """Return `file:line:column: field: problem`, leaving out what is not known."""
+        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
+        return ": ".join(part for part in (place, self.field, self.message) if part)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return `{code, name, message, file, line, column, field}`."""
+        return {
+            "code": self.code,
+            "name": self.name,
+            "message": self.message,
+            "file": self.file,
+            "line": self.line,
+            "column": self.column,
+            "field": self.field,
+        }
+
+
+class SourceStatus(StrEnum):
+    """Whether a source directory can be trusted to say what is no longer wanted."""
+
+    OK = "ok"
+    EMPTY = "empty"
+    MISSING = "missing"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One source directory: its identity (real path) and whether it could be read."""
+
+    path: str
+    status: SourceStatus = SourceStatus.OK
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desired:
+    """All specs of the sources, last good ones included, by name; and all problems.
+
+    `invalid` are names whose files are in trouble: they are kept, never pruned, marked
+    Invalid. `unknown_files` are files in trouble that no name is known for: while there is
+    one, a container that no valid file names might be its, and is not pruned either.
+    """
+
+    specs: Mapping[str, Spec] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+    sources: tuple[Source, ...] = ()
+    invalid: frozenset[str] = frozenset()
+    unknown_files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestartMemory:
+    """What is remembered of restarts between passes; written with each start and stop.
+
+    `count`: restarts by policy since it was created. `failures`: of those, how many in a row
+    without a stable run between them (the backoff's n). `is_stopped`: its last init was ended
+    by the reconciler itself, which is no failure.
+    """
+
+    count: int = 0
+    failures: int = 0
+    is_stopped: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """An action that failed and has not succeeded since, for backoff and for `status`.
+
+    `verb` is the action's; `spec_digest` the spec it was for: another spec is tried at once.
+    `count` failures in a row, the last of them `at` (wall-clock seconds) with `problem`.
+    """
+
+    verb: str
+    spec_digest: str
+    count: int
+    at: float
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """One existing container as the kernel and its record show it.
+
+    `config` is what it was made from. `spec` is the last spec that was applied to it, with
+    `config` as its Config, and `source` the owner's identity; both None when the reconciler
+    did not make it. `limits` are the resource fields as read from the cgroup (canonical values
+    by field path); a field that could not be read is absent. Wall-clock seconds.
+    """
+
+    name: str
+    status: Status
+    config: Config
+    spec: Spec | None = None
+    source: str | None = None
+    pid: int | None = None
+    started_at: float | None = None
+    last_exit: ExitStatus | None = None
+    limits: Mapping[str, Value] = field(default_factory=dict)
+    memory: RestartMemory = RestartMemory()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """All observed containers by name at one moment (`now`: wall-clock seconds).
+
+    `corrupt` are containers whose record cannot be read: nothing more is known of them.
+    `failures` are the actions that failed last time, by container name.
+    """
+
+    containers: Mapping[str, Observed]
+    now: float
+    corrupt: Mapping[str, Problem] = field(default_factory=dict)
+    failures: Mapping[str, Failure] = field(default_factory=dict)

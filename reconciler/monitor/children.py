@@ -1,0 +1,165 @@
+"""One container as the monitor sees it: a pidfd, its logs, its run file, and who waits.
+
+The run file `run.json` in the container's record directory is the monitor's alone to write:
+
+    {"pid", "startTicks", "bootId", "startedAt", "logDir", "logSize", "logFiles", "cgroups",
+     "oomKills", "logLost": {"bytes", "error"} | null,
+     "exit": {"code", "signal", "oom", "at"} | null}
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+from typing import Any
+
+from reconciler.cgroup import core
+from reconciler.linux.clock import wall_s
+from reconciler.linux.proc import is_same_process, read_file, read_stat
+from reconciler.linux.process import read_exit_status
+from reconciler.monitor.logs import LogFile, LogStream
+
+RUN_FILE = "run.json"
+
+
+class Child:
+    """A running init. `status_fd` is open while its set-up runs."""
+
+    def __init__(self, directory: str, run: dict[str, Any], pidfd: int) -> None:
+        self.id = os.path.basename(directory)
+        self.directory = directory
+        self.run = run
+        self.pidfd = pidfd
+        self.status_fd = -1
+        self.starter: socket.socket | None = None
+        self.waiters: list[socket.socket] = []
+        self.log = LogFile(run["logDir"], run["logSize"], run["logFiles"])
+        self.streams: list[LogStream] = []
+        try:
+            for name in ("stdout", "stderr"):
+                self.streams.append(LogStream(os.path.join(directory, name), name, self.log))
+        except OSError:
+            self.close()
+            raise
+
+    def save(self) -> None:
+        """Write the run file atomically. Raises: OSError."""
+        if self.log.lost_bytes:
+            self.run["logLost"] = {"bytes": self.log.lost_bytes, "error": self.log.error}
+        write_json(os.path.join(self.directory, RUN_FILE), self.run)
+
+    def reap(self) -> dict[str, Any]:
+        """Collect the exit status, drain the logs, and return the exit for the run file."""
+        for stream in self.streams:
+            stream.close()
+        self.streams = []
+        oom = core.oom_kills(self.run["cgroups"]) > self.run["oomKills"]
+        self.run["exit"] = make_exit(self._wait_status(), oom)
+        self.close()
+        return dict(self.run["exit"])
+
+    def close(self) -> None:
+        """Close every descriptor of the child's."""
+        for stream in self.streams:
+            os.close(stream.fd)
+        self.streams = []
+        self.log.close()
+        for fd in (self.pidfd, self.status_fd):
+            if fd >= 0:
+                os.close(fd)
+        self.pidfd = self.status_fd = -1
+
+    def _wait_status(self) -> int | None:
+        """Return the wait status: of our own child by waitpid, of an adopted one by its pidfd."""
+        try:
+            return os.waitpid(self.run["pid"], 0)[1]
+        except ChildProcessError:
+            return read_exit_status(self.pidfd)
+
+
+def make_run(plan: dict[str, Any], pid: int, boot_id: str) -> dict[str, Any]:
+    """Return the content of a new run file for the launch plan's container."""
+    stat = read_stat(pid)
+    return {
+        "pid": pid,
+        "startTicks": stat.start_ticks if stat else 0,
+        "bootId": boot_id,
+        "startedAt": wall_s(),
+        "logDir": plan["logDir"],
+        "logSize": plan["logSize"],
+        "logFiles": plan["logFiles"],
+        "cgroups": plan["cgroups"],
+        "oomKills": core.oom_kills(plan["cgroups"]),
+        "logLost": None,
+        "exit": None,
+    }
+
+
+def adopt(directory: str, boot_id: str) -> Child | None:
+    """Return a Child for what an earlier monitor left running; None when there is nothing.
+
+    An exit that nobody saw is recorded: from field 52 of the stat of a zombie (proc(5)), else
+    as unknown.
+
+    Raises: OSError.
+    """
+    run = read_run(directory)
+    if run is None or run["exit"] is not None:
+        return None
+    stat = read_stat(run["pid"]) if run["bootId"] == boot_id else None
+    if stat is not None and stat.start_ticks != run["startTicks"]:
+        stat = None  # the pid is a stranger's
+    if stat is not None and stat.is_alive():
+        pidfd = os.pidfd_open(run["pid"])
+        if is_same_process(run["pid"], run["startTicks"]):
+            return Child(directory, run, pidfd)
+        os.close(pidfd)
+    run["exit"] = make_exit(None if stat is None else stat.exit_status, False)
+    write_json(os.path.join(directory, RUN_FILE), run)
+    return None
+
+
+def make_exit(wait_status: int | None, oom: bool) -> dict[str, Any]:
+    """Return the run file's exit of a wait status (None: unknown)."""
+    code = signal = None
+    if wait_status is not None:
+        exit_code = os.waitstatus_to_exitcode(wait_status)
+        code, signal = (exit_code, None) if exit_code >= 0 else (None, -exit_code)
+    return {"code": code, "signal": signal, "oom": oom, "at": wall_s()}
+
+
+def kill_and_reap(pid: int, pidfd: int) -> None:
+    """End a child of ours whose container cannot be kept, and collect it."""
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)
+
+
+def read_run(directory: str) -> dict[str, Any] | None:
+    """Return a container's run file; None when it has none or it cannot be understood."""
+    try:
+        run = json.loads(read_file(os.path.join(directory, RUN_FILE)))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return run if isinstance(run, dict) else None
+
+
+def write_json(path: str, data: dict[str, Any]) -> None:
+    """Replace a file's content at once; needs no fsync, as a run directory ends with the boot.
+
+    Raises: OSError.
+    """
+    temporary = path + ".tmp"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(fd, json.dumps(data).encode())
+    except OSError:
+        os.close(fd)
+        os.unlink(temporary)
+        raise
+    os.close(fd)
+    os.rename(temporary, path)

@@ -1,0 +1,93 @@
+"""Clone a child into new namespaces and let it run its steps: the start of every container.
+
+Called by the monitor; a library that needs no monitor, for callers that want the init as
+their own child. The calling process must have a single thread.
+
+    parent                                   child (pid 1 of its namespace)
+      | pipe(status), clone3 ------------------>|
+      | close(status write end)                 | step 1 .. step n: each raises OSError or not
+      | poll(status read end)                   |
+      |   <------ one JSON message -------------| a step failed: {"step", "kind", "errno",
+      |           then end of file              |   "path", "text"}, _exit(127)
+      |   <------ end of file ------------------| execve closed it: the command runs
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import resource
+from typing import Any, NamedTuple
+
+from reconciler.linux.process import CloneFlag, clone3
+from reconciler.monitor.steps import Context, Step
+
+_EXIT_SETUP_FAILED = 127
+_MESSAGE_MAX = 65536
+
+# What the caller's caller had of RLIMIT_NOFILE, when the caller raised its own.
+original_nofile: tuple[int, int] | None = None
+
+
+class Launched(NamedTuple):
+    """A child on its way: pid, its pidfd, and the read end of its status pipe (non-blocking)."""
+
+    pid: int
+    pidfd: int
+    status_fd: int
+
+
+def launch(steps: list[Step], flags: int, cgroup_dir: str | None) -> Launched:
+    """Clone a child that runs `steps`; return at once. `flags` are CLONE_NEW* bits.
+
+    `cgroup_dir` is a cgroup v2 directory for the child to be born in.
+
+    Raises: OSError.
+    """
+    status_read, status_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    cgroup_fd = None
+    try:
+        if cgroup_dir is not None:
+            cgroup_fd = os.open(cgroup_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        pid, pidfd = clone3(CloneFlag(flags), cgroup_fd)
+        if pid == 0:
+            run_steps(steps, status_write)
+    except BaseException:
+        os.close(status_read)
+        raise
+    finally:
+        os.close(status_write)
+        if cgroup_fd is not None:
+            os.close(cgroup_fd)
+    return Launched(pid, pidfd, status_read)
+
+
+def run_steps(steps: list[Step], status_fd: int) -> None:
+    """Execute every step in the child; report the first failure and exit. Never returns."""
+    gc.disable()  # a collection would copy every page it visits
+    message: dict[str, Any] = {}
+    try:
+        if original_nofile is not None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, original_nofile)
+        context = Context()
+        for step in steps:
+            message = {"step": step.describe(), "kind": type(step).__name__}
+            step.execute(context)
+        message |= {"errno": 0, "path": None, "text": "internal error: the last step returned"}
+    except OSError as error:
+        message |= {"errno": error.errno, "path": error.filename, "text": error.strerror}
+    except BaseException as error:
+        message |= {"errno": 0, "path": None, "text": f"internal error: {error!r}"}
+    finally:
+        os.write(status_fd, json.dumps(message).encode()[:_MESSAGE_MAX])
+        os._exit(_EXIT_SETUP_FAILED)
+
+
+def read_failure(status_fd: int) -> dict[str, Any] | None:
+    """Return the child's failure message, or None after a clean end of file.
+
+    Raises: BlockingIOError while the child is still at work.
+    """
+    data = os.read(status_fd, _MESSAGE_MAX)
+    return json.loads(data) if data else None

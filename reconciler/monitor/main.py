@@ -1,0 +1,113 @@
+"""Entry of the monitor process: detach, take the lock, listen, say "ready", serve.
+
+Started by `reconciler.monitor.spawn` from a sealed copy of the interpreter with
+`main.py`'s arguments: RUN_DIR READY_FD LINGER_S. Exits 0 when idle, or at once when another
+monitor already serves the run directory.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import os
+import resource
+import socket
+import sys
+import time
+
+from reconciler.linux import process
+from reconciler.monitor import launch
+from reconciler.monitor.server import Monitor
+
+SOCKET_NAME = "monitor.sock"
+LOCK_NAME = "monitor.lock"
+LOG_NAME = "monitor.log"
+_LOCK_PATIENCE_S = 10.0
+_STANDARD_STREAMS = 3
+
+
+def main() -> None:
+    """Serve the run directory named in the arguments."""
+    run_dir, ready_fd, linger_s = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+    _detach(run_dir, ready_fd)
+    lock_fd = _take_lock(run_dir)
+    if lock_fd is not None:
+        path = os.path.join(run_dir, SOCKET_NAME)
+        listener = _listen(path)
+        monitor = Monitor(run_dir, listener, linger_s)
+        monitor.adopt_all()
+        _say_ready(ready_fd)
+        gc.collect()
+        gc.freeze()  # children copy fewer pages
+        monitor.run()
+        os.unlink(path)
+    else:
+        _say_ready(ready_fd)
+
+
+def _detach(run_dir: str, ready_fd: int) -> None:
+    """Leave the caller's session, directory, streams and descriptors; be a child of init."""
+    if process.fork():
+        os._exit(0)
+    os.setsid()
+    os.chdir("/")
+    os.umask(0o077)
+    log = os.path.join(run_dir, LOG_NAME)
+    for target, flags in ((0, os.O_RDONLY), (1, os.O_WRONLY), (2, os.O_WRONLY)):
+        path = log if target else "/dev/null"
+        fd = os.open(path, flags | (os.O_CREAT | os.O_TRUNC if target else 0), 0o600)
+        os.dup2(fd, target)
+        os.close(fd)
+    if ready_fd != _STANDARD_STREAMS:
+        os.dup2(ready_fd, _STANDARD_STREAMS)
+    os.set_inheritable(_STANDARD_STREAMS, False)
+    os.closerange(_STANDARD_STREAMS + 1, os.sysconf("SC_OPEN_MAX"))
+    process.prctl(process.PR_SET_DUMPABLE, 0)
+    process.set_process_name("reconciler-mon")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    launch.original_nofile = (soft, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _take_lock(run_dir: str) -> int | None:
+    """Return the locked fd, or None when another monitor serves already.
+
+    A monitor that is just ending holds the lock for a moment more: it is waited for.
+    Raises: TimeoutError.
+    """
+    fd = os.open(os.path.join(run_dir, LOCK_NAME), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + _LOCK_PATIENCE_S
+    while time.monotonic() < deadline:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if _is_served(os.path.join(run_dir, SOCKET_NAME)):
+                return None
+            time.sleep(0.005)
+        else:
+            return fd
+    raise TimeoutError(f"another process holds {LOCK_NAME} in {run_dir} and serves nobody")
+
+
+def _is_served(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
+        try:
+            sock.connect(path)
+        except OSError:
+            return False
+    return True
+
+
+def _listen(path: str) -> socket.socket:
+    if os.path.exists(path):
+        os.unlink(path)  # of a monitor that was killed: we hold its lock
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.bind(path)
+    listener.listen(128)
+    listener.setblocking(False)
+    return listener
+
+
+def _say_ready(ready_fd: int) -> None:
+    os.write(_STANDARD_STREAMS, b"1")
+    os.close(_STANDARD_STREAMS)

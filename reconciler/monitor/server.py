@@ -1,0 +1,270 @@
+"""The monitor's loop: parent of every container, single-threaded, driven by epoll.
+
+Owns the children, their logs and the socket; takes no decision. Runs until no container
+and no client has been there for `linger_s`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import socket
+import struct
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from reconciler.linux.memfd import read_memfd
+from reconciler.linux.proc import read_boot_id
+from reconciler.monitor import messages
+from reconciler.monitor.children import RUN_FILE, Child, adopt, kill_and_reap, make_run, read_run
+from reconciler.monitor.launch import launch, read_failure
+from reconciler.monitor.steps import decode_steps
+
+Handler = Callable[[], None]
+
+
+class Monitor:
+    """State of the loop. `listener` is bound and listening; `run_dir` holds `containers/`."""
+
+    def __init__(self, run_dir: str, listener: socket.socket, linger_s: float) -> None:
+        self.run_dir = run_dir
+        self.listener = listener
+        self.linger_s = linger_s
+        self.boot_id = read_boot_id()
+        self.children: dict[str, Child] = {}
+        self.subscribers: list[socket.socket] = []
+        self.connections: dict[int, socket.socket] = {}
+        self.parents: set[str] = set()
+        self._epoll = select.epoll()
+        self._handlers: dict[int, Handler] = {}
+
+    def run(self) -> None:
+        """Serve until idle. Errors of one event are written to standard error; the loop goes on."""
+        self._watch(self.listener.fileno(), self.on_connect)
+        while True:
+            idle = not self.children and not self.connections
+            events = self._epoll.poll(self.linger_s if idle else None)
+            if idle and not events:
+                break
+            for fd, _mask in events:
+                handler = self._handlers.get(fd)
+                if handler is not None:
+                    self._guard(handler)
+        self._remove_empty_parents()
+
+    # --- events
+
+    def on_connect(self) -> None:
+        """Accept a client of our own user."""
+        sock, _ = self.listener.accept()
+        credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        if struct.unpack("3i", credentials)[1] not in (0, os.geteuid()):
+            sock.close()
+            return
+        sock.setblocking(False)
+        self.connections[sock.fileno()] = sock
+        self._watch(sock.fileno(), partial(self.on_request, sock))
+
+    def on_request(self, sock: socket.socket) -> None:
+        """Read one request and answer it; a closed connection is forgotten."""
+        fds: list[int] = []
+        try:
+            message, fds = messages.receive(sock)
+            if message is None:
+                self._drop(sock)
+                return
+            operation = {
+                "ping": self.do_ping,
+                "start": self.do_start,
+                "wait": self.do_wait,
+                "subscribe": self.do_subscribe,
+            }[message["op"]]
+            operation(sock, message, fds)
+        except ConnectionError:
+            self._drop(sock)
+        except OSError as error:
+            self._answer_error(sock, error.errno or 0, error.filename, error.strerror or "")
+        except (KeyError, TypeError, ValueError) as error:
+            self._answer_error(sock, 22, None, f"bad request: {error!r}")
+        finally:
+            for fd in fds:
+                os.close(fd)
+
+    def on_launch_status(self, child: Child) -> None:
+        """The set-up ended: the command runs, or a step failed."""
+        failure = read_failure(child.status_fd)
+        self._unwatch(child.status_fd)
+        os.close(child.status_fd)
+        child.status_fd = -1
+        starter, child.starter = child.starter, None
+        if failure is not None:
+            self._discard(child)
+            if starter is not None:
+                self._answer(starter, {"error": failure})
+        elif starter is not None:
+            run = child.run
+            self._answer(starter, {key: run[key] for key in ("pid", "startTicks", "startedAt")})
+
+    def on_log(self, child: Child, index: int) -> None:
+        """Move one chunk of output; a stream that has ended is watched no longer."""
+        stream = child.streams[index]
+        had_error = child.log.error
+        if not stream.pump():
+            self._unwatch(stream.fd)
+        if child.log.error != had_error and child.log.error:
+            child.save()
+
+    def on_exit(self, child: Child) -> None:
+        """Record the exit and tell everyone who waits for it."""
+        if child.status_fd >= 0:
+            self.on_launch_status(child)
+            if child.id not in self.children:
+                return
+        self._unwatch_child(child)
+        del self.children[child.id]
+        exit_record = child.reap()
+        try:
+            child.save()
+        finally:
+            for sock in child.waiters:
+                self._answer(sock, {"exit": exit_record})
+            for sock in list(self.subscribers):
+                self._push(sock, {"id": child.id, "exit": exit_record})
+
+    # --- requests
+
+    def do_ping(self, sock: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
+        """Say who we are and how many containers run."""
+        self._answer(sock, {"pid": os.getpid(), "containers": len(self.children)})
+
+    def do_start(self, sock: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
+        """Clone a container from the launch plan in the memory file; answer when it runs."""
+        plan = json.loads(read_memfd(fds[0]))
+        directory = plan["directory"]
+        if os.path.basename(directory) in self.children:
+            raise FileExistsError(17, "the container has an init already", directory)
+        launched = launch(decode_steps(plan["steps"]), plan["cloneFlags"], plan["cgroupDir"])
+        try:
+            run = make_run(plan, launched.pid, self.boot_id)
+            child = Child(directory, run, launched.pidfd)
+        except OSError:
+            os.close(launched.status_fd)
+            kill_and_reap(launched.pid, launched.pidfd)
+            raise
+        child.status_fd = launched.status_fd
+        child.starter = sock
+        self._take(child)
+        self._watch(child.status_fd, partial(self.on_launch_status, child))
+        try:
+            child.save()
+        except OSError:
+            self._discard(child)
+            raise
+
+    def do_wait(self, sock: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
+        """Answer with the exit of a container, now or when it comes."""
+        child = self.children.get(message["id"])
+        if child is not None:
+            child.waiters.append(sock)
+            return
+        run = read_run(os.path.join(self.run_dir, "containers", message["id"]))
+        if run is None or run["exit"] is None:
+            raise FileNotFoundError(2, "no such running container", message["id"])
+        self._answer(sock, {"exit": run["exit"]})
+
+    def do_subscribe(self, sock: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
+        """Send every exit from now on."""
+        self.subscribers.append(sock)
+        self._push(sock, {"subscribed": True})
+
+    # --- bookkeeping
+
+    def adopt_all(self) -> None:
+        """Take over what an earlier monitor left running; record what ended meanwhile."""
+        containers = os.path.join(self.run_dir, "containers")
+        for name in sorted(os.listdir(containers)):
+            directory = os.path.join(containers, name)
+            self._guard(partial(self._adopt, directory))
+
+    def _adopt(self, directory: str) -> None:
+        child = adopt(directory, self.boot_id)
+        if child is not None:
+            self._take(child)
+
+    def _take(self, child: Child) -> None:
+        self.children[child.id] = child
+        self.parents.update(os.path.dirname(path) for path in child.run["cgroups"].values())
+        self._watch(child.pidfd, partial(self.on_exit, child))
+        for index, stream in enumerate(child.streams):
+            self._watch(stream.fd, partial(self.on_log, child, index))
+
+    def _discard(self, child: Child) -> None:
+        """Forget a child whose set-up failed, without a trace."""
+        self._unwatch_child(child)
+        del self.children[child.id]
+        kill_and_reap(child.run["pid"], child.pidfd)
+        child.close()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(child.directory, RUN_FILE))
+
+    def _unwatch_child(self, child: Child) -> None:
+        for fd in (child.pidfd, child.status_fd, *(stream.fd for stream in child.streams)):
+            self._unwatch(fd)
+
+    def _watch(self, fd: int, handler: Handler) -> None:
+        self._handlers[fd] = handler
+        self._epoll.register(fd, select.EPOLLIN)
+
+    def _unwatch(self, fd: int) -> None:
+        if self._handlers.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
+
+    def _answer(self, sock: socket.socket, message: dict[str, Any]) -> None:
+        """Send the one answer of a connection and end it."""
+        with contextlib.suppress(OSError):  # a client that is gone needs no answer
+            messages.send(sock, message)
+        self._drop(sock)
+
+    def _answer_error(
+        self, sock: socket.socket, number: int, path: str | None, text: str
+    ) -> None:
+        failure = {"step": None, "kind": None, "errno": number, "path": path, "text": text}
+        self._answer(sock, {"error": failure})
+
+    def _push(self, sock: socket.socket, message: dict[str, Any]) -> None:
+        """Send one of many messages; a client that does not keep up is dropped and looks anew."""
+        try:
+            messages.send(sock, message)
+        except OSError:
+            self._drop(sock)
+
+    def _drop(self, sock: socket.socket) -> None:
+        if self.connections.pop(sock.fileno(), None) is None:
+            return
+        self._unwatch(sock.fileno())
+        for child in self.children.values():
+            if child.starter is sock:
+                child.starter = None
+            if sock in child.waiters:
+                child.waiters.remove(sock)
+        if sock in self.subscribers:
+            self.subscribers.remove(sock)
+        sock.close()
+
+    def _guard(self, handler: Handler) -> None:
+        """Run one handler: what goes wrong in it is reported and must not stop the others."""
+        try:
+            handler()
+        except Exception:
+            import traceback
+
+            traceback.print_exc(file=sys.stderr)
+
+    def _remove_empty_parents(self) -> None:
+        for path in self.parents:
+            with contextlib.suppress(OSError):  # in use by another instance, or gone
+                os.rmdir(path)

@@ -1,0 +1,64 @@
+"""Start the monitor on demand: from a sealed copy of this interpreter, detached from us.
+
+Called by the engine's monitor client. The copy (CVE-2019-5736): what a container can reach
+through /proc/PID/exe before its execve is a memory file that nobody can write to.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from reconciler.linux.memfd import make_sealed_memfd
+
+if TYPE_CHECKING:
+    import subprocess
+
+LINGER_S = 2.0
+_BOOT = "import sys;sys.path.insert(0,sys.argv.pop(1));from reconciler.monitor.main import main;main()"
+
+
+def spawn_monitor(run_dir: str, linger_s: float = LINGER_S) -> None:
+    """Start a monitor for `run_dir` and wait until it serves.
+
+    Raises: OSError; ChildProcessError with the monitor's own words when it ended early.
+    """
+    import subprocess
+
+    package_root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    source = os.open("/proc/self/exe", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        interpreter = make_sealed_memfd("reconciler-python", source)
+    finally:
+        os.close(source)
+    ready_read, ready_write = os.pipe2(os.O_CLOEXEC)
+    command = [sys.executable, "-I", "-S", "-c", _BOOT, package_root]
+    command += [run_dir, str(ready_write), str(linger_s)]
+    try:
+        with subprocess.Popen(
+            command,
+            executable=f"/proc/self/fd/{interpreter}",
+            pass_fds=(interpreter, ready_write),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            cwd="/",
+            env={"LANG": "C.UTF-8"},
+        ) as first:
+            os.close(ready_write)
+            ready_write = -1
+            _wait_ready(first, ready_read)
+    finally:
+        for fd in (interpreter, ready_read, ready_write):
+            if fd >= 0:
+                os.close(fd)
+
+
+def _wait_ready(first: subprocess.Popen[bytes], ready_read: int) -> None:
+    """Wait for the monitor's word; raise with what it said on standard error instead."""
+    if os.read(ready_read, 1):
+        return
+    assert first.stderr is not None
+    said = first.stderr.read().decode(errors="replace").strip()
+    raise ChildProcessError(said.splitlines()[-1] if said else "it ended before it was ready")

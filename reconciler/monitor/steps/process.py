@@ -1,0 +1,226 @@
+"""Steps that make the process what the spec says: cgroup, streams, identity, and the command."""
+
+from __future__ import annotations
+
+import base64
+import errno
+import os
+import resource
+import signal
+from typing import Any, NamedTuple
+
+from reconciler.linux import capabilities, net, process, seccomp
+
+_EXEC_PATH_DEFAULT = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class JoinCgroups(NamedTuple):
+    """Move the child into its v1 cgroups (cgroups(7): a 0 in cgroup.procs is the writer)."""
+
+    files: list[str]
+
+    def describe(self) -> str:
+        return "join cgroups"
+
+    def execute(self, context: Any) -> None:
+        for path in self.files:
+            fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                os.write(fd, b"0")
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, path) from error
+            finally:
+                os.close(fd)
+
+
+class UnshareCgroup(NamedTuple):
+    """Make the container's cgroups the root of what it sees (cgroup_namespaces(7))."""
+
+    def describe(self) -> str:
+        return "enter a cgroup namespace"
+
+    def execute(self, context: Any) -> None:
+        process.unshare(process.CloneFlag.NEWCGROUP)
+
+
+class OpenStreams(NamedTuple):
+    """Start a session; standard input from /dev/null, output into the log FIFOs.
+
+    The FIFOs are opened for reading too, so that a lost monitor blocks a writer at worst,
+    and given to the container's user, so that it can reopen /dev/stdout.
+    """
+
+    stdout: str
+    stderr: str
+    uid: int
+    gid: int
+
+    def describe(self) -> str:
+        return "open the log FIFOs"
+
+    def execute(self, context: Any) -> None:
+        os.setsid()
+        self._redirect("/dev/null", os.O_RDONLY, 0)
+        for path, fd in ((self.stdout, 1), (self.stderr, 2)):
+            self._redirect(path, os.O_RDWR, fd)
+            os.fchown(fd, self.uid, self.gid)
+
+    def _redirect(self, path: str, flags: int, target_fd: int) -> None:
+        fd = os.open(path, flags | os.O_CLOEXEC)
+        os.dup2(fd, target_fd)
+        if fd != target_fd:
+            os.close(fd)
+
+
+class SetHostname(NamedTuple):
+    """Set the hostname of the UTS namespace."""
+
+    name: str
+
+    def describe(self) -> str:
+        return f"set hostname {self.name}"
+
+    def execute(self, context: Any) -> None:
+        process.set_hostname(self.name)
+
+
+class RaiseLoopback(NamedTuple):
+    """Bring `lo` up in the private network namespace."""
+
+    def describe(self) -> str:
+        return "bring loopback up"
+
+    def execute(self, context: Any) -> None:
+        net.bring_loopback_up()
+
+
+class SetRlimits(NamedTuple):
+    """Set resource limits: [name without RLIMIT_, soft, hard], -1 for unlimited."""
+
+    limits: list[list[Any]]
+
+    def describe(self) -> str:
+        return "set rlimits " + " ".join(f"{name}={soft}:{hard}" for name, soft, hard in self.limits)
+
+    def execute(self, context: Any) -> None:
+        for name, soft, hard in self.limits:
+            try:
+                resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (soft, hard))
+            except ValueError as error:  # how the module reports EPERM and EINVAL
+                number = errno.EPERM if "not allowed" in str(error) else errno.EINVAL
+                raise OSError(number, f"rlimit {name}={soft}:{hard}: {error}") from error
+
+
+class SetOomScore(NamedTuple):
+    """Write oom_score_adj (proc(5))."""
+
+    value: int
+
+    def describe(self) -> str:
+        return f"set oom_score_adj {self.value}"
+
+    def execute(self, context: Any) -> None:
+        fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, str(self.value).encode())
+        finally:
+            os.close(fd)
+
+
+class ChangeDirectory(NamedTuple):
+    """Enter the working directory."""
+
+    path: str
+
+    def describe(self) -> str:
+        return f"enter working directory {self.path}"
+
+    def execute(self, context: Any) -> None:
+        os.chdir(self.path)
+
+
+class Confine(NamedTuple):
+    """Become the user, keep the named capabilities alone, forbid new ones, filter system calls.
+
+    `capabilities` is a bit mask. They go into the bounding, permitted and effective sets, and
+    for a user other than root into the ambient set as well, without which execve(2) would
+    drop them (capabilities(7)); never into root's inheritable set (CVE-2022-29162).
+    """
+
+    uid: int
+    gid: int
+    groups: list[int]
+    capabilities: int
+    no_new_privileges: bool
+    seccomp_filter: str
+
+    def describe(self) -> str:
+        return f"become {self.uid}:{self.gid}"
+
+    def execute(self, context: Any) -> None:
+        if not self.no_new_privileges:
+            self._filter()  # seccomp(2) wants CAP_SYS_ADMIN then, which is still ours here
+        capabilities.drop_bounding(self.capabilities)
+        process.prctl(process.PR_SET_KEEPCAPS, 1)
+        os.umask(0o022)
+        os.setgroups(self.groups)
+        os.setresgid(self.gid, self.gid, self.gid)
+        os.setresuid(self.uid, self.uid, self.uid)
+        ambient = self.capabilities if self.uid else 0
+        capabilities.set_capabilities(self.capabilities, self.capabilities, ambient)
+        capabilities.set_ambient(ambient)
+        if self.no_new_privileges:
+            process.prctl(process.PR_SET_NO_NEW_PRIVS, 1)
+            self._filter()
+
+    def _filter(self) -> None:
+        if self.seccomp_filter:
+            seccomp.install_filter(base64.b64decode(self.seccomp_filter))
+
+
+class Execute(NamedTuple):
+    """Find the command on PATH and become it. Never returns."""
+
+    argv: list[str]
+    env: dict[str, str]
+
+    def describe(self) -> str:
+        return f"execute {self.argv[0]}"
+
+    def execute(self, context: Any) -> None:
+        path = self.find()
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores these; children must not
+            signal.signal(number, signal.SIG_DFL)
+        process.close_on_exec_from(3)
+        try:
+            os.execve(path, self.argv, self.env)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, path) from error
+
+    def find(self) -> str:
+        """Return the file to execute, as execvp(3) would choose it. Raises: OSError."""
+        name = self.argv[0]
+        if "/" in name:
+            return name
+        failure = errno.ENOENT
+        for directory in self.env.get("PATH", _EXEC_PATH_DEFAULT).split(":"):
+            candidate = os.path.join(directory or ".", name)
+            if os.path.isfile(candidate):
+                if os.access(candidate, os.X_OK):
+                    return candidate
+                failure = errno.EACCES
+        raise OSError(failure, os.strerror(failure), name)
+
+
+STEPS = (
+    JoinCgroups,
+    UnshareCgroup,
+    OpenStreams,
+    SetHostname,
+    RaiseLoopback,
+    SetRlimits,
+    SetOomScore,
+    ChangeDirectory,
+    Confine,
+    Execute,
+)

@@ -1,0 +1,111 @@
+"""Steps that bring in the root file system and leave the host's behind."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, NamedTuple
+
+from reconciler.linux import mount as m
+
+
+class DetachPropagation(NamedTuple):
+    """Make all mounts slaves: the host's unmounts reach us, ours never reach the host."""
+
+    def describe(self) -> str:
+        return "make mounts slaves of the host's"
+
+    def execute(self, context: Any) -> None:
+        m.mount(None, "/", None, m.MountFlag.REC | m.MountFlag.SLAVE)
+
+
+class CloneTree(NamedTuple):
+    """Take a detached copy of a host directory or file, to be attached after the pivot."""
+
+    key: str
+    path: str
+    recursive: bool
+    add: int
+    clear: int
+
+    def describe(self) -> str:
+        return f"open {self.path}"
+
+    def execute(self, context: Any) -> None:
+        tree = context.trees[self.key] = m.clone_tree(self.path, recursive=self.recursive)
+        if self.add or self.clear:
+            m.set_mount_attributes(
+                tree, m.MountAttr(self.add), m.MountAttr(self.clear), recursive=self.recursive
+            )
+
+
+class SetTopWritable(NamedTuple):
+    """Make the top mount of the tree `key` writable again, so that mount points can be made."""
+
+    key: str
+
+    def describe(self) -> str:
+        return "make the root writable for set-up"
+
+    def execute(self, context: Any) -> None:
+        tree = context.trees[self.key]
+        m.set_mount_attributes(tree, m.MountAttr(0), m.MountAttr.RDONLY, recursive=False)
+
+
+class MountOverlay(NamedTuple):
+    """Mount an overlay of `lower` with a writable layer on `staging`."""
+
+    lower: str
+    upper: str
+    work: str
+    staging: str
+
+    def describe(self) -> str:
+        return f"overlay {self.lower}"
+
+    def execute(self, context: Any) -> None:
+        data = f"lowerdir={_escape(self.lower)},upperdir={self.upper},workdir={self.work}"
+        m.mount("overlay", self.staging, "overlay", m.MountFlag.NODEV, data)
+
+
+class EnterRoot(NamedTuple):
+    """Attach the tree `key` (or take what is mounted there) on `staging` and pivot into it."""
+
+    key: str | None
+    staging: str
+
+    def describe(self) -> str:
+        return "enter the root file system"
+
+    def execute(self, context: Any) -> None:
+        if self.key is not None:
+            tree = context.trees.pop(self.key)
+            m.attach_tree(tree, self.staging)
+            os.close(tree)
+        os.chdir(self.staging)
+        m.pivot_root_here()
+        os.chdir("/")
+
+
+class SetRootReadonly(NamedTuple):
+    """Make the root mount read-only, once all mount points are there."""
+
+    def describe(self) -> str:
+        return "make the root file system read-only"
+
+    def execute(self, context: Any) -> None:
+        m.set_mount_attributes("/", m.MountAttr.RDONLY, recursive=False)
+
+
+def _escape(path: str) -> str:
+    """Escape what overlayfs would take for a separator in its options."""
+    return path.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
+
+
+STEPS = (
+    DetachPropagation,
+    CloneTree,
+    SetTopWritable,
+    MountOverlay,
+    EnterRoot,
+    SetRootReadonly,
+)

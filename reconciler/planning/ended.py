@@ -1,0 +1,86 @@
+"""What to do with a container whose init has ended: start it now, wait, or leave it.
+
+Called by the state table. The restart policy decides whether, the backoff when. Any end that
+the reconciler did not bring about counts for the backoff, an exit with 0 too, or a policy of
+`always` could become a hot loop; a run of at least `backoff.max` sets the count back. A new
+spec is a new chance: it starts at once and its count begins at zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from reconciler.model.action import ChangeClass, FieldChange, Start, Update, Wait
+from reconciler.model.spec import DesiredState, Kind, RestartPolicy, Spec
+from reconciler.model.state import ExitStatus
+from reconciler.model.world import Observed, RestartMemory
+from reconciler.planning import backoff
+
+
+def plan_ended(
+    spec: Spec, observed: Observed, changes: tuple[FieldChange, ...], now: float
+) -> Start | Update | Wait | None:
+    """Return what a stopped container needs that is to be running or paused."""
+    fresh = replace(observed.memory, failures=0, is_stopped=False)
+    if _is_new_run(changes):
+        return _start(spec, "its spec changed", changes, fresh)
+    if observed.memory.is_stopped:
+        return _start(spec, "it was stopped by the reconciler", changes, fresh)
+    last_exit = observed.last_exit or _unknown_exit(observed)
+    if not _may_restart(spec, last_exit):
+        return _update(spec, changes)
+    return _restart_or_wait(spec, observed, changes, now)
+
+
+def _restart_or_wait(
+    spec: Spec, observed: Observed, changes: tuple[FieldChange, ...], now: float
+) -> Start | Update | Wait:
+    memory, last_exit = observed.memory, observed.last_exit or _unknown_exit(observed)
+    rules = spec.restart.backoff
+    was_stable = backoff.is_stable(observed.started_at, last_exit.at, rules)
+    attempts = 1 if was_stable else memory.failures + 1
+    due = backoff.due_at(last_exit.at, rules, attempts)
+    reason = f"it ended: {last_exit.describe()}"
+    if backoff.is_due(last_exit.at, due, now):
+        after = RestartMemory(count=memory.count + 1, failures=attempts)
+        return _start(spec, f"{reason}; restart {after.count}", changes, after)
+    waiting = Wait(name=spec.name, until=due, reason=reason, attempts=attempts)
+    return _update(spec, changes) or waiting
+
+
+def _is_new_run(changes: tuple[FieldChange, ...]) -> bool:
+    """Tell whether a change is of what runs, or asks for a run where none was wanted."""
+    return any(
+        change.change_class is ChangeClass.RESTART
+        or change.field.startswith("resources.")
+        or (change.field == "state" and change.observed == DesiredState.STOPPED)
+        for change in changes
+    )
+
+
+def _may_restart(spec: Spec, last_exit: ExitStatus) -> bool:
+    if spec.kind is Kind.JOB and last_exit.is_success():
+        return False
+    match spec.restart.policy:
+        case RestartPolicy.ALWAYS:
+            return True
+        case RestartPolicy.ON_FAILURE:
+            return not last_exit.is_success()
+        case RestartPolicy.NEVER:
+            return False
+
+
+def _unknown_exit(observed: Observed) -> ExitStatus:
+    return ExitStatus(code=None, signal=None, oom=False, at=observed.started_at or 0.0)
+
+
+def _start(
+    spec: Spec, reason: str, changes: tuple[FieldChange, ...], memory: RestartMemory
+) -> Start:
+    return Start(name=spec.name, spec=spec, reason=reason, changes=changes, memory=memory)
+
+
+def _update(spec: Spec, changes: tuple[FieldChange, ...]) -> Update | None:
+    if not changes:
+        return None
+    return Update(name=spec.name, spec=spec, reason="its spec changed", changes=changes)

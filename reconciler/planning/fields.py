@@ -1,0 +1,166 @@
+"""The one table of every field of a spec: how it is observed, and what a change of it needs.
+
+Used by diff alone. A test holds it equal to the fields of `Spec` and of the JSON Schema, so
+that no field can be added without saying here what becomes of its changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from enum import Enum, StrEnum
+from operator import attrgetter
+from typing import Any
+
+from reconciler.model.action import ChangeClass
+from reconciler.model.config import IoDeviceLimits
+from reconciler.model.quantity import format_cpu, format_duration, format_size
+from reconciler.model.spec import Spec
+from reconciler.model.world import Value
+
+
+class ObservedBy(StrEnum):
+    """Where the observed side of a field comes from.
+
+    kernel: the cgroup or the run state, while the container has processes. record: the spec
+    that the container was last made equal to.
+    """
+
+    KERNEL = "kernel"
+    RECORD = "record"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One row: path in a spec file, attribute path in `Spec`, and what this file is about.
+
+    `spell` turns the model's value into what a spec file would say. A field whose value is a
+    mapping is compared key by key, as `env.PORT`.
+    """
+
+    path: str
+    attribute: str
+    observed_by: ObservedBy
+    change_class: ChangeClass
+    spell: Callable[[Any], Value]
+    get: Callable[[Spec], Any]
+
+    def values(self, left: Spec, right: Spec) -> Iterator[tuple[str, Value, Value]]:
+        """Yield (path, left value, right value), both spelled, for each key of a mapping."""
+        one, other = self.get(left), self.get(right)
+        if not isinstance(one, Mapping):
+            yield self.path, self.spell_or_none(one), self.spell_or_none(other)
+            return
+        for key in sorted(one.keys() | other.keys()):
+            yield f"{self.path}.{key}", one.get(key), other.get(key)
+
+    def spell_or_none(self, value: Any) -> Value:  # noqa: ANN401  (any field's value)
+        """Return the spelled value; None, which is "not set", stays None."""
+        return None if value is None else self.spell(value)
+
+
+def spell_plain(value: Any) -> Value:  # noqa: ANN401  (any field's value)
+    """Return strings, numbers and tuples as they are, and `key=value ...` for an object.
+
+    Every field of an object is spelled, so that none can differ without being seen.
+    """
+    if isinstance(value, Enum):
+        return str(value.value)
+    if isinstance(value, tuple):
+        return tuple(map(spell_plain, value))
+    if is_dataclass(value):
+        pairs = ((item.name, getattr(value, item.name)) for item in fields(value))
+        return " ".join(
+            f"{name}={_spell_inner(inner)}" for name, inner in pairs if inner not in (None, ())
+        )
+    if value is None or isinstance(value, str | int | float):
+        return value
+    raise TypeError(f"internal error: cannot spell {value!r:.100}")
+
+
+def _spell_inner(value: Any) -> str:  # noqa: ANN401  (any field's value)
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(spell_plain(value))
+
+
+def spell_io(throttles: tuple[Any, ...]) -> Value:
+    """Return `device=254:0 read_bytes=1048576`, for the model's throttles and the kernel's rows."""
+    return spell_plain(tuple(_throttle(one) for one in throttles))
+
+
+def _throttle(one: Any) -> IoDeviceLimits:  # noqa: ANN401  (either form)
+    if isinstance(one, IoDeviceLimits):
+        return one
+    device, read_bytes, write_bytes, read_ops, write_ops = one
+    return IoDeviceLimits(
+        device=device,
+        read_bytes=read_bytes,
+        write_bytes=write_bytes,
+        read_ops=read_ops,
+        write_ops=write_ops,
+    )
+
+
+def _user_of(spec: Spec) -> str:
+    return spec.config.user_or_default()
+
+
+def _row(
+    path: str,
+    attribute: str,
+    change_class: ChangeClass,
+    spell: Callable[[Any], Value] = spell_plain,
+    get: Callable[[Spec], Any] | None = None,
+) -> Field:
+    getter = get or attrgetter(attribute)
+    return Field(path, attribute, ObservedBy.RECORD, change_class, spell, getter)
+
+
+def _kernel(path: str, attribute: str, spell: Callable[[Any], Value] = spell_plain) -> Field:
+    getter = attrgetter(attribute)
+    return Field(path, attribute, ObservedBy.KERNEL, ChangeClass.LIVE, spell, getter)
+
+
+_RECORD, _RESTART, _RECREATE = ChangeClass.RECORD, ChangeClass.RESTART, ChangeClass.RECREATE
+
+# Every start makes namespaces, mounts and the process anew, so that a restart is enough for
+# all but the root file system (its overlay belongs to the container) and the kind.
+FIELDS: tuple[Field, ...] = (
+    _row("kind", "kind", _RECREATE),
+    _row("rootfs.path", "config.rootfs.path", _RECREATE),
+    _row("rootfs.readonly", "config.rootfs.readonly", _RECREATE),
+    _row("rootfs.overlay", "config.rootfs.overlay", _RECREATE),
+    _row("command", "config.command", _RESTART),
+    _row("env", "config.env", _RESTART),
+    _row("workdir", "config.workdir", _RESTART),
+    _row("user", "config.user", _RESTART, get=_user_of),
+    _row("groups", "config.groups", _RESTART),
+    _row("hostname", "config.hostname", _RESTART),
+    _row("mounts", "config.mounts", _RESTART),
+    _row("network", "config.network", _RESTART),
+    _row("security.capabilities", "config.security.capabilities", _RESTART),
+    _row("security.noNewPrivileges", "config.security.no_new_privileges", _RESTART),
+    _row("security.seccomp", "config.security.seccomp", _RESTART),
+    _row("rlimits", "config.rlimits", _RESTART),
+    _row("oomScoreAdj", "config.oom_score_adj", _RESTART),
+    _row("logs.maxSize", "config.logs.max_size_bytes", _RESTART, format_size),
+    _row("logs.maxFiles", "config.logs.max_files", _RESTART),
+    _kernel("resources.memory.max", "config.resources.memory.max_bytes", format_size),
+    _kernel("resources.memory.high", "config.resources.memory.high_bytes", format_size),
+    _kernel("resources.memory.swap", "config.resources.memory.swap_bytes", format_size),
+    _kernel("resources.cpu.max", "config.resources.cpu.max_milli", format_cpu),
+    _kernel("resources.cpu.weight", "config.resources.cpu.weight"),
+    _kernel("resources.cpu.cpus", "config.resources.cpu.cpus"),
+    _kernel("resources.cpu.mems", "config.resources.cpu.mems"),
+    _kernel("resources.pids.max", "config.resources.pids.max"),
+    _kernel("resources.io.weight", "config.resources.io.weight"),
+    _kernel("resources.io.max", "config.resources.io.max", spell_io),
+    _kernel("state", "state"),
+    _row("labels", "labels", _RECORD),
+    _row("restart.policy", "restart.policy", _RECORD),
+    _row("restart.backoff.initial", "restart.backoff.initial_ns", _RECORD, format_duration),
+    _row("restart.backoff.factor", "restart.backoff.factor", _RECORD),
+    _row("restart.backoff.max", "restart.backoff.max_ns", _RECORD, format_duration),
+    _row("stop.signal", "stop.signal", _RECORD),
+    _row("stop.grace", "stop.grace_ns", _RECORD, format_duration),
+    _row("source", "source", _RECORD),
+)

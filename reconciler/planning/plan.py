@@ -1,0 +1,127 @@
+"""From what is desired and what is observed to the actions that make them equal.
+
+Called by control with frozen values; returns one. Level-triggered: the plan depends on
+nothing but its arguments, and a plan that was carried out leaves nothing more to plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from reconciler.errors import ErrorCode
+from reconciler.model.action import (
+    Action,
+    Create,
+    Destroy,
+    Pause,
+    Plan,
+    Recreate,
+    Restart,
+    Resume,
+    Start,
+    StopAction,
+    Update,
+    Wait,
+)
+from reconciler.model.spec import Spec
+from reconciler.model.world import Desired, Failure, Observed, Problem, Value, World
+from reconciler.planning import backoff
+from reconciler.planning.diff import diff
+from reconciler.planning.prune import PlanOptions, owned_by, plan_prune
+from reconciler.planning.states import plan_existing
+
+__all__ = ["Limits", "PlanOptions", "make_plan"]
+
+Limits = Mapping[str, Mapping[str, Value]]
+"""By container name: what the kernel would show for the spec's resources, by field path."""
+
+_NO_LIMITS: Mapping[str, Value] = {}
+
+# What is freed first can be used by what comes after it.
+_RANK = {Destroy: 0, StopAction: 1, Update: 2, Pause: 2, Resume: 2}
+_LAST = 3
+
+# A failed one of these is retried as whichever of them fits then.
+_STARTS = frozenset({Create.verb, Recreate.verb, Start.verb, Restart.verb})
+
+
+def make_plan(desired: Desired, world: World, desired_limits: Limits, options: PlanOptions) -> Plan:
+    """Return the actions, at most one a container, in order; the waits; all problems.
+
+    Problems are the loader's and the planner's own: NotOwned, PruneRefused, SourceEmpty,
+    RecordCorrupt.
+    """
+    pruned = plan_prune(desired, world, options)
+    wanted = _wanted(desired, world)
+    steps: list[Action | Wait | Problem | None] = [
+        *desired.problems,
+        *pruned.problems,
+        *(problem for name, problem in sorted(world.corrupt.items()) if name not in wanted),
+        *(_hold(action, world, options) for action in pruned.actions),
+    ]
+    for name, spec in wanted.items():
+        step = _plan_one(spec, desired, world, desired_limits.get(name, _NO_LIMITS))
+        steps.append(step if step is None else _hold(step, world, options))
+    waits = [step for step in steps if isinstance(step, Wait)]
+    problems = [step for step in steps if isinstance(step, Problem)]
+    actions = [step for step in steps if isinstance(step, Action)]
+    return Plan(
+        actions=tuple(sorted(actions, key=_order)),
+        waits=tuple(sorted(waits, key=lambda wait: (wait.until, wait.name))),
+        problems=tuple(dict.fromkeys(problems)),
+    )
+
+
+def _order(action: Action) -> tuple[int, str]:
+    return _RANK.get(type(action), _LAST), action.name
+
+
+def _wanted(desired: Desired, world: World) -> dict[str, Spec]:
+    """Return every spec in force: those of valid files, and the last good ones of invalid."""
+    wanted = dict(desired.specs)
+    for name in desired.invalid - desired.specs.keys():
+        observed = world.containers.get(name)
+        if observed is not None and observed.spec is not None and owned_by(observed, desired):
+            wanted[name] = observed.spec
+    return wanted
+
+
+def _plan_one(
+    spec: Spec, desired: Desired, world: World, desired_limits: Mapping[str, Value]
+) -> Action | Wait | Problem | None:
+    corrupt = world.corrupt.get(spec.name)
+    if corrupt is not None:
+        return Recreate(name=spec.name, spec=spec, reason=corrupt.message)
+    observed = world.containers.get(spec.name)
+    if observed is None:
+        return Create(name=spec.name, spec=spec, reason="it does not exist")
+    if not owned_by(observed, desired):
+        return _not_owned(spec, observed)
+    return plan_existing(spec, observed, diff(spec, observed, desired_limits), world.now)
+
+
+def _not_owned(spec: Spec, observed: Observed) -> Problem:
+    owner = observed.source or "somebody else, not the reconciler"
+    message = f"cannot manage {spec.name}: a container of that name belongs to {owner}"
+    return Problem.of(ErrorCode.NotOwned, message, spec.origin)
+
+
+def _hold(
+    step: Action | Wait | Problem, world: World, options: PlanOptions
+) -> Action | Wait | Problem:
+    """Return a wait in place of an action that failed lately and has not changed since."""
+    if isinstance(step, Wait | Problem) or options.retry_failed:
+        return step
+    failure = world.failures.get(step.name)
+    if failure is None or not _is_same(failure, step):
+        return step
+    due = backoff.due_at(failure.at, step.spec.restart.backoff, failure.count)
+    if backoff.is_due(failure.at, due, world.now):
+        return step
+    return Wait(name=step.name, until=due, reason=failure.problem.message, attempts=failure.count)
+
+
+def _is_same(failure: Failure, action: Action) -> bool:
+    if failure.spec_digest != action.spec.digest:
+        return False
+    return failure.verb == action.verb or {failure.verb, action.verb} <= _STARTS

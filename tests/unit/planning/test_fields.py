@@ -1,0 +1,77 @@
+"""The table of fields has a row for each field that there is, in the model and in the schema."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import pytest
+
+from reconciler.model.config import IoDeviceLimits, Mount, MountType, Rlimit
+from reconciler.model.spec import Spec
+from reconciler.planning.fields import FIELDS, spell_io, spell_plain
+from tests.unit.planning.world_model import make_spec
+
+SCHEMA = Path(__file__).parents[3] / "schemas" / "container.schema.json"
+# What names and places a spec, and is no part of what the container is to be.
+IDENTITY = {"name", "origin.file", "origin.line", "origin.column", "digest"}
+
+
+def leaves_of(cls: type, prefix: str = "") -> Iterator[str]:
+    hints = get_type_hints(cls)
+    for item in fields(cls):
+        if is_dataclass(hints[item.name]):
+            yield from leaves_of(hints[item.name], f"{prefix}{item.name}.")
+        else:
+            yield prefix + item.name
+
+
+def schema_leaves(node: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, child in node["properties"].items():
+        if "properties" in child and name != "rlimits":
+            yield from schema_leaves(child, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def test_every_field_of_the_model_has_a_row() -> None:
+    assert {row.attribute for row in FIELDS} == set(leaves_of(Spec)) - IDENTITY
+
+
+def test_every_field_of_the_schema_has_a_row_under_its_own_path() -> None:
+    if not SCHEMA.exists():
+        pytest.skip("schemas/container.schema.json is not there")
+    paths = set(schema_leaves(json.loads(SCHEMA.read_text())))
+    # `source` is where the file was found, not a field in it.
+    assert {row.path for row in FIELDS} - {"source"} == paths - {"apiVersion", "name"}
+
+
+def test_no_field_has_two_rows() -> None:
+    assert len({row.path for row in FIELDS}) == len(FIELDS)
+    assert len({row.attribute for row in FIELDS}) == len(FIELDS)
+
+
+@pytest.mark.parametrize("row", FIELDS, ids=lambda row: str(row.path))
+def test_every_row_reads_its_field_from_a_spec(row: Any) -> None:
+    assert list(row.values(make_spec(), make_spec())) == [
+        (path, value, value) for path, value, _ in row.values(make_spec(), make_spec())
+    ]
+
+
+def test_an_object_is_spelled_with_all_that_is_set_in_it_zero_included() -> None:
+    mount = Mount(type=MountType.BIND, source="/a", target="/b", options=("ro", "nosuid"))
+    assert spell_plain(mount) == "type=bind target=/b source=/a options=ro,nosuid"
+    assert spell_plain(Rlimit(type="NOFILE", soft=0, hard=None)) == "type=NOFILE soft=0"
+
+
+def test_throttles_are_spelled_alike_from_the_spec_and_from_the_kernel() -> None:
+    from_spec = (IoDeviceLimits(device="254:0", read_bytes=1024, write_ops=0),)
+    from_kernel = (("254:0", 1024, None, None, 0),)
+    assert (
+        spell_io(from_spec)
+        == spell_io(from_kernel)
+        == ("device=254:0 read_bytes=1024 write_ops=0",)
+    )

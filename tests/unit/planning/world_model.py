@@ -1,0 +1,159 @@
+"""A model of the world: what a perfect engine makes of each action; and makers of test values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, assert_never
+
+from reconciler.model.action import (
+    Action,
+    Create,
+    Destroy,
+    Pause,
+    Plan,
+    Recreate,
+    Restart,
+    Resume,
+    Start,
+    StopAction,
+    Update,
+)
+from reconciler.model.config import Config, CpuLimits, MemoryLimits, PidsLimits, Resources
+from reconciler.model.spec import DesiredState, Origin, Spec
+from reconciler.model.state import ExitStatus, Status
+from reconciler.model.world import (
+    Desired,
+    Observed,
+    RestartMemory,
+    Source,
+    SourceStatus,
+    Value,
+    World,
+)
+
+SOURCE = "/etc/specs"
+NOW = 1_000_000.0
+PAGE = 4096
+
+
+def make_spec(
+    name: str = "web", *, digest: str = "d1", source: str = SOURCE, **fields: Any
+) -> Spec:
+    """Return a spec; fields of Config and of Spec alike are given by their own name."""
+    of_config = {key: fields.pop(key) for key in list(fields) if key in Config.__slots__}
+    config = Config(**{"command": ("/bin/server",), **of_config})
+    origin = Origin(file=f"{source}/{name}.yaml")
+    return Spec(name=name, config=config, origin=origin, source=source, digest=digest, **fields)
+
+
+def make_resources(
+    memory: int | None = None, pids: int | None = None, cpu: int | None = None
+) -> Resources:
+    return Resources(
+        memory=MemoryLimits(max_bytes=memory),
+        pids=PidsLimits(max=pids),
+        cpu=CpuLimits(max_milli=cpu),
+    )
+
+
+def make_observed(spec: Spec, status: Status = Status.RUNNING, **fields: Any) -> Observed:
+    """Return a container in `status` that is as `spec` says; `fields` replace what differs."""
+    made = Observed(
+        name=spec.name, status=status, config=spec.config, spec=spec, source=spec.source
+    )
+    if status.has_processes():
+        made = replace(made, pid=100, started_at=NOW - 3600, limits=limits_of(spec))
+    if status is Status.STOPPED:
+        made = replace(made, started_at=NOW - 3600, last_exit=make_exit(code=1))
+    return replace(made, **fields)
+
+
+def make_exit(code: int | None = 0, signal: int | None = None, at: float = NOW) -> ExitStatus:
+    return ExitStatus(code=code, signal=signal, oom=False, at=at)
+
+
+def make_desired(*specs: Spec, **fields: Any) -> Desired:
+    status = SourceStatus.OK if specs else SourceStatus.EMPTY
+    fields = {"sources": (Source(path=SOURCE, status=status),), **fields}
+    return Desired(specs={spec.name: spec for spec in specs}, **fields)
+
+
+def make_world(*containers: Observed, now: float = NOW, **fields: Any) -> World:
+    return World(containers={one.name: one for one in containers}, now=now, **fields)
+
+
+def limits_of(spec: Spec) -> dict[str, Value]:
+    """Return what the model's kernel shows: whole pages, and no io limits at all."""
+    resources = spec.config.resources
+    memory = resources.memory.max_bytes
+    return {
+        "resources.memory.max": None if memory is None else memory // PAGE * PAGE,
+        "resources.pids.max": resources.pids.max,
+        "resources.cpu.max": resources.cpu.max_milli,
+    }
+
+
+def all_limits(desired: Desired, world: World) -> dict[str, Mapping[str, Value]]:
+    """Return the canonical limits of all specs in force."""
+    kept = {one.name: one.spec for one in world.containers.values() if one.spec is not None}
+    return {name: limits_of(spec) for name, spec in (kept | dict(desired.specs)).items()}
+
+
+def apply_plan(plan: Plan, world: World) -> World:
+    """Return the world after every action of the plan has succeeded."""
+    containers, corrupt = dict(world.containers), dict(world.corrupt)
+    for action in plan.actions:
+        after = _after(action, containers.get(action.name), world.now)
+        corrupt.pop(action.name, None)
+        containers.pop(action.name, None)
+        if after is not None:
+            containers[action.name] = after
+    return replace(world, containers=containers, corrupt=corrupt)
+
+
+def _after(action: Action, before: Observed | None, now: float) -> Observed | None:
+    match action:
+        case Create() | Recreate():
+            return _made(action.spec, now)
+        case Destroy():
+            return None
+        case Start() | Restart():
+            assert before is not None
+            return _started(action.spec, action.memory, now)
+        case Update() | Pause() | Resume():
+            assert before is not None
+            return _adjusted(action, before)
+        case StopAction():
+            assert before is not None
+            assert before.status.has_processes()
+            stopped = make_observed(action.spec, Status.STOPPED, last_exit=make_exit(0, 15, now))
+            return replace(stopped, memory=replace(before.memory, is_stopped=True))
+        case _:
+            assert_never(action)
+
+
+def _made(spec: Spec, now: float) -> Observed:
+    if spec.state is DesiredState.STOPPED:
+        return make_observed(spec, Status.CREATED)
+    return _started(spec, RestartMemory(), now)
+
+
+def _started(spec: Spec, memory: RestartMemory, now: float) -> Observed:
+    status = Status.PAUSED if spec.state is DesiredState.PAUSED else Status.RUNNING
+    return make_observed(spec, status, started_at=now, memory=memory)
+
+
+def _adjusted(action: Update | Pause | Resume, before: Observed) -> Observed:
+    after = replace(before, spec=action.spec, config=action.spec.config)
+    match action:
+        case Update():
+            if not before.status.has_processes():
+                return after
+            return replace(after, limits={**before.limits, **limits_of(action.spec)})
+        case Pause():
+            assert before.status.has_processes()
+            return replace(after, status=Status.PAUSED)
+        case Resume():
+            assert before.status in (Status.PAUSING, Status.PAUSED)
+            return replace(after, status=Status.RUNNING)
