@@ -20,7 +20,9 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from reconciler.cgroup.driver import CgroupDriver, choose_driver
+from reconciler.cgroup.choose import choose_driver
+from reconciler.cgroup.detect import Mode
+from reconciler.cgroup.driver import CgroupDriver
 from reconciler.engine import dirs
 from reconciler.engine.container import Container
 from reconciler.engine.monitor_client import ExitEvents, MonitorClient
@@ -174,7 +176,7 @@ class Engine:
             hidden=(self.run_dir, self.state_dir),
             cgroup_dir=self.driver.clone_dir(record.cgroups),
             join_files=self.driver.join_files(record.cgroups),
-            mount_cgroup=self.driver.name == "v2",
+            mount_cgroup=self.driver.mode is Mode.V2,
         )
 
     def remove_data(self, container_id: str) -> None:

@@ -48,7 +48,7 @@ def make_launch_plan(
         flags |= CloneFlag.NEWNET
     steps: list[Any] = [process.JoinCgroups(join_files)] if join_files else []
     steps.append(
-        process.OpenStreams(
+        process.OpenOutput(
             os.path.join(directory, "stdout"),
             os.path.join(directory, "stderr"),
             identity.uid,
@@ -80,7 +80,10 @@ def make_launch_plan(
 
 
 def _process_steps(container_id: str, config: Config, identity: Identity) -> list[Any]:
-    steps: list[Any] = [process.SetHostname(config.hostname or container_id)]
+    steps: list[Any] = [
+        process.OpenInput(),
+        process.SetHostname(config.hostname or container_id),
+    ]
     if config.network is NetworkMode.NONE:
         steps.append(process.RaiseLoopback())
     if config.rlimits:

@@ -17,6 +17,7 @@ _KERNEL_FS = MountFlag.NOSUID | MountFlag.NODEV | MountFlag.NOEXEC
 
 # What is private even on the host's root: sockets of host services live there.
 _FRESH = (("/run", "mode=755"), ("/tmp", "mode=1777"), ("/var/tmp", "mode=1777"))  # noqa: S108
+_REPLACED = ("/proc", "/sys", "/dev")
 
 # What runc and podman hide, and what came to light since (thermal side channels: CVE-2024-21626's
 # neighbours /proc/interrupts and thermal_throttle, moby GHSA-6fw5-f8r9-fgfm).
@@ -84,6 +85,8 @@ def make_mount_steps(
     steps += _root_steps(config, staging, overlay_dir)
     sources = [_source_step(index, item) for index, item in enumerate(config.mounts)]
     steps[1:1] = [step for step in sources if step is not None]
+    if is_host:
+        steps.append(root.DetachMounts([*_REPLACED, *(target for target, _ in _FRESH)]))
     steps += _standard_steps(is_host, mount_cgroup)
     if is_host:
         steps += [_tmpfs(target, data) for target, data in _FRESH if os.path.isdir(target)]

@@ -43,11 +43,11 @@ class UnshareCgroup(NamedTuple):
         process.unshare(process.CloneFlag.NEWCGROUP)
 
 
-class OpenStreams(NamedTuple):
-    """Start a session; standard input from /dev/null, output into the log FIFOs.
+class OpenOutput(NamedTuple):
+    """Start a session; output goes into the log FIFOs.
 
-    The FIFOs are opened for reading too, so that a lost monitor blocks a writer at worst,
-    and given to the container's user, so that it can reopen /dev/stdout.
+    They are opened for reading too, so that a lost monitor blocks a writer at worst, and given
+    to the container's user, so that it can reopen /dev/stdout.
     """
 
     stdout: str
@@ -60,16 +60,26 @@ class OpenStreams(NamedTuple):
 
     def execute(self, context: Any) -> None:
         os.setsid()
-        self._redirect("/dev/null", os.O_RDONLY, 0)
         for path, fd in ((self.stdout, 1), (self.stderr, 2)):
-            self._redirect(path, os.O_RDWR, fd)
+            _redirect(path, os.O_RDWR, fd)
             os.fchown(fd, self.uid, self.gid)
 
-    def _redirect(self, path: str, flags: int, target_fd: int) -> None:
-        fd = os.open(path, flags | os.O_CLOEXEC)
-        os.dup2(fd, target_fd)
-        if fd != target_fd:
-            os.close(fd)
+
+class OpenInput(NamedTuple):
+    """Standard input from the container's own /dev/null."""
+
+    def describe(self) -> str:
+        return "open /dev/null"
+
+    def execute(self, context: Any) -> None:
+        _redirect("/dev/null", os.O_RDONLY, 0)
+
+
+def _redirect(path: str, flags: int, target_fd: int) -> None:
+    fd = os.open(path, flags | os.O_CLOEXEC)
+    os.dup2(fd, target_fd)
+    if fd != target_fd:
+        os.close(fd)
 
 
 class SetHostname(NamedTuple):
@@ -215,7 +225,8 @@ class Execute(NamedTuple):
 STEPS = (
     JoinCgroups,
     UnshareCgroup,
-    OpenStreams,
+    OpenOutput,
+    OpenInput,
     SetHostname,
     RaiseLoopback,
     SetRlimits,

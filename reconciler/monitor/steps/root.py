@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any, NamedTuple
 
@@ -86,6 +87,21 @@ class EnterRoot(NamedTuple):
         os.chdir("/")
 
 
+class DetachMounts(NamedTuple):
+    """Let go of mounts that came along with the host's root and are replaced by our own."""
+
+    paths: list[str]
+
+    def describe(self) -> str:
+        return "detach the host's " + " ".join(self.paths)
+
+    def execute(self, context: Any) -> None:
+        for path in self.paths:
+            with contextlib.suppress(OSError):  # not a mount point
+                while True:
+                    m.unmount(path)
+
+
 class SetRootReadonly(NamedTuple):
     """Make the root mount read-only, once all mount points are there."""
 
@@ -107,5 +123,6 @@ STEPS = (
     SetTopWritable,
     MountOverlay,
     EnterRoot,
+    DetachMounts,
     SetRootReadonly,
 )

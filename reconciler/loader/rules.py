@@ -1,0 +1,117 @@
+"""Rules between fields, which the schema cannot say, or not in words.
+
+Called by `parse` with a document's data, each field of it valid by itself (fields that the
+schema refused are left out). Each rule yields findings. Pure functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from reconciler.errors.codes import ErrorCode
+from reconciler.loader.findings import Finding, Path
+from reconciler.model.quantity import format_duration, parse_cpu, parse_duration, parse_size
+from reconciler.model.spec import Backoff
+
+_CONTRADICTIONS = (
+    ("ro", "rw"),
+    ("suid", "nosuid"),
+    ("dev", "nodev"),
+    ("exec", "noexec"),
+    ("noatime", "relatime"),
+    ("bind", "rbind"),
+)
+_MIN_LOG_BYTES = 4096
+
+
+def check_rules(data: dict[str, Any]) -> Iterator[Finding]:
+    """Yield everything that is wrong between the fields of one document."""
+    for index, mount in enumerate(data.get("mounts", ())):
+        yield from _check_mount(mount, ("mounts", index))
+    yield from _check_rootfs(data.get("rootfs", {}))
+    yield from _check_memory(data.get("resources", {}).get("memory", {}))
+    yield from _check_amounts(data)
+    yield from _check_rlimits(data.get("rlimits", {}))
+    yield from _check_restart(data)
+
+
+def _finding(path: Path, message: str) -> Finding:
+    return Finding(ErrorCode.SpecValue, path, message)
+
+
+def _check_mount(mount: dict[str, Any], path: Path) -> Iterator[Finding]:
+    options = mount.get("options", ())
+    if mount["type"] == "bind":
+        if "source" not in mount:
+            yield _finding((*path, "source"), "the field 'source' is missing: a bind mount needs it")
+        for name in ("size", "mode"):
+            if name in mount:
+                yield _finding((*path, name), f"a bind mount has no '{name}'; it is for tmpfs")
+    else:
+        if "source" in mount:
+            yield _finding((*path, "source"), "a tmpfs has no source; remove it, or use type: bind")
+        for name in ("bind", "rbind"):
+            if name in options:
+                where = (*path, "options", options.index(name))
+                yield _finding(where, f"the option '{name}' is not for a tmpfs")
+    for first, second in _CONTRADICTIONS:
+        if first in options and second in options:
+            where = (*path, "options", max(options.index(first), options.index(second)))
+            yield _finding(where, f"the options '{first}' and '{second}' contradict each other")
+
+
+def _check_rootfs(rootfs: dict[str, Any]) -> Iterator[Finding]:
+    if rootfs.get("overlay") and "path" not in rootfs:
+        yield _finding(("rootfs", "overlay"), "an overlay needs rootfs.path, the directory below it")
+
+
+def _check_memory(memory: dict[str, Any]) -> Iterator[Finding]:
+    if "max" in memory and "high" in memory and parse_size(memory["high"]) > parse_size(memory["max"]):
+        message = f"{memory['high']} is more than resources.memory.max ({memory['max']})"
+        yield _finding(("resources", "memory", "high"), message)
+
+
+def _check_amounts(data: dict[str, Any]) -> Iterator[Finding]:
+    """Refuse limits of zero: with them nothing could run."""
+    resources = data.get("resources", {})
+    memory, cpu = resources.get("memory", {}), resources.get("cpu", {})
+    for name in ("max", "high"):
+        if name in memory and parse_size(memory[name]) == 0:
+            yield _finding(("resources", "memory", name), "must be more than 0; leave it out for no limit")
+    if "max" in cpu and parse_cpu(cpu["max"]) == 0:
+        yield _finding(("resources", "cpu", "max"), "must be more than 0; leave it out for no limit")
+    for index, device in enumerate(resources.get("io", {}).get("max", ())):
+        for name in ("readBytes", "writeBytes"):
+            if name in device and parse_size(device[name]) == 0:
+                path = ("resources", "io", "max", index, name)
+                yield _finding(path, "must be more than 0; leave it out for no limit")
+    size = data.get("logs", {}).get("maxSize")
+    if size is not None and parse_size(size) < _MIN_LOG_BYTES:
+        yield _finding(("logs", "maxSize"), f"{size} is too small; the least is 4Ki")
+
+
+def _check_rlimits(rlimits: dict[str, Any]) -> Iterator[Finding]:
+    for name, limit in rlimits.items():
+        if not isinstance(limit, dict):
+            continue
+        soft, hard = limit["soft"], limit["hard"]
+        if hard != "unlimited" and (soft == "unlimited" or soft > hard):
+            yield _finding(("rlimits", name, "soft"), f"{soft} is more than the hard limit ({hard})")
+
+
+def _check_restart(data: dict[str, Any]) -> Iterator[Finding]:
+    restart = data.get("restart", {})
+    if data.get("kind") == "Job" and restart.get("policy") == "always":
+        message = "a Job ends, so 'always' is not for it; use on-failure or never"
+        yield _finding(("restart", "policy"), message)
+    backoff = restart.get("backoff", {})
+    initial = parse_duration(backoff["initial"]) if "initial" in backoff else Backoff().initial_ns
+    longest = parse_duration(backoff["max"]) if "max" in backoff else Backoff().max_ns
+    if initial > longest:
+        field = "initial" if "initial" in backoff else "max"
+        message = (
+            f"the first wait ({format_duration(initial)}) is longer than"
+            f" the longest ({format_duration(longest)})"
+        )
+        yield _finding(("restart", "backoff", field), message)
