@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal as signal_module
 import time
 from collections.abc import Iterator
@@ -112,7 +111,7 @@ class Container:
             return self._engine.driver.read_stats(self.record.cgroups)
 
     def limits(self) -> dict[str, Value]:
-        """Return the limits in force by spec field, as the kernel shows them; empty without a cgroup.
+        """Return the limits in force by spec field, as the kernel shows; none without a cgroup.
 
         Raises: SystemError.
         """
@@ -330,7 +329,10 @@ class Container:
             yield
         except OSError as error:
             raise from_os_error(
-                error, f"cannot {verb} {self.id}", container=self.id, operation=verb.split()[0]
+                error,
+                f"cannot {verb} {self.id}",
+                container=self.id,
+                operation=verb.split(maxsplit=1)[0],
             ) from error
 
     def _write(self, record: Record) -> None:

@@ -37,6 +37,9 @@ from reconciler.model.record import Record
 _LOCK_NAME = "reconcile.lock"
 _LOCK_POLL_S = 0.02
 
+Containers = list[Container]
+Errors = list[ReconcilerError]
+
 
 class Engine:
     """One instance: a run directory, a state directory and a cgroup of its own."""
@@ -95,17 +98,17 @@ class Engine:
         )
         return Container(self, record)
 
-    def list(self) -> list[Container]:
+    def list(self) -> Containers:
         """Return all containers whose records can be read, sorted by id."""
         return self._scan()[0]
 
-    def list_corrupt(self) -> list[ReconcilerError]:
+    def list_corrupt(self) -> Errors:
         """Return an error (with `container`) for each record that cannot be read."""
         return self._scan()[1]
 
-    def _scan(self) -> tuple[list[Container], list[ReconcilerError]]:
-        containers: list[Container] = []
-        corrupt: list[ReconcilerError] = []
+    def _scan(self) -> tuple[Containers, Errors]:
+        containers: Containers = []
+        corrupt: Errors = []
         for container_id in self.store.ids():
             try:
                 containers.append(Container(self, self.store.read(container_id)))
@@ -168,7 +171,9 @@ class Engine:
                 for name in ("upper", "work"):
                     os.makedirs(os.path.join(overlay, name), 0o755, exist_ok=True)
             except OSError as error:
-                raise from_os_error(error, f"cannot make the writable layer of {record.id}") from error
+                raise from_os_error(
+                    error, f"cannot make the writable layer of {record.id}"
+                ) from error
         return make_launch_plan(
             record,
             directory=self.store.directory(record.id),

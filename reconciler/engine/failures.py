@@ -24,51 +24,48 @@ def translate_setup_failure(failure: SetupFailed, record: Record) -> ReconcilerE
 
 
 def _classify(failure: SetupFailed, record: Record) -> tuple[ErrorCode, str]:
-    number, text = failure.errno, failure.text
+    refused = failure.errno in (errno.EPERM, errno.EACCES)
+    text = failure.text.lower()
+    where = f" ({failure.path})" if failure.path and failure.path not in str(failure.step) else ""
+    if failure.kind == "Execute":
+        return _classify_execute(failure, record)
+    if failure.errno in (errno.ENOSPC, errno.EDQUOT):
+        return ErrorCode.NoSpace, f"cannot {failure.step or 'clone'}: {text}{where}"
+    if failure.kind in ("SetRlimits", "SetOomScore") and refused:
+        cause = f"cannot {failure.step}: that takes CAP_SYS_RESOURCE, which root lacks on this host"
+        return ErrorCode.LimitNotSupported, cause
+    if failure.kind == "ChangeDirectory":
+        cause = f"cannot enter the working directory {record.config.workdir}: {text}"
+        return ErrorCode.ConfigInvalid, cause
+    if failure.kind is None and refused:
+        cause = f"the kernel refuses new namespaces: {text}{where}; run it as root"
+        return ErrorCode.PermissionDenied, cause
+    if failure.kind is None:
+        return ErrorCode.SystemError, f"{text}{where}"
+    return ErrorCode.StepFailed, f"cannot {failure.step}: {text}{where}"
+
+
+def _classify_execute(failure: SetupFailed, record: Record) -> tuple[ErrorCode, str]:
     command = record.config.command[0]
     user = record.config.user_or_default()
-    match failure.kind:
-        case "Execute" if number == errno.ENOENT:
-            if failure.path and failure.path != command:
-                text = text.lower()
-            where = "" if "/" in command else " on its PATH"
-            if "interpreter" in text:
-                return ErrorCode.CommandNotExecutable, f"{failure.path}: {text}"
-            return ErrorCode.CommandNotFound, f"the command {command} does not exist{where}"
-        case "Execute" if number in (errno.EACCES, errno.EPERM):
-            return (
-                ErrorCode.CommandNotExecutable,
-                f"the command {failure.path} is not executable for user {user}",
-            )
-        case "Execute" if number == errno.ENOEXEC:
-            return (
-                ErrorCode.CommandNotExecutable,
-                f"the command {failure.path} is neither a program of this machine's kind nor a "
-                "script with a #! line",
-            )
-        case "Execute":
-            return ErrorCode.ProcessNotExecuted, f"cannot execute {failure.path}: {text}"
-        case "SetRlimits" | "SetOomScore" if number in (errno.EPERM, errno.EACCES):
-            return (
-                ErrorCode.LimitNotSupported,
-                f"cannot {failure.step}: this host's root lacks CAP_SYS_RESOURCE",
-            )
-        case "ChangeDirectory":
-            return (
-                ErrorCode.ConfigInvalid,
-                f"cannot enter the working directory {record.config.workdir}: {text.lower()}",
-            )
-        case None if number in (errno.EPERM, errno.EACCES):
-            return (
-                ErrorCode.PermissionDenied,
-                f"the kernel refuses new namespaces ({text.lower()}); run it as root",
-            )
-        case None:
-            return ErrorCode.SystemError, text + (f" ({failure.path})" if failure.path else "")
-    if number in (errno.ENOSPC, errno.EDQUOT):
-        return ErrorCode.NoSpace, f"cannot {failure.step}: {text.lower()}"
-    path = f" ({failure.path})" if failure.path and failure.path not in (failure.step or "") else ""
-    return ErrorCode.StepFailed, f"cannot {failure.step}: {text.lower()}{path}"
+    match failure.errno:
+        case errno.ENOENT if failure.path == command and "/" not in command:
+            cause = f"the command {command} is not on the PATH inside the container"
+            return ErrorCode.CommandNotFound, cause
+        case errno.ENOENT if "interpreter" in failure.text:
+            return ErrorCode.CommandNotExecutable, f"{failure.path}: {failure.text}"
+        case errno.ENOENT:
+            cause = f"the command {failure.path} does not exist inside the container"
+            return ErrorCode.CommandNotFound, cause
+        case errno.EACCES | errno.EPERM:
+            cause = f"the command {failure.path} is not executable for the user {user}"
+            return ErrorCode.CommandNotExecutable, cause
+        case errno.ENOEXEC:
+            cause = f"the command {failure.path} is neither a program for this machine nor a script"
+            return ErrorCode.CommandNotExecutable, f"{cause} with a #! line"
+        case _:
+            cause = f"cannot execute {failure.path}: {failure.text.lower()}"
+            return ErrorCode.ProcessNotExecuted, cause
 
 
 def not_running(container_id: str, operation: str) -> ReconcilerError:

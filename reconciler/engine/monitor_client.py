@@ -5,6 +5,7 @@ Called by Container and Engine. A lost monitor is replaced; the new one adopts w
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
@@ -14,9 +15,9 @@ from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.linux.memfd import make_sealed_memfd
 from reconciler.model.state import ExitStatus
 from reconciler.monitor import messages
+from reconciler.monitor.names import LOCK_NAME, SOCKET_NAME
 from reconciler.monitor.spawn import spawn_monitor
 
-SOCKET_NAME = "monitor.sock"
 _START_TIMEOUT_S = 120.0
 _ATTEMPTS = 5
 
@@ -108,6 +109,23 @@ class MonitorClient:
             raise _lost("cannot subscribe to exits: the monitor was lost", None)
         sock.setblocking(False)
         return ExitEvents(sock)
+
+    def retire(self) -> None:
+        """Let the monitor end once nothing runs, and wait until it has, if it does now.
+
+        Raises: OSError.
+        """
+        if not self.is_running():
+            return
+        with self._connect() as sock:
+            answer = _ask(sock, {"op": "retire"})
+        if answer is not None and answer["containers"]:
+            return
+        lock_fd = os.open(os.path.join(self.run_dir, LOCK_NAME), os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(lock_fd, fcntl.LOCK_EX)  # the monitor holds it for as long as it lives
+        finally:
+            os.close(lock_fd)
 
     def is_running(self) -> bool:
         """Tell whether a monitor serves, without starting one."""

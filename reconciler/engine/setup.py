@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.engine import setup_mounts
 from reconciler.engine.seccomp_profile import default_filter
 from reconciler.engine.users import Identity, look_up_user
+from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.linux import capabilities
 from reconciler.linux.process import CloneFlag
 from reconciler.model.config import Config, NetworkMode, SeccompMode
@@ -112,7 +112,7 @@ def _capability_mask(names: tuple[str, ...]) -> int:
     """Return the bit mask. Raises: NotSupported for what kernel or engine cannot give safely."""
     mask = 0
     for name in names:
-        number = capabilities.CAPABILITIES[name]
+        number = capabilities.NUMBERS[name]
         if number > capabilities.last_cap():
             raise _unsupported(f"this kernel does not know the capability {name}")
         mask |= 1 << number

@@ -16,7 +16,7 @@ from reconciler.monitor.steps import mounts, root
 _KERNEL_FS = MountFlag.NOSUID | MountFlag.NODEV | MountFlag.NOEXEC
 
 # What is private even on the host's root: sockets of host services live there.
-_FRESH = (("/run", "mode=755"), ("/tmp", "mode=1777"), ("/var/tmp", "mode=1777"))  # noqa: S108
+_FRESH = (("/run", "mode=755"), ("/tmp", "mode=1777"), ("/var/tmp", "mode=1777"))
 _REPLACED = ("/proc", "/sys", "/dev")
 
 # What runc and podman hide, and what came to light since (thermal side channels: CVE-2024-21626's
@@ -129,7 +129,7 @@ def _standard_steps(is_host: bool, mount_cgroup: bool) -> list[Any]:
         fs("tmpfs", "/dev", int(dev_flags), "mode=755,size=64k"),
         mounts.MakeDevices(),
         fs("devpts", "/dev/pts", int(dev_flags), "newinstance,ptmxmode=0666,mode=0620,gid=5"),
-        fs("tmpfs", "/dev/shm", int(_KERNEL_FS), "mode=1777,size=64m"),  # noqa: S108
+        fs("tmpfs", "/dev/shm", int(_KERNEL_FS), "mode=1777,size=64m"),
         fs("mqueue", "/dev/mqueue", int(_KERNEL_FS), None),
         fs("sysfs", "/sys", int(_KERNEL_FS | MountFlag.RDONLY), None),
     ]
@@ -150,7 +150,7 @@ def _source_step(index: int, item: Mount) -> root.CloneTree | None:
     if not os.path.exists(item.source):
         raise ReconcilerError(
             ErrorCode.MountSourceNotFound,
-            f"the mount source {item.source} does not exist; make it, or correct mounts[{index}].source",
+            f"the mount source {item.source} does not exist; make it or correct mounts[{index}]",
             path=item.source,
             field=f"mounts[{index}].source",
         )

@@ -42,10 +42,8 @@ def look_up_user(root: str, user: str, extra_groups: tuple[str, ...]) -> Identit
     if entry is None and not name.isdecimal():
         raise _not_found("user", name, root, "/etc/passwd")
     uid = int(entry[2]) if entry else int(name)
-    if group:
-        gid = _look_up_group(groups, group, root)
-    else:
-        gid = int(entry[3]) if entry else uid
+    own_gid = int(entry[3]) if entry else uid
+    gid = _look_up_group(groups, group, root) if group else own_gid
     supplementary = {_look_up_group(groups, extra, root) for extra in extra_groups}
     if entry is not None and not name.isdecimal():
         supplementary |= {int(row[2]) for row in groups if name in row[3].split(",")}
@@ -76,7 +74,7 @@ def _read_table(root_fd: int, path: str, columns: int) -> list[list[str]]:
 def _not_found(what: str, name: str, root: str, file: str) -> ReconcilerError:
     return ReconcilerError(
         ErrorCode.UserNotFound,
-        f"{what} {name!r} is not in {file} of the root file system {root}; add it there or use a number",
+        f"{what} {name!r} is not in {file} of the root file system {root}; add it or use a number",
         path=os.path.join(root, file.lstrip("/")),
         field="user",
     )

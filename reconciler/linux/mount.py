@@ -86,21 +86,18 @@ def clone_tree(path: str, *, recursive: bool) -> int:
 def attach_tree(tree_fd: int, target: str) -> None:
     """Mount a detached tree on `target` (move_mount(2)). Raises: OSError."""
     encoded = os.fsencode(target)
-    syscall(
-        SYS_MOVE_MOUNT, tree_fd, b"", AT_FDCWD, encoded, MOVE_MOUNT_F_EMPTY_PATH, path=target
-    )
+    syscall(SYS_MOVE_MOUNT, tree_fd, b"", AT_FDCWD, encoded, MOVE_MOUNT_F_EMPTY_PATH, path=target)
 
 
 def set_mount_attributes(
-    where: int | str, add: MountAttr, clear: MountAttr = MountAttr(0), *, recursive: bool
+    where: int | str, add: MountAttr, clear: MountAttr | None = None, *, recursive: bool
 ) -> None:
     """Set and clear attributes of a mount, given by fd or path (mount_setattr(2)).
 
     Raises: OSError.
     """
-    if add & MountAttr.NOATIME:
-        clear |= _MOUNT_ATTR_ATIME  # type: ignore[assignment]
-    attr = struct.pack("=4Q", add, clear, 0, 0)
+    atime = _MOUNT_ATTR_ATIME if add & MountAttr.NOATIME else 0
+    attr = struct.pack("=4Q", add, (clear or 0) | atime, 0, 0)
     flags = AT_RECURSIVE if recursive else 0
     if isinstance(where, int):
         syscall(SYS_MOUNT_SETATTR, where, b"", flags | AT_EMPTY_PATH, attr, len(attr))

@@ -16,6 +16,8 @@ def can_reach_init(pid: int, number: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     masks = {
-        line[:6]: int(line[7:], 16) for line in text.splitlines() if line[:6] in ("SigBlk", "SigCgt")
+        line[:6]: int(line[7:], 16)
+        for line in text.splitlines()
+        if line[:6] in ("SigBlk", "SigCgt")
     }
     return bool((masks["SigBlk"] | masks["SigCgt"]) >> (number - 1) & 1)

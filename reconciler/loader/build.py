@@ -70,33 +70,25 @@ def _given(cls: type, data: _Data, **renamed: tuple[str, Any]) -> Any:
 
 
 def _build_config(data: _Data, base: str) -> Config:
-    values: _Data = {"command": tuple(data["command"])}
-    for key in ("env", "workdir", "hostname"):
-        if key in data:
-            values[key] = data[key]
-    if "user" in data:
-        values["user"] = str(data["user"])
-    if "groups" in data:
-        values["groups"] = tuple(map(str, data["groups"]))
-    if "rootfs" in data:
-        values["rootfs"] = _build_rootfs(data["rootfs"], base)
-    if "mounts" in data:
-        values["mounts"] = tuple(_build_mount(mount, base) for mount in data["mounts"])
-    if "network" in data:
-        values["network"] = NetworkMode(data["network"])
-    if "resources" in data:
-        values["resources"] = _build_resources(data["resources"])
-    if "security" in data:
-        values["security"] = _build_security(data["security"])
-    if "rlimits" in data:
-        limits = sorted(data["rlimits"].items())
-        values["rlimits"] = tuple(_build_rlimit(name, limit) for name, limit in limits)
-    if "oomScoreAdj" in data:
-        values["oom_score_adj"] = int(data["oomScoreAdj"])
-    if "logs" in data:
-        size, files = ("max_size_bytes", parse_size), ("max_files", int)
-        values["logs"] = _given(LogLimits, data["logs"], maxSize=size, maxFiles=files)
-    return Config(**values)
+    conversions: dict[str, tuple[str, Any]] = {
+        "command": ("command", tuple),
+        "env": ("env", None),
+        "workdir": ("workdir", None),
+        "user": ("user", str),
+        "groups": ("groups", lambda groups: tuple(map(str, groups))),
+        "hostname": ("hostname", None),
+        "rootfs": ("rootfs", lambda rootfs: _build_rootfs(rootfs, base)),
+        "mounts": ("mounts", lambda mounts: tuple(_build_mount(item, base) for item in mounts)),
+        "network": ("network", NetworkMode),
+        "resources": ("resources", _build_resources),
+        "security": ("security", _build_security),
+        "rlimits": ("rlimits", _build_rlimits),
+        "oomScoreAdj": ("oom_score_adj", int),
+        "logs": ("logs", _build_logs),
+    }
+    given = {key: value for key, value in data.items() if key in conversions}
+    config: Config = _given(Config, given, **conversions)
+    return config
 
 
 def _absolute(path: str, base: str) -> str:
@@ -113,19 +105,17 @@ def _build_rootfs(data: _Data, base: str) -> Rootfs:
 
 def _build_mount(data: _Data, base: str) -> Mount:
     # One leading slash: POSIX lets normpath keep two.
-    values: _Data = {
-        "type": MountType(data["type"]),
-        "target": "/" + os.path.normpath(data["target"]).lstrip("/"),
-    }
-    if "source" in data:
-        values["source"] = _absolute(data["source"], base)
-    if "options" in data:
-        values["options"] = tuple(data["options"])
-    if "size" in data:
-        values["size_bytes"] = parse_size(data["size"])
-    if "mode" in data:
-        values["mode"] = data["mode"]
-    return Mount(**values)
+    mount: Mount = _given(
+        Mount,
+        data,
+        type=("type", MountType),
+        source=("source", lambda path: _absolute(path, base)),
+        target=("target", lambda path: "/" + os.path.normpath(path).lstrip("/")),
+        options=("options", tuple),
+        size=("size_bytes", parse_size),
+        mode=("mode", lambda mode: format(int(mode, 8), "04o")),
+    )
+    return mount
 
 
 def _build_resources(data: _Data) -> Resources:
@@ -167,6 +157,16 @@ def _build_security(data: _Data) -> Security:
         seccomp=("seccomp", SeccompMode),
     )
     return security
+
+
+def _build_logs(data: _Data) -> LogLimits:
+    size, files = ("max_size_bytes", parse_size), ("max_files", int)
+    logs: LogLimits = _given(LogLimits, data, maxSize=size, maxFiles=files)
+    return logs
+
+
+def _build_rlimits(data: _Data) -> tuple[Rlimit, ...]:
+    return tuple(_build_rlimit(name, limit) for name, limit in sorted(data.items()))
 
 
 def _build_rlimit(name: str, limit: _Data | int | str) -> Rlimit:

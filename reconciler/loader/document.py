@@ -17,13 +17,14 @@ from typing import Any
 from reconciler.errors.codes import ErrorCode
 from reconciler.loader.scalars import resolve_scalar
 
-MAX_BYTES = 2**20
 MAX_DEPTH = 64
 MAX_NODES = 100_000
 
 _CORE = "tag:yaml.org,2002:"
 # The characters that YAML 1.2 (section 5.1) forbids in a stream.
-_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_UNPRINTABLE = re.compile(
+    "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
 _SURROGATES = re.compile(
     r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
 )

@@ -107,7 +107,7 @@ def _check_device(value: str) -> None:
 
 
 def _check_mode(value: str) -> None:
-    if not _MODE.fullmatch(value):
+    if not _MODE.fullmatch(value) or int(value, 8) > 0o7777:
         raise ValueError(f"{value!r:.80} is not an octal mode (examples: '0755', '1777')")
 
 

@@ -19,7 +19,7 @@ from reconciler.loader.findings import Finding, Path
 from reconciler.loader.schema import inline_references, load_schema
 
 _TYPE_NAMES = {
-    "string": "a text",
+    "string": "text",
     "integer": "a whole number",
     "number": "a number",
     "boolean": "true or false",
@@ -28,6 +28,13 @@ _TYPE_NAMES = {
 }
 _BOOLEAN_WORDS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false"}
 _BOOLEAN_WORDS |= {"n": "false", "1": "true", "0": "false"}
+_BOUNDS = {
+    "minimum": "{value} is too small; the least is {limit}",
+    "maximum": "{value} is too large; the most is {limit}",
+    "minLength": "the text is empty",
+    "maxLength": "{value} is too long; the most is {limit} characters",
+    "minItems": "the list is empty; it needs at least one item",
+}
 _FEW = 12  # so many choices are listed; more are not
 # Of several errors at one place the first in this order is told.
 _PRIORITY = ("type", "format", "enum", "required", "minLength", "minItems", "pattern")
@@ -117,45 +124,33 @@ def _closest(text: str, choices: Iterable[str]) -> str | None:
 
 def _explain(error: Any, node: Node) -> str:
     value, limit = error.instance, error.validator_value
-    match error.validator:
-        case "type":
-            return _explain_type(value, limit, node)
-        case "enum":
-            return _explain_enum(value, limit)
-        case "format":
-            return str(error.cause)
-        case "minimum":
-            return f"{_shown(value)} is too small; the least is {limit}"
-        case "maximum":
-            return f"{_shown(value)} is too large; the most is {limit}"
-        case "minLength":
-            return "the text is empty"
-        case "maxLength":
-            return f"{_shown(value)} has {len(value)} characters; the most is {limit}"
-        case "minItems":
-            return "the list is empty; it needs at least one item"
-        case "minProperties":
-            others = [name for name in error.schema["properties"] if name not in value]
-            return f"needs at least one of {', '.join(others)}"
-        case "uniqueItems":
-            twice = next(item for item in value if value.count(item) > 1)
-            return f"{_shown(twice)} is given twice"
-    return f"{_shown(value)} does not have the right form ({error.schema.get('description')})"
+    if error.validator == "type":
+        return _explain_type(value, limit, node)
+    if error.validator == "enum":
+        return _explain_enum(value, limit)
+    if error.validator == "format":
+        return str(error.cause)
+    if error.validator == "minProperties":
+        others = [name for name in error.schema["properties"] if name not in value]
+        return f"needs at least one of {', '.join(others)}"
+    if error.validator == "uniqueItems":
+        return f"{_shown(next(item for item in value if value.count(item) > 1))} is given twice"
+    template = _BOUNDS.get(error.validator, "{value} does not have the right form ({about})")
+    about = error.schema.get("description")
+    return template.format(value=_shown(value), limit=limit, about=about)
 
 
 def _explain_type(value: Any, expected: str | list[str], node: Node) -> str:
     names = [expected] if isinstance(expected, str) else expected
     wanted = " or ".join(_TYPE_NAMES[name] for name in names)
     if value is None:
-        remedy = 'write "" for an empty text' if names == ["string"] else "or remove the key"
-        return f"expected {wanted}, got nothing; give it a value {remedy}".replace(
-            "a value write", "a value, or write"
-        )
+        empty = ', write "" for an empty text,' if names == ["string"] else ""
+        return f"expected {wanted}, got nothing; give it a value{empty} or remove the key"
     if isinstance(value, bool | int | float):
-        what = "a number" if not isinstance(value, bool) else "true or false"
-        quoted = json.dumps(node.text or str(value))
-        remedy = f"; put it in quotes: {quoted}" if "string" in names else ""
-        return f"expected {wanted}, got {node.text or value} ({what}){remedy}"
+        kind = "" if isinstance(value, bool) else "the number "
+        written = node.text or str(value)
+        remedy = f"; put it in quotes: {json.dumps(written)}" if "string" in names else ""
+        return f"expected {wanted}, got {kind}{written}{remedy}"
     if isinstance(value, str):
         return f"expected {wanted}, got the text {_shown(value)}{_text_remedy(value, names)}"
     kind = "a mapping" if isinstance(value, dict) else "a list"

@@ -26,14 +26,22 @@ _MIN_LOG_BYTES = 4096
 
 
 def check_rules(data: dict[str, Any]) -> Iterator[Finding]:
-    """Yield everything that is wrong between the fields of one document."""
+    """Yield everything that is wrong between the fields of one document.
+
+    A mount that is None was refused before.
+    """
     for index, mount in enumerate(data.get("mounts", ())):
-        yield from _check_mount(mount, ("mounts", index))
+        if mount is not None:
+            yield from _check_mount(mount, ("mounts", index))
     yield from _check_rootfs(data.get("rootfs", {}))
-    yield from _check_memory(data.get("resources", {}).get("memory", {}))
-    yield from _check_amounts(data)
+    resources = data.get("resources", {})
+    yield from _check_memory(resources.get("memory", {}))
+    yield from _check_not_zero(resources)
     yield from _check_rlimits(data.get("rlimits", {}))
     yield from _check_restart(data)
+    size = data.get("logs", {}).get("maxSize")
+    if size is not None and parse_size(size) < _MIN_LOG_BYTES:
+        yield _finding(("logs", "maxSize"), f"{size} is too small; the least is 4Ki")
 
 
 def _finding(path: Path, message: str) -> Finding:
@@ -44,7 +52,8 @@ def _check_mount(mount: dict[str, Any], path: Path) -> Iterator[Finding]:
     options = mount.get("options", ())
     if mount["type"] == "bind":
         if "source" not in mount:
-            yield _finding((*path, "source"), "the field 'source' is missing: a bind mount needs it")
+            message = "the field 'source' is missing: a bind mount needs it"
+            yield _finding((*path, "source"), message)
         for name in ("size", "mode"):
             if name in mount:
                 yield _finding((*path, name), f"a bind mount has no '{name}'; it is for tmpfs")
@@ -63,32 +72,35 @@ def _check_mount(mount: dict[str, Any], path: Path) -> Iterator[Finding]:
 
 def _check_rootfs(rootfs: dict[str, Any]) -> Iterator[Finding]:
     if rootfs.get("overlay") and "path" not in rootfs:
-        yield _finding(("rootfs", "overlay"), "an overlay needs rootfs.path, the directory below it")
+        message = "an overlay needs rootfs.path, the directory below it"
+        yield _finding(("rootfs", "overlay"), message)
 
 
 def _check_memory(memory: dict[str, Any]) -> Iterator[Finding]:
-    if "max" in memory and "high" in memory and parse_size(memory["high"]) > parse_size(memory["max"]):
-        message = f"{memory['high']} is more than resources.memory.max ({memory['max']})"
+    if not {"max", "high"} <= memory.keys():
+        return
+    highest, high = memory["max"], memory["high"]
+    if parse_size(high) > parse_size(highest):
+        message = f"{high} is more than resources.memory.max ({highest})"
         yield _finding(("resources", "memory", "high"), message)
 
 
-def _check_amounts(data: dict[str, Any]) -> Iterator[Finding]:
+def _check_not_zero(resources: dict[str, Any]) -> Iterator[Finding]:
     """Refuse limits of zero: with them nothing could run."""
-    resources = data.get("resources", {})
     memory, cpu = resources.get("memory", {}), resources.get("cpu", {})
-    for name in ("max", "high"):
-        if name in memory and parse_size(memory[name]) == 0:
-            yield _finding(("resources", "memory", name), "must be more than 0; leave it out for no limit")
-    if "max" in cpu and parse_cpu(cpu["max"]) == 0:
-        yield _finding(("resources", "cpu", "max"), "must be more than 0; leave it out for no limit")
+    amounts: dict[Path, int] = {
+        ("memory", name): parse_size(memory[name]) for name in ("max", "high") if name in memory
+    }
+    if "max" in cpu:
+        amounts["cpu", "max"] = parse_cpu(cpu["max"])
     for index, device in enumerate(resources.get("io", {}).get("max", ())):
         for name in ("readBytes", "writeBytes"):
-            if name in device and parse_size(device[name]) == 0:
-                path = ("resources", "io", "max", index, name)
-                yield _finding(path, "must be more than 0; leave it out for no limit")
-    size = data.get("logs", {}).get("maxSize")
-    if size is not None and parse_size(size) < _MIN_LOG_BYTES:
-        yield _finding(("logs", "maxSize"), f"{size} is too small; the least is 4Ki")
+            if name in device:
+                amounts["io", "max", index, name] = parse_size(device[name])
+    for path, amount in amounts.items():
+        if amount == 0:
+            message = "must be more than 0; leave it out for no limit"
+            yield _finding(("resources", *path), message)
 
 
 def _check_rlimits(rlimits: dict[str, Any]) -> Iterator[Finding]:
@@ -97,7 +109,8 @@ def _check_rlimits(rlimits: dict[str, Any]) -> Iterator[Finding]:
             continue
         soft, hard = limit["soft"], limit["hard"]
         if hard != "unlimited" and (soft == "unlimited" or soft > hard):
-            yield _finding(("rlimits", name, "soft"), f"{soft} is more than the hard limit ({hard})")
+            message = f"{soft} is more than the hard limit ({hard})"
+            yield _finding(("rlimits", name, "soft"), message)
 
 
 def _check_restart(data: dict[str, Any]) -> Iterator[Finding]:

@@ -43,6 +43,13 @@ def resolve_scalar(text: str) -> Scalar:
     if _BASED_INT.fullmatch(text):
         return int(text, 0)
     if _FLOAT.fullmatch(text):
-        number = float(text)
-        return number if math.isfinite(number) else text
+        return _to_number(text)
     return text
+
+
+def _to_number(text: str) -> Scalar:
+    """Return a float, an int for a whole number (`1.0`, `1e3`), the text when it is no number."""
+    number = float(text)
+    if not math.isfinite(number):
+        return text
+    return int(number) if number.is_integer() else number

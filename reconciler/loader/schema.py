@@ -6,13 +6,11 @@ validation only: a pass over unchanged files needs neither it nor the schema.
 
 from __future__ import annotations
 
+import os.path
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-from reconciler.loader.formats import make_format_checker
-
-_PACKAGE = Path(__file__).resolve().parent.parent
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 _FILE = "schemas/container.schema.json"
 
 
@@ -21,9 +19,10 @@ def read_schema_text() -> str:
 
     Raises: OSError when the installation is broken.
     """
-    packaged = _PACKAGE / _FILE
-    path = packaged if packaged.exists() else _PACKAGE.parent / _FILE
-    return path.read_text(encoding="utf-8")
+    packaged = os.path.join(_PACKAGE, _FILE)
+    in_tree = os.path.join(os.path.dirname(_PACKAGE), _FILE)
+    with open(packaged if os.path.exists(packaged) else in_tree, encoding="utf-8") as stream:
+        return stream.read()
 
 
 @cache
@@ -46,6 +45,8 @@ def make_validator() -> Any:
     its time; the schema has no cycles.
     """
     from jsonschema import Draft202012Validator
+
+    from reconciler.loader.formats import make_format_checker
 
     schema = load_schema()
     inlined = inline_references(schema, schema["$defs"])

@@ -19,12 +19,16 @@ if TYPE_CHECKING:
     from reconciler.model.spec import Spec
 
 T = TypeVar("T")
+_PLAIN = frozenset({str, int, float, bool})
 
 
 def to_dict(value: Any) -> Any:
     """Return dicts, lists, strings and numbers for a dataclass (nested ones too)."""
+    if value is None or type(value) in _PLAIN:
+        return value
     if is_dataclass(value):
-        return {name: to_dict(getattr(value, name)) for name in _field_names(type(value))}
+        cls: Any = type(value)
+        return {name: to_dict(getattr(value, name)) for name in _field_names(cls)}
     if isinstance(value, (list, tuple)):
         return [to_dict(item) for item in value]
     if isinstance(value, dict):
@@ -40,9 +44,12 @@ def to_compact(value: Any) -> Any:
     `from_dict` gives the same value back. It is small, and does not change when a version of
     this program adds a field with a default.
     """
+    if value is None or type(value) in _PLAIN:
+        return value
     if is_dataclass(value):
+        cls: Any = type(value)
         compact = {}
-        for name, default in _field_defaults(type(value)):
+        for name, default in _field_defaults(cls):
             item = getattr(value, name)
             if item is not default and item != default:
                 compact[name] = to_compact(item)
@@ -83,7 +90,7 @@ def from_dict(cls: type[T], data: Any) -> T:
 
     Raises: TypeError or ValueError when the data does not fit the class.
     """
-    return typing.cast(T, _decoder(cls)(data))
+    return typing.cast(T, _decoder(typing.cast(Any, cls))(data))
 
 
 @cache

@@ -86,7 +86,7 @@ class PidsLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IoDeviceLimits:
-    """Throttles of one block device, `device` as a path (`/dev/vda`) or `MAJOR:MINOR`; per second."""
+    """Throttles per second of a block device, given as path (`/dev/vda`) or `MAJOR:MINOR`."""
 
     device: str
     read_bytes: int | None = None

@@ -87,8 +87,9 @@ def parse_duration(text: str | int) -> int:
         total += Decimal(match[1]) * _DURATION_UNITS_NS[match[2]]
         position = match.end()
     if text != "0" and (position != len(text) or not text):
+        hint = f"; write {text}s" if text.isdecimal() and len(text) <= _MAX_LENGTH else ""
         shown = _shown(text)
-        raise ValueError(f"{shown} is not a duration (examples: 500ms, 10s, 1m30s, 2h)")
+        raise ValueError(f"{shown} is not a duration (examples: 500ms, 10s, 1m30s, 2h){hint}")
     if total > _MAX_INT:
         raise ValueError(f"{text!r} is longer than 292 years")
     return int(total)

@@ -52,7 +52,7 @@ class Restart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
-    """How a container is stopped: `signal` (name without SIG) to init, after `grace_ns` SIGKILL to all."""
+    """How to stop: `signal` (name without SIG) to init, after `grace_ns` SIGKILL to all."""
 
     signal: str = "TERM"
     grace_ns: int = 10 * NS

@@ -73,10 +73,17 @@ class Child:
         self.pidfd = self.status_fd = -1
 
     def _wait_status(self) -> int | None:
-        """Return the wait status: of our own child by waitpid, of an adopted one by its pidfd."""
+        """Return the wait status; None when the kernel cannot tell.
+
+        Of our own child by waitpid. An adopted one is a zombie at first, with its status in its
+        stat, and once init has reaped it the pidfd knows (Linux 6.15).
+        """
         try:
             return os.waitpid(self.run["pid"], 0)[1]
         except ChildProcessError:
+            stat = read_stat(self.run["pid"])
+            if stat is not None and stat.start_ticks == self.run["startTicks"]:
+                return stat.exit_status
             return read_exit_status(self.pidfd)
 
 

@@ -21,7 +21,8 @@ import resource
 from typing import Any, NamedTuple
 
 from reconciler.linux.process import CloneFlag, clone3
-from reconciler.monitor.steps import Context, Step
+from reconciler.monitor.steps import Step
+from reconciler.monitor.steps.context import Context
 
 _EXIT_SETUP_FAILED = 127
 _MESSAGE_MAX = 65536
@@ -77,7 +78,7 @@ def run_steps(steps: list[Step], status_fd: int) -> None:
         message |= {"errno": 0, "path": None, "text": "internal error: the last step returned"}
     except OSError as error:
         message |= {"errno": error.errno, "path": error.filename, "text": error.strerror}
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - the child must not outlive its set-up
         message |= {"errno": 0, "path": None, "text": f"internal error: {error!r}"}
     finally:
         os.write(status_fd, json.dumps(message).encode()[:_MESSAGE_MAX])

@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import time
 
+from reconciler.linux.clock import wall_ns
+
 READ_SIZE = 65536
 _LINE_MAX = 16384
 
@@ -30,9 +32,12 @@ class LogFile:
         """Append whole lines; count them as lost when the disk has no room (or no directory)."""
         try:
             self._ensure_open()
-            if self._size and self._size + len(lines) > self.max_size:
-                self._rotate()
-            self._append(lines)
+            while lines:
+                fitting = self._fitting(lines)
+                self._append(lines[:fitting])
+                lines = lines[fitting:]
+                if lines:
+                    self._rotate()
         except OSError as error:
             self.lost_bytes += len(lines)
             self.error = error.strerror
@@ -44,6 +49,16 @@ class LogFile:
             os.close(self._fd)
             self._fd = -1
 
+    def _fitting(self, lines: bytes) -> int:
+        """Return how many bytes, in whole lines, the current file has room for."""
+        room = self.max_size - self._size
+        if len(lines) <= room:
+            return len(lines)
+        fitting = lines.rfind(b"\n", 0, max(room, 0)) + 1
+        if fitting == 0 and self._size == 0:
+            return lines.find(b"\n") + 1  # a line longer than a file has one to itself
+        return fitting
+
     def _ensure_open(self) -> None:
         if self._fd >= 0:
             return
@@ -54,9 +69,9 @@ class LogFile:
 
     def _append(self, lines: bytes) -> None:
         """Write all or nothing: half a line would spoil the next one."""
-        if self.lost_bytes and self.error:
+        if lines and self.error:
             text = f"[reconciler: {self.lost_bytes} bytes of output lost: {self.error}]"
-            lines = _stamp(time.time_ns()) + b" stderr F " + text.encode() + b"\n" + lines
+            lines = _stamp(wall_ns()) + b" stderr F " + text.encode() + b"\n" + lines
         written = 0
         try:
             while written < len(lines):
@@ -117,7 +132,7 @@ class LogStream:
             self._emit(lines, part)
 
     def _emit(self, lines: list[bytes], part: bytes) -> None:
-        head = _stamp(time.time_ns()) + self._tag
+        head = _stamp(wall_ns()) + self._tag
         full = head + b"F "
         text = b"".join(full + line + b"\n" for line in lines)
         if part:

@@ -17,11 +17,9 @@ import time
 
 from reconciler.linux import process
 from reconciler.monitor import launch
+from reconciler.monitor.names import LOCK_NAME, LOG_NAME, SOCKET_NAME
 from reconciler.monitor.server import Monitor
 
-SOCKET_NAME = "monitor.sock"
-LOCK_NAME = "monitor.lock"
-LOG_NAME = "monitor.log"
 _LOCK_PATIENCE_S = 10.0
 _STANDARD_STREAMS = 3
 
@@ -29,6 +27,7 @@ _STANDARD_STREAMS = 3
 def main() -> None:
     """Serve the run directory named in the arguments."""
     run_dir, ready_fd, linger_s = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+    os.makedirs(os.path.join(run_dir, "containers"), 0o700, exist_ok=True)
     _detach(run_dir, ready_fd)
     lock_fd = _take_lock(run_dir)
     if lock_fd is not None:

@@ -5,7 +5,8 @@
       | {"op": ...} [+ fd] --------------------->|
       |<------------------- {...} one answer ----| {"error": {...}} when it failed
       |                                          |
-    ops: ping, start (+ memfd with the launch plan), wait, subscribe (a stream of exits)
+    ops: ping, start (+ memfd with the launch plan), wait, subscribe (a stream of exits),
+         retire (end as soon as nothing runs)
 
 A connection carries one request. `wait` and `subscribe` keep it open until there is
 something to say; end of file before an answer means that the monitor is gone.

@@ -82,20 +82,21 @@ class Monitor:
                 "start": self.do_start,
                 "wait": self.do_wait,
                 "subscribe": self.do_subscribe,
+                "retire": self.do_retire,
             }[message["op"]]
             operation(sock, message, fds)
         except ConnectionError:
             self._drop(sock)
         except OSError as error:
             self._answer_error(sock, error.errno or 0, error.filename, error.strerror or "")
-        except (KeyError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError) as error:
             self._answer_error(sock, 22, None, f"bad request: {error!r}")
         finally:
             for fd in fds:
                 os.close(fd)
 
     def on_launch_status(self, child: Child) -> None:
-        """The set-up ended: the command runs, or a step failed."""
+        """Tell the starter how the set-up ended: the command runs, or a step failed."""
         failure = read_failure(child.status_fd)
         self._unwatch(child.status_fd)
         os.close(child.status_fd)
@@ -181,6 +182,11 @@ class Monitor:
         self.subscribers.append(sock)
         self._push(sock, {"subscribed": True})
 
+    def do_retire(self, sock: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
+        """End as soon as nothing runs, without lingering."""
+        self.linger_s = 0.0
+        self._answer(sock, {"containers": len(self.children)})
+
     # --- bookkeeping
 
     def adopt_all(self) -> None:
@@ -229,9 +235,7 @@ class Monitor:
             messages.send(sock, message)
         self._drop(sock)
 
-    def _answer_error(
-        self, sock: socket.socket, number: int, path: str | None, text: str
-    ) -> None:
+    def _answer_error(self, sock: socket.socket, number: int, path: str | None, text: str) -> None:
         failure = {"step": None, "kind": None, "errno": number, "path": path, "text": text}
         self._answer(sock, {"error": failure})
 
@@ -259,7 +263,7 @@ class Monitor:
         """Run one handler: what goes wrong in it is reported and must not stop the others."""
         try:
             handler()
-        except Exception:
+        except Exception:  # noqa: BLE001 - one client's trouble is not the others'
             import traceback
 
             traceback.print_exc(file=sys.stderr)

@@ -11,12 +11,16 @@ import sys
 from typing import TYPE_CHECKING
 
 from reconciler.linux.memfd import make_sealed_memfd
+from reconciler.linux.proc import read_file
+from reconciler.monitor.names import LOG_NAME
 
 if TYPE_CHECKING:
     import subprocess
 
 LINGER_S = 2.0
-_BOOT = "import sys;sys.path.insert(0,sys.argv.pop(1));from reconciler.monitor.main import main;main()"
+_BOOT = (
+    "import sys;sys.path.insert(0,sys.argv.pop(1));from reconciler.monitor.main import main;main()"
+)
 
 
 def spawn_monitor(run_dir: str, linger_s: float = LINGER_S) -> None:
@@ -48,17 +52,23 @@ def spawn_monitor(run_dir: str, linger_s: float = LINGER_S) -> None:
         ) as first:
             os.close(ready_write)
             ready_write = -1
-            _wait_ready(first, ready_read)
+            _wait_ready(first, ready_read, os.path.join(run_dir, LOG_NAME))
     finally:
         for fd in (interpreter, ready_read, ready_write):
             if fd >= 0:
                 os.close(fd)
 
 
-def _wait_ready(first: subprocess.Popen[bytes], ready_read: int) -> None:
-    """Wait for the monitor's word; raise with what it said on standard error instead."""
+def _wait_ready(first: subprocess.Popen[bytes], ready_read: int, log: str) -> None:
+    """Wait for the monitor's word; raise with the last line it wrote instead.
+
+    It writes to our pipe until it has detached itself, and to its log from then on.
+    """
     if os.read(ready_read, 1):
         return
     assert first.stderr is not None
-    said = first.stderr.read().decode(errors="replace").strip()
+    said_bytes = first.stderr.read()
+    if not said_bytes and os.path.exists(log):
+        said_bytes = read_file(log)
+    said = said_bytes.decode(errors="replace").strip()
     raise ChildProcessError(said.splitlines()[-1] if said else "it ended before it was ready")

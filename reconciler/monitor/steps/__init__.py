@@ -10,13 +10,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from reconciler.monitor.steps import mounts, process, root
-
-
-class Context:
-    """What one step leaves for later ones: fds of detached mounts by key, and the host's root."""
-
-    def __init__(self) -> None:
-        self.trees: dict[str, int] = {}
+from reconciler.monitor.steps.context import Context
 
 
 class Step(Protocol):
@@ -26,7 +20,7 @@ class Step(Protocol):
         """Return what it does in a few words: `mount tmpfs on /dev`."""
         ...
 
-    def execute(self, context: Any) -> None:
+    def execute(self, context: Context) -> None:
         """Do it. Raises: OSError."""
         ...
 

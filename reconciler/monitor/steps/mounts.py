@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from reconciler.linux import mount as m
+from reconciler.monitor.steps.context import Context
 
 _DEVICES = (
     ("null", 1, 3),
@@ -39,7 +40,7 @@ class MakeTarget(NamedTuple):
     def describe(self) -> str:
         return f"make mount point {self.path}"
 
-    def execute(self, context: Any) -> None:
+    def execute(self, context: Context) -> None:
         if os.path.exists(self.path):
             return
         if self.is_directory:
@@ -60,7 +61,7 @@ class MountFs(NamedTuple):
     def describe(self) -> str:
         return f"mount {self.fs_type} on {self.target}"
 
-    def execute(self, context: Any) -> None:
+    def execute(self, context: Context) -> None:
         m.mount(self.fs_type, self.target, self.fs_type, m.MountFlag(self.flags), self.data)
 
 
@@ -73,7 +74,7 @@ class AttachTree(NamedTuple):
     def describe(self) -> str:
         return f"bind mount on {self.target}"
 
-    def execute(self, context: Any) -> None:
+    def execute(self, context: Context) -> None:
         tree = context.trees.pop(self.key)
         m.attach_tree(tree, self.target)
         os.close(tree)
@@ -85,7 +86,7 @@ class MakeDevices(NamedTuple):
     def describe(self) -> str:
         return "make device nodes in /dev"
 
-    def execute(self, context: Any) -> None:
+    def execute(self, context: Context) -> None:
         for name, major, minor in _DEVICES:
             path = f"/dev/{name}"
             os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(major, minor))
@@ -104,7 +105,7 @@ class MaskPaths(NamedTuple):
     def describe(self) -> str:
         return "mask " + " ".join(self.paths)
 
-    def execute(self, context: Any) -> None:
+    def execute(self, context: Context) -> None:
         if os.stat("/dev/null").st_rdev != _NULL_DEVICE:
             raise OSError(22, "/dev/null is not the null device", "/dev/null")
         flags = m.MountFlag.RDONLY | m.MountFlag.NOSUID | m.MountFlag.NODEV | m.MountFlag.NOEXEC
@@ -127,7 +128,7 @@ class ReadonlyPaths(NamedTuple):
     def describe(self) -> str:
         return "make read-only " + " ".join(self.paths)
 
-    def execute(self, context: Any) -> None:
+    def execute(self, context: Context) -> None:
         for path in self.paths:
             if os.path.lexists(path):
                 m.mount(path, path, None, m.MountFlag.BIND | m.MountFlag.REC)

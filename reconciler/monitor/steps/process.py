@@ -10,6 +10,7 @@ import signal
 from typing import Any, NamedTuple
 
 from reconciler.linux import capabilities, net, process, seccomp
+from reconciler.monitor.steps.context import Context
 
 _EXEC_PATH_DEFAULT = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -22,7 +23,7 @@ class JoinCgroups(NamedTuple):
     def describe(self) -> str:
         return "join cgroups"
 
-    def execute(self, context: Any) -> None:
+    def execute(self, context: Context) -> None:
         for path in self.files:
             fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
             try:
@@ -39,7 +40,7 @@ class UnshareCgroup(NamedTuple):
     def describe(self) -> str:
         return "enter a cgroup namespace"
 
-    def execute(self, context: Any) -> None:
+    def execute(self, context: Context) -> None:
         process.unshare(process.CloneFlag.NEWCGROUP)
 
 
@@ -58,7 +59,7 @@ class OpenOutput(NamedTuple):
     def describe(self) -> str:
         return "open the log FIFOs"
 
-    def execute(self, context: Any) -> None:
+    def execute(self, context: Context) -> None:
         os.setsid()
         for path, fd in ((self.stdout, 1), (self.stderr, 2)):
             _redirect(path, os.O_RDWR, fd)
@@ -71,7 +72,7 @@ class OpenInput(NamedTuple):
     def describe(self) -> str:
         return "open /dev/null"
 
-    def execute(self, context: Any) -> None:
+    def execute(self, context: Context) -> None:
         _redirect("/dev/null", os.O_RDONLY, 0)
 
 
@@ -90,7 +91,7 @@ class SetHostname(NamedTuple):
     def describe(self) -> str:
         return f"set hostname {self.name}"
 
-    def execute(self, context: Any) -> None:
+    def execute(self, context: Context) -> None:
         process.set_hostname(self.name)
 
 
@@ -100,7 +101,7 @@ class RaiseLoopback(NamedTuple):
     def describe(self) -> str:
         return "bring loopback up"
 
-    def execute(self, context: Any) -> None:
+    def execute(self, context: Context) -> None:
         net.bring_loopback_up()
 
 
@@ -110,9 +111,11 @@ class SetRlimits(NamedTuple):
     limits: list[list[Any]]
 
     def describe(self) -> str:
-        return "set rlimits " + " ".join(f"{name}={soft}:{hard}" for name, soft, hard in self.limits)
+        return "set rlimits " + " ".join(
+            f"{name}={soft}:{hard}" for name, soft, hard in self.limits
+        )
 
-    def execute(self, context: Any) -> None:
+    def execute(self, context: Context) -> None:
         for name, soft, hard in self.limits:
             try:
                 resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (soft, hard))
@@ -129,7 +132,7 @@ class SetOomScore(NamedTuple):
     def describe(self) -> str:
         return f"set oom_score_adj {self.value}"
 
-    def execute(self, context: Any) -> None:
+    def execute(self, context: Context) -> None:
         fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
         try:
             os.write(fd, str(self.value).encode())
@@ -145,7 +148,7 @@ class ChangeDirectory(NamedTuple):
     def describe(self) -> str:
         return f"enter working directory {self.path}"
 
-    def execute(self, context: Any) -> None:
+    def execute(self, context: Context) -> None:
         os.chdir(self.path)
 
 
@@ -167,7 +170,7 @@ class Confine(NamedTuple):
     def describe(self) -> str:
         return f"become {self.uid}:{self.gid}"
 
-    def execute(self, context: Any) -> None:
+    def execute(self, context: Context) -> None:
         if not self.no_new_privileges:
             self._filter()  # seccomp(2) wants CAP_SYS_ADMIN then, which is still ours here
         capabilities.drop_bounding(self.capabilities)
@@ -197,7 +200,7 @@ class Execute(NamedTuple):
     def describe(self) -> str:
         return f"execute {self.argv[0]}"
 
-    def execute(self, context: Any) -> None:
+    def execute(self, context: Context) -> None:
         path = self.find()
         for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores these; children must not
             signal.signal(number, signal.SIG_DFL)
@@ -205,7 +208,10 @@ class Execute(NamedTuple):
         try:
             os.execve(path, self.argv, self.env)
         except OSError as error:
-            raise OSError(error.errno, error.strerror, path) from error
+            text = error.strerror
+            if error.errno == errno.ENOENT and os.path.exists(path):
+                text = "its interpreter (the #! line, or the ELF loader) does not exist"
+            raise OSError(error.errno, text, path) from error
 
     def find(self) -> str:
         """Return the file to execute, as execvp(3) would choose it. Raises: OSError."""

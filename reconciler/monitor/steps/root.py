@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from reconciler.linux import mount as m
+from reconciler.monitor.steps.context import Context
 
 
 class DetachPropagation(NamedTuple):
@@ -15,7 +16,7 @@ class DetachPropagation(NamedTuple):
     def describe(self) -> str:
         return "make mounts slaves of the host's"
 
-    def execute(self, context: Any) -> None:
+    def execute(self, context: Context) -> None:
         m.mount(None, "/", None, m.MountFlag.REC | m.MountFlag.SLAVE)
 
 
@@ -31,7 +32,7 @@ class CloneTree(NamedTuple):
     def describe(self) -> str:
         return f"open {self.path}"
 
-    def execute(self, context: Any) -> None:
+    def execute(self, context: Context) -> None:
         tree = context.trees[self.key] = m.clone_tree(self.path, recursive=self.recursive)
         if self.add or self.clear:
             m.set_mount_attributes(
@@ -47,7 +48,7 @@ class SetTopWritable(NamedTuple):
     def describe(self) -> str:
         return "make the root writable for set-up"
 
-    def execute(self, context: Any) -> None:
+    def execute(self, context: Context) -> None:
         tree = context.trees[self.key]
         m.set_mount_attributes(tree, m.MountAttr(0), m.MountAttr.RDONLY, recursive=False)
 
@@ -63,7 +64,7 @@ class MountOverlay(NamedTuple):
     def describe(self) -> str:
         return f"overlay {self.lower}"
 
-    def execute(self, context: Any) -> None:
+    def execute(self, context: Context) -> None:
         data = f"lowerdir={_escape(self.lower)},upperdir={self.upper},workdir={self.work}"
         m.mount("overlay", self.staging, "overlay", m.MountFlag.NODEV, data)
 
@@ -77,7 +78,7 @@ class EnterRoot(NamedTuple):
     def describe(self) -> str:
         return "enter the root file system"
 
-    def execute(self, context: Any) -> None:
+    def execute(self, context: Context) -> None:
         if self.key is not None:
             tree = context.trees.pop(self.key)
             m.attach_tree(tree, self.staging)
@@ -95,7 +96,7 @@ class DetachMounts(NamedTuple):
     def describe(self) -> str:
         return "detach the host's " + " ".join(self.paths)
 
-    def execute(self, context: Any) -> None:
+    def execute(self, context: Context) -> None:
         for path in self.paths:
             with contextlib.suppress(OSError):  # not a mount point
                 while True:
@@ -108,7 +109,7 @@ class SetRootReadonly(NamedTuple):
     def describe(self) -> str:
         return "make the root file system read-only"
 
-    def execute(self, context: Any) -> None:
+    def execute(self, context: Context) -> None:
         m.set_mount_attributes("/", m.MountAttr.RDONLY, recursive=False)
 
 

@@ -1,0 +1,172 @@
+"""What is remembered of the files between passes: their stamps, results and last good specs.
+
+Called by `load` alone. One JSON file in the state directory for each set of sources, replaced
+atomically. It is a cache: damaged or unwritable it costs time, and the memory of last good
+specs, but never stops a pass; that is logged.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from reconciler import __version__
+from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
+from reconciler.loader.parsed import Parsed
+from reconciler.loader.sources import Stamp
+from reconciler.model.codec import from_dict, to_compact
+from reconciler.model.spec import Spec
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One file as it was read. `is_racy`: so fresh that a change could keep the stamp.
+
+    As with git's index ("racy git"): a file can change twice within one tick of the file
+    system's clock, so a file that was young when it was read is read again.
+    """
+
+    stamp: Stamp
+    is_racy: bool
+    digest: str
+    parsed: Parsed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cache:
+    """Entries by file, and the last good spec by name."""
+
+    entries: Mapping[str, Entry] = field(default_factory=dict)
+    good: Mapping[str, Spec] = field(default_factory=dict)
+
+
+def cache_path(state_dir: str, sources: Sequence[str]) -> str:
+    """Return the cache file for a set of sources (identities), in `state_dir/loader`."""
+    checksum = zlib.crc32("\0".join(sorted(sources)).encode(errors="surrogateescape"))
+    return os.path.join(state_dir, "loader", f"{checksum:08x}.json")
+
+
+def read_cache(path: str, sources: Sequence[str]) -> Cache:
+    """Return what was remembered; an empty cache if there is none, or none that can be used.
+
+    Entries of another version of this program are left out, as its rules may differ.
+    """
+    try:
+        with open(path, "rb") as stream:
+            data = json.loads(stream.read())
+        return _decode(data, sources)
+    except FileNotFoundError:
+        return Cache()
+    except OSError as error:
+        log_trouble(from_os_error(error, "cannot read the load cache", path=path))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        message = f"cannot use the load cache: it is damaged ({error!s:.80}); all files are read"
+        log_trouble(ReconcilerError(ErrorCode.RecordCorrupt, message, path=path))
+    return Cache()
+
+
+def write_cache(path: str, sources: Sequence[str], cache: Cache) -> None:
+    """Replace the cache file atomically.
+
+    Raises: ReconcilerError (NoSpace, PermissionDenied, SystemError); the old file then stands.
+    """
+    text = json.dumps(_encode(cache, sources), separators=(",", ":"))
+    temporary = f"{path}.{os.getpid()}.tmp"
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        try:
+            _write_file(temporary, text.encode())
+            os.replace(temporary, path)
+        except OSError:
+            _remove(temporary)
+            raise
+    except OSError as error:
+        raise from_os_error(error, "cannot write the load cache", path=path) from error
+
+
+def _write_file(path: str, content: bytes) -> None:
+    # 0600: specs hold environment variables, which may be secret.
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(fd)
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+
+
+def log_trouble(error: ReconcilerError) -> None:
+    """Log what is wrong with the cache, with its code: nothing else depends on it."""
+    import logging
+
+    context = {key: value for key, value in error.to_json().items() if key != "message"}
+    context["error_name"] = context.pop("name")  # LogRecord has a `name` of its own
+    logging.getLogger("reconciler.loader").warning("%s", error, extra=context)
+
+
+def _encode(cache: Cache, sources: Sequence[str]) -> dict[str, Any]:
+    """Return JSON data. A good spec that its file's entry holds is stored there alone."""
+    given: dict[str, list[str]] = {}
+    held: set[int] = set()
+    for file, entry in cache.entries.items():
+        for spec in entry.parsed.specs:
+            given.setdefault(spec.name, []).append(file)
+            held.add(id(spec))
+    good = cache.good.items()
+    return {
+        "format": _FORMAT,
+        "version": __version__,
+        "sources": sorted(sources),
+        "files": {file: _encode_entry(entry) for file, entry in cache.entries.items()},
+        # Only where several files give a name; the digest tells one file's documents apart.
+        "winners": {
+            name: [spec.origin.file, spec.digest]
+            for name, spec in good
+            if id(spec) in held and len(given[name]) > 1
+        },
+        "kept": {name: to_compact(spec) for name, spec in good if id(spec) not in held},
+    }
+
+
+def _encode_entry(entry: Entry) -> dict[str, Any]:
+    return {
+        "stamp": entry.stamp,
+        "racy": entry.is_racy,
+        "digest": entry.digest,
+        "parsed": to_compact(entry.parsed),
+    }
+
+
+def _decode(data: dict[str, Any], sources: Sequence[str]) -> Cache:
+    if data["format"] != _FORMAT or data["sources"] != sorted(sources):
+        return Cache()
+    entries = {file: _decode_entry(item) for file, item in data["files"].items()}
+    good: dict[str, Spec] = {}
+    winners = data["winners"]
+    for entry in entries.values():
+        for spec in entry.parsed.specs:
+            if spec.name not in winners or winners[spec.name] == [spec.origin.file, spec.digest]:
+                good[spec.name] = spec
+    good |= {name: from_dict(Spec, item) for name, item in data["kept"].items()}
+    return Cache(entries=entries if data["version"] == __version__ else {}, good=good)
+
+
+def _decode_entry(item: dict[str, Any]) -> Entry:
+    mtime_ns, ctime_ns, size, inode, device = item["stamp"]
+    return Entry(
+        stamp=(mtime_ns, ctime_ns, size, inode, device),
+        is_racy=item["racy"],
+        digest=item["digest"],
+        parsed=from_dict(Parsed, item["parsed"]),
+    )

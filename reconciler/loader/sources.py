@@ -1,0 +1,174 @@
+"""Source directories and their files: which of them count, and reading them without blocking.
+
+Called by `load` alone. Symbolic links are followed; FIFOs, sockets and devices are never
+opened. It may not know what is in a file.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+
+from reconciler.errors.codes import ErrorCode
+from reconciler.model.world import Source, SourceStatus
+
+ENDINGS = (".yaml", ".yml", ".json")
+MAX_BYTES = 2**20
+
+Stamp = tuple[int, int, int, int, int]
+"""What changes when a file changes: mtime_ns, ctime_ns, size, inode, device."""
+
+_KINDS = (
+    (stat.S_ISDIR, "a directory"),
+    (stat.S_ISFIFO, "a FIFO"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+class FileTrouble(Exception):
+    """A file or a source is there and cannot be taken."""
+
+    def __init__(self, code: ErrorCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """A source, its files in order of their names, and what is wrong with it."""
+
+    source: Source
+    files: tuple[str, ...] = ()
+    trouble: FileTrouble | None = None
+
+
+def is_spec_file(name: str) -> bool:
+    """Tell whether a file of this name counts: no hidden file, no editor's backup or lock."""
+    return name.endswith(ENDINGS) and not name.startswith((".", "#", "~"))
+
+
+def identify_source(path: str) -> str:
+    """Return the identity of a source: a directory's real path, a file's name in it."""
+    path = os.path.abspath(path)
+    try:
+        if os.path.isdir(path):
+            return os.path.realpath(path)
+        return os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+    except (OSError, ValueError):  # a NUL in the path: it names nothing
+        return path
+
+
+def list_source(identity: str) -> Listing:
+    """Return the files of a source directory, or the one file that the source is."""
+    status, trouble = SourceStatus.OK, None
+    files: tuple[str, ...] = ()
+    try:
+        if stat.S_ISDIR(os.stat(identity).st_mode):
+            with os.scandir(identity) as entries:
+                names = sorted(item.name for item in entries if is_spec_file(item.name))
+            files = tuple(os.path.join(identity, name) for name in names)
+        else:
+            files = (identity,)
+    except FileNotFoundError:
+        status = SourceStatus.MISSING
+        trouble = FileTrouble(ErrorCode.SourceMissing, "cannot read source: it does not exist")
+    except (OSError, ValueError) as error:
+        status = SourceStatus.UNREADABLE
+        cause = (error.strerror or "unknown error") if isinstance(error, OSError) else str(error)
+        trouble = FileTrouble(ErrorCode.SourceUnreadable, f"cannot read source: {cause.lower()}")
+    return Listing(source=Source(path=identity, status=status), files=files, trouble=trouble)
+
+
+def stat_file(file: str) -> Stamp | None:
+    """Return the stamp of a spec file, or None when it is gone or a directory.
+
+    Raises: FileTrouble (SpecUnreadable, SpecTooLarge) when it is there and cannot be taken.
+    """
+    if not file.isprintable():
+        message = "cannot take file: its name has characters that cannot be printed"
+        raise FileTrouble(ErrorCode.SpecUnreadable, message)
+    try:
+        found = os.stat(file)
+    except FileNotFoundError:
+        return _stat_broken_link(file)
+    except OSError as error:
+        raise _unreadable(error) from None
+    if not stat.S_ISREG(found.st_mode):
+        if stat.S_ISDIR(found.st_mode):
+            return None
+        raise _not_regular(found)
+    _check_size(found)
+    return _stamp(found)
+
+
+def read_file(file: str) -> tuple[Stamp, bytes] | None:
+    """Return the stamp and the content of a spec file, or None when it is gone.
+
+    Raises: FileTrouble (SpecUnreadable, SpecTooLarge) when it is there and cannot be read.
+    """
+    try:
+        # O_NONBLOCK: should a FIFO have taken the file's place since it was looked at.
+        fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _unreadable(error) from None
+    try:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            raise _not_regular(found)
+        _check_size(found)
+        return _stamp(found), _read_all(fd)
+    except OSError as error:
+        raise _unreadable(error) from None
+    finally:
+        os.close(fd)
+
+
+def _read_all(fd: int) -> bytes:
+    content = b""
+    while chunk := os.read(fd, MAX_BYTES + 1 - len(content)):
+        content += chunk
+        if len(content) > MAX_BYTES:
+            raise _too_large(len(content))
+    return content
+
+
+def _stat_broken_link(file: str) -> Stamp | None:
+    try:
+        target = os.readlink(file)
+    except OSError:  # gone, or no link any more: the next pass sees what it has become
+        return None
+    try:  # the link may have been swapped between the two calls
+        return _stamp(os.stat(file))
+    except OSError:
+        message = f"cannot read file: the link points to nothing ({target})"
+        raise FileTrouble(ErrorCode.SpecUnreadable, message) from None
+
+
+def _stamp(found: os.stat_result) -> Stamp:
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_dev
+
+
+def _check_size(found: os.stat_result) -> None:
+    if found.st_size > MAX_BYTES:
+        raise _too_large(found.st_size)
+
+
+def _too_large(size: int) -> FileTrouble:
+    message = f"cannot read file: it has {size} bytes or more, the most is {MAX_BYTES} (1Mi)"
+    return FileTrouble(ErrorCode.SpecTooLarge, message)
+
+
+def _unreadable(error: OSError) -> FileTrouble:
+    cause = (error.strerror or "unknown error").lower()
+    return FileTrouble(ErrorCode.SpecUnreadable, f"cannot read file: {cause}")
+
+
+def _not_regular(found: os.stat_result) -> FileTrouble:
+    kind = next((name for test, name in _KINDS if test(found.st_mode)), "no regular file")
+    return FileTrouble(ErrorCode.SpecUnreadable, f"cannot read file: it is {kind}")

@@ -1,0 +1,149 @@
+"""The monitor: a lost one is replaced, what ran keeps running and logging, exits are known."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from reconciler import Engine, Status
+from reconciler.linux.proc import read_stat
+from reconciler.model.config import LogLimits
+from tests.integration.conftest import output, shell
+
+pytestmark = pytest.mark.requires_root
+
+MANY = 20
+TALK = "while read -r word < /run/none; do :; done 2>/dev/null; n=0; trap 'exit 5' TERM; "
+TALK += "while :; do n=$((n+1)); echo line $n; sleep 0.02; done"
+
+
+def kill_monitor(engine: Engine) -> int:
+    """Kill the monitor with SIGKILL and wait until it is gone; return its pid."""
+    pid = int(engine.monitor.ping()["pid"])
+    pidfd = os.pidfd_open(pid)
+    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    os.close(pidfd)
+    while engine.monitor.is_running():
+        os.sched_yield()
+    return pid
+
+
+def wait_for_output(engine: Engine, name: str, lines: int) -> None:
+    while len(output(engine, name)) < lines:
+        os.sched_yield()
+
+
+def test_twenty_containers_survive_a_killed_monitor_keep_logging_and_their_exits_are_known(
+    engine: Engine,
+) -> None:
+    containers = [engine.create(f"c{number}", shell(TALK)) for number in range(MANY)]
+    pids = [container.start().pid for container in containers]
+    wait_for_output(engine, "c0", 2)
+    first = kill_monitor(engine)
+    assert all((stat := read_stat(pid)) is not None and stat.is_alive() for pid in pids)
+    assert all(container.status() is Status.RUNNING for container in containers)
+    seen = len(output(engine, "c0"))
+    assert int(engine.monitor.ping()["pid"]) != first  # a new one, which adopts
+    wait_for_output(engine, "c0", seen + 3)
+    rows = output(engine, "c0")
+    numbers = [int(row.split()[1]) for row in rows]
+    assert numbers == list(range(1, len(numbers) + 1))  # not a line was lost
+    containers[0].signal(signal.SIGTERM)
+    exit_status = containers[0].wait(30)
+    assert exit_status is not None
+    if _kernel_tells_exits_of_strangers():
+        assert (exit_status.code, exit_status.signal) == (5, None)
+    else:
+        assert not exit_status.is_known()
+    for container in containers:
+        container.destroy()
+
+
+def _kernel_tells_exits_of_strangers() -> bool:
+    """PIDFD_GET_INFO with exit information is there since Linux 6.15."""
+    major, minor = (int(part) for part in os.uname().release.split(".")[:2])
+    return (major, minor) >= (6, 15)
+
+
+def test_an_exit_while_there_was_no_monitor_is_recorded_as_unknown(engine: Engine) -> None:
+    container = engine.create("lost", shell("sleep 60"))
+    pid = container.start().pid
+    kill_monitor(engine)
+    os.kill(pid, signal.SIGKILL)
+    while read_stat(pid) is not None:  # its new parent, init, has to reap it
+        os.sched_yield()
+    assert container.status() is Status.STOPPED
+    exit_status = container.wait(30)
+    assert exit_status is not None and not exit_status.is_known()
+    assert exit_status.describe() == "exit status unknown"
+
+
+def test_a_wait_goes_on_over_the_loss_of_the_monitor(engine: Engine) -> None:
+    container = engine.create("patient", shell("trap 'exit 9' TERM; echo r; while :; do sleep 0.02; done"))
+    process = container.start()
+    wait_for_output(engine, "patient", 1)
+    events = engine.exits()
+    kill_monitor(engine)
+    assert events.read() is None  # the subscriber learns of the loss
+    events.close()
+    container.signal(signal.SIGTERM)
+    assert process.wait(30) is not None
+
+
+def test_the_monitor_cannot_be_reached_through_proc(engine: Engine) -> None:
+    pid = int(engine.monitor.ping()["pid"])
+    exe = os.readlink(f"/proc/{pid}/exe")
+    assert "memfd:reconciler-python" in exe
+    with pytest.raises(OSError, match="Operation not permitted|Text file busy"):
+        os.write(os.open(f"/proc/{pid}/exe", os.O_RDWR), b"x")
+
+
+def test_the_monitor_holds_no_descriptor_of_its_starter(engine: Engine, tmp_path: Path) -> None:
+    leak = os.open(tmp_path, os.O_RDONLY)
+    os.set_inheritable(leak, True)
+    pid = int(engine.monitor.ping()["pid"])
+    targets = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+    os.close(leak)
+    assert str(tmp_path) not in targets
+    kinds = {target.split(":")[0].rstrip("0123456789") for target in targets}
+    run_files = {f"{engine.run_dir}/monitor.log", f"{engine.run_dir}/monitor.lock", "/dev/null"}
+    assert kinds <= {"socket", "anon_inode", *run_files}
+
+
+def test_a_request_that_makes_no_sense_is_answered_and_does_no_harm(engine: Engine) -> None:
+    engine.monitor.ping()
+    for packet in (b"no json", b"[]", b"{}", b'{"op": "none"}', b'{"op": "start"}', b'{"op":"wait"}'):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
+            sock.connect(f"{engine.run_dir}/monitor.sock")
+            sock.send(packet)
+            answer = json.loads(sock.recv(65536))
+            assert answer["error"]["errno"] == 22
+    assert engine.monitor.ping()["containers"] == 0
+
+
+def test_the_monitor_imports_no_heavy_module_and_has_one_thread(engine: Engine) -> None:
+    pid = int(engine.monitor.ping()["pid"])
+    assert len(os.listdir(f"/proc/{pid}/task")) == 1
+    maps = Path(f"/proc/{pid}/maps").read_text()
+    assert "yaml" not in maps and "rpds" not in maps
+
+
+def test_a_full_disk_for_logs_is_reported_and_the_container_runs_on(
+    engine: Engine, tiny_disk: Path
+) -> None:
+    small = Engine(run_dir=engine.run_dir, state_dir=str(tiny_disk))
+    script = "i=0; while [ $i -lt 4000 ]; do i=$((i+1)); echo 0123456789012345678901234567890; done; "
+    container = small.create("flood", shell(script + "exit 6", logs=LogLimits(max_size_bytes=2**24)))
+    exit_status = container.start().wait(60)
+    assert exit_status is not None and exit_status.code == 6
+    run = json.loads(Path(small.store.directory("flood"), "run.json").read_text())
+    assert run["logLost"]["bytes"] > 0
+    assert run["logLost"]["error"] == "No space left on device"
+    rows = (tiny_disk / "logs/flood/log").read_bytes().split(b"\n")
+    assert rows[-1] == b""  # no half line
+    container.destroy()

@@ -1,0 +1,182 @@
+"""Whatever is desired and whatever is there: carried out by a perfect engine, plans converge."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.errors import ErrorCode
+from reconciler.model.config import Rootfs
+from reconciler.model.spec import Backoff, DesiredState, Kind, Restart, RestartPolicy, Spec
+from reconciler.model.state import Status
+from reconciler.model.world import (
+    Desired,
+    Failure,
+    Observed,
+    Problem,
+    RestartMemory,
+    Source,
+    SourceStatus,
+    World,
+)
+from reconciler.planning.plan import PlanOptions, make_plan
+from tests.unit.planning.world_model import (
+    NOW,
+    SOURCE,
+    all_limits,
+    apply_plan,
+    limits_of,
+    make_exit,
+    make_observed,
+    make_resources,
+    make_spec,
+)
+
+NAMES = ["a", "b", "c", "d", "e"]
+OTHER = "/srv/other"
+FOREIGN = "/srv/foreign"
+MAX_PASSES = 3
+
+backoffs = st.builds(
+    Backoff,
+    initial_ns=st.integers(0, 10**10),
+    factor=st.floats(1, 10),
+    max_ns=st.integers(0, 10**11),
+)
+
+
+@st.composite
+def specs(draw: st.DrawFn, name: str, sources: list[str]) -> Spec:
+    return make_spec(
+        name,
+        digest=draw(st.sampled_from(["d1", "d2"])),
+        source=draw(st.sampled_from(sources)),
+        command=(draw(st.sampled_from(["/bin/a", "/bin/b"])),),
+        env=draw(st.dictionaries(st.sampled_from("XY"), st.sampled_from("12"), max_size=2)),
+        rootfs=Rootfs(readonly=draw(st.booleans())),
+        resources=make_resources(
+            memory=draw(st.none() | st.integers(4096, 20_000)), pids=draw(st.none() | st.just(5))
+        ),
+        kind=draw(st.sampled_from(Kind)),
+        labels=draw(st.dictionaries(st.just("l"), st.sampled_from("12"), max_size=1)),
+        state=draw(st.sampled_from(DesiredState)),
+        restart=Restart(policy=draw(st.sampled_from(RestartPolicy)), backoff=draw(backoffs)),
+    )
+
+
+@st.composite
+def containers(draw: st.DrawFn, name: str) -> Observed:
+    """A container of ours or of others, in any state, with drift of every kind."""
+    spec = draw(specs(name, [SOURCE, OTHER, FOREIGN]))
+    status = draw(st.sampled_from([one for one in Status if one is not Status.DESTROYED]))
+    fields: dict[str, Any] = {
+        "memory": RestartMemory(
+            count=draw(st.integers(0, 9)),
+            failures=draw(st.integers(0, 9)),
+            is_stopped=draw(st.booleans()),
+        )
+    }
+    if draw(st.integers(0, 5)) == 0:
+        fields |= {"spec": None, "source": None}
+    if status.has_processes():
+        shown = limits_of(spec)
+        if draw(st.booleans()):
+            shown["resources.pids.max"] = draw(st.none() | st.just(7))
+        if draw(st.booleans()):
+            del shown["resources.memory.max"]
+        fields["limits"] = shown
+    if status is Status.STOPPED:
+        at = NOW + draw(st.floats(-1000, 1000))
+        fields["last_exit"] = draw(
+            st.none() | st.sampled_from([0, 1, None]).map(lambda code: make_exit(code, at=at))
+        )
+    return replace(make_observed(spec, status), **fields)
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[Desired, World, PlanOptions]:
+    wanted = draw(st.lists(st.sampled_from(NAMES), unique=True))
+    existing = draw(st.lists(st.sampled_from(NAMES), unique=True))
+    broken = draw(st.lists(st.sampled_from(NAMES), unique=True, max_size=1))
+    problem = Problem.of(ErrorCode.RecordCorrupt, "cannot understand it")
+    failure = Failure(verb="start", spec_digest="d1", count=2, at=NOW - 1, problem=problem)
+    desired = Desired(
+        specs={name: draw(specs(name, [SOURCE, OTHER])) for name in wanted},
+        sources=tuple(
+            Source(path=path, status=draw(st.sampled_from(SourceStatus)))
+            for path in (SOURCE, OTHER)
+        ),
+        invalid=frozenset(draw(st.lists(st.sampled_from(NAMES), max_size=2))),
+        unknown_files=tuple(draw(st.lists(st.just(f"{OTHER}/x.yaml"), max_size=1))),
+    )
+    world = World(
+        containers={name: draw(containers(name)) for name in existing if name not in broken},
+        corrupt=dict.fromkeys(broken, problem),
+        failures=dict.fromkeys(draw(st.lists(st.sampled_from(NAMES), max_size=2)), failure),
+        now=NOW,
+    )
+    options = PlanOptions(
+        prune=draw(st.booleans()),
+        allow_empty=draw(st.booleans()),
+        max_prune_percent=draw(st.sampled_from([0, 50, 100])),
+        retry_failed=draw(st.booleans()),
+    )
+    return desired, world, options
+
+
+def is_ours(observed: Observed | None) -> bool:
+    return observed is None or observed.source in (SOURCE, OTHER)
+
+
+@given(cases())
+def test_plans_converge_in_three_passes_and_touch_only_what_is_ours(
+    case: tuple[Desired, World, PlanOptions],
+) -> None:
+    desired, world, options = case
+    for _ in range(MAX_PASSES):
+        plan = make_plan(desired, world, all_limits(desired, world), options)
+        names = [action.name for action in plan.actions]
+        assert len(names) == len(set(names))
+        assert not set(names) & {wait.name for wait in plan.waits}
+        assert all(is_ours(world.containers.get(name)) for name in names)
+        world = apply_plan(plan, world)
+    last = make_plan(desired, world, all_limits(desired, world), options)
+    assert last.actions == ()
+
+
+@given(cases())
+def test_after_convergence_every_spec_is_in_force_or_is_waited_for(
+    case: tuple[Desired, World, PlanOptions],
+) -> None:
+    desired, world, options = case
+    for _ in range(MAX_PASSES):
+        plan = make_plan(desired, world, all_limits(desired, world), options)
+        world = apply_plan(plan, world)
+    waited = {wait.name for wait in plan.waits}
+    for name, spec in desired.specs.items():
+        observed = world.containers.get(name)
+        if name in waited or (observed is not None and not is_ours(observed)):
+            continue
+        assert observed is not None
+        assert observed.spec is not None
+        assert observed.config == spec.config
+        if observed.status.has_processes():
+            assert observed.status.value == spec.state.value
+            assert observed.limits.items() >= {
+                (path, value) for path, value in limits_of(spec).items() if path in observed.limits
+            }
+
+
+@given(cases())
+def test_planning_changes_nothing_that_it_was_given(
+    case: tuple[Desired, World, PlanOptions],
+) -> None:
+    before = copy.deepcopy(case)
+    desired, world, options = case
+    first = make_plan(desired, world, all_limits(desired, world), options)
+    assert (desired, world, options) == before
+    assert make_plan(desired, world, all_limits(desired, world), options) == first
