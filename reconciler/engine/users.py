@@ -46,7 +46,7 @@ def look_up_user(root: str, user: str, extra_groups: tuple[str, ...]) -> Identit
     gid = _look_up_group(groups, group, root) if group else own_gid
     supplementary = {_look_up_group(groups, extra, root) for extra in extra_groups}
     if entry is not None and not name.isdecimal():
-        supplementary |= {int(row[2]) for row in groups if name in row[3].split(",")}
+        supplementary |= {gid, *(int(row[2]) for row in groups if name in row[3].split(","))}
     return Identity(uid, gid, tuple(sorted(supplementary)), entry[5] if entry else "/")
 
 

@@ -24,7 +24,8 @@ class LogFile:
         self.max_size = max_size
         self.max_files = max_files
         self.lost_bytes = 0
-        self.error: str | None = None
+        self.error: str | None = None  # the last one
+        self._reported_bytes = 0
         self._fd = -1
         self._size = 0
 
@@ -69,8 +70,11 @@ class LogFile:
 
     def _append(self, lines: bytes) -> None:
         """Write all or nothing: half a line would spoil the next one."""
-        if lines and self.error:
-            text = f"[reconciler: {self.lost_bytes} bytes of output lost: {self.error}]"
+        if not lines:
+            return
+        if self.lost_bytes > self._reported_bytes:
+            lost = self.lost_bytes - self._reported_bytes
+            text = f"[reconciler: {lost} bytes of output lost: {self.error}]"
             lines = _stamp(wall_ns()) + b" stderr F " + text.encode() + b"\n" + lines
         written = 0
         try:
@@ -80,7 +84,7 @@ class LogFile:
             os.ftruncate(self._fd, self._size)
             raise
         self._size += written
-        self.error = None
+        self._reported_bytes = self.lost_bytes
 
     def _rotate(self) -> None:
         self.close()

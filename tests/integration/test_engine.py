@@ -51,7 +51,8 @@ def test_start_returns_the_pid_of_the_init_in_its_cgroup(engine: Engine) -> None
     pids = container.processes()
     assert process.pid in pids
     stat = read_stat(process.pid)
-    assert stat is not None and stat.is_alive()
+    assert stat is not None
+    assert stat.is_alive()
     assert container.status() is Status.RUNNING
 
 
@@ -96,7 +97,8 @@ def test_signal_goes_to_the_init_alone(engine: Engine) -> None:
     wait_for_output(engine, "sig", 1)
     container.signal(signal.SIGUSR1)
     exit_status = process.wait(30)
-    assert exit_status is not None and exit_status.code == 4
+    assert exit_status is not None
+    assert exit_status.code == 4
     assert output(engine, "sig") == ["ready", "init"]
 
 
@@ -105,7 +107,8 @@ def test_stop_sends_the_signal_and_returns_the_exit(engine: Engine) -> None:
     container.start()
     wait_for_output(engine, "soft", 1)
     exit_status = container.stop(signal.SIGTERM, 30 * 10**9)
-    assert exit_status is not None and exit_status.code == 7
+    assert exit_status is not None
+    assert exit_status.code == 7
 
 
 def test_stop_does_not_wait_for_an_init_that_cannot_hear_the_signal(engine: Engine) -> None:
@@ -113,15 +116,20 @@ def test_stop_does_not_wait_for_an_init_that_cannot_hear_the_signal(engine: Engi
     container.start()
     # with a grace of ten minutes this test would time out if the grace were waited for
     exit_status = container.stop(signal.SIGTERM, 600 * 10**9)
-    assert exit_status is not None and exit_status.signal == signal.SIGKILL
+    assert exit_status is not None
+    assert exit_status.signal == signal.SIGKILL
 
 
 def test_stop_kills_everything_after_the_grace(engine: Engine) -> None:
-    container = engine.create("stubborn", shell("trap '' TERM; trap 'echo no' TERM; " + "echo r; while :; do sleep 0.02; done"))
+    container = engine.create(
+        "stubborn",
+        shell("trap '' TERM; trap 'echo no' TERM; " + "echo r; while :; do sleep 0.02; done"),
+    )
     container.start()
     wait_for_output(engine, "stubborn", 1)
     exit_status = container.stop(signal.SIGTERM, 10**8)
-    assert exit_status is not None and exit_status.signal == signal.SIGKILL
+    assert exit_status is not None
+    assert exit_status.signal == signal.SIGKILL
     assert container.processes() == []
 
 
@@ -140,7 +148,9 @@ def test_limits_are_enforced_and_read_back(engine: Engine) -> None:
 
 
 def test_set_changes_limits_of_a_running_container(engine: Engine) -> None:
-    container = engine.create("live", shell("sleep 60", resources=Resources(pids=PidsLimits(max=20))))
+    container = engine.create(
+        "live", shell("sleep 60", resources=Resources(pids=PidsLimits(max=20)))
+    )
     pid = container.start().pid
     container.set(Resources(pids=PidsLimits(max=40), memory=MemoryLimits(max_bytes=2**26)))
     assert container.limits()["resources.pids.max"] == 40
@@ -148,7 +158,8 @@ def test_set_changes_limits_of_a_running_container(engine: Engine) -> None:
     assert container.limits()["resources.pids.max"] is None
     assert container.limits()["resources.memory.max"] is None
     stat = read_stat(pid)
-    assert stat is not None and stat.is_alive()
+    assert stat is not None
+    assert stat.is_alive()
     assert engine.load("live").config.resources == Resources()
 
 
@@ -202,7 +213,8 @@ def test_a_name_in_use_is_refused_and_the_container_untouched(engine: Engine) ->
     assert code_of(error) is ErrorCode.IdInUse
     assert engine.load("one").record.init is not None
     stat = read_stat(pid)
-    assert stat is not None and stat.is_alive()
+    assert stat is not None
+    assert stat.is_alive()
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", "../x", "-a", "a\0b", "x" * 1025, ".hidden"])
@@ -239,7 +251,8 @@ def test_threads_starting_and_destroying_do_not_disturb_each_other(engine: Engin
             for _ in range(3):
                 container = engine.create(f"t{number}", shell(f"exit {number}"))
                 exit_status = container.start().wait(60)
-                assert exit_status is not None and exit_status.code == number
+                assert exit_status is not None
+                assert exit_status.code == number
                 container.destroy()
         except BaseException as error:
             failures.append(error)
@@ -273,7 +286,9 @@ def test_one_of_many_concurrent_destroys_does_it_and_all_return(engine: Engine) 
 
 
 def test_logs_are_stamped_and_rotated_and_bounded(engine: Engine, rootfs: Path) -> None:
-    config = in_root(rootfs, "seq 1 3000; echo err >&2", logs=LogLimits(max_size_bytes=8192, max_files=3))
+    config = in_root(
+        rootfs, "seq 1 3000; echo err >&2", logs=LogLimits(max_size_bytes=8192, max_files=3)
+    )
     run(engine, config, "chatty")
     logs = Path(engine.state_dir, "logs", "chatty")
     files = sorted(logs.iterdir())
@@ -285,7 +300,9 @@ def test_logs_are_stamped_and_rotated_and_bounded(engine: Engine, rootfs: Path) 
 
 
 def test_stats_show_what_the_cgroup_uses(engine: Engine) -> None:
-    container = engine.create("busy", shell("x=0; while [ $x -lt 20000 ]; do x=$((x+1)); done; echo; sleep 60"))
+    container = engine.create(
+        "busy", shell("x=0; while [ $x -lt 20000 ]; do x=$((x+1)); done; echo; sleep 60")
+    )
     container.start()
     wait_for_output(engine, "busy", 1)
     stats = container.stats()

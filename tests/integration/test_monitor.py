@@ -79,12 +79,15 @@ def test_an_exit_while_there_was_no_monitor_is_recorded_as_unknown(engine: Engin
         os.sched_yield()
     assert container.status() is Status.STOPPED
     exit_status = container.wait(30)
-    assert exit_status is not None and not exit_status.is_known()
+    assert exit_status is not None
+    assert not exit_status.is_known()
     assert exit_status.describe() == "exit status unknown"
 
 
 def test_a_wait_goes_on_over_the_loss_of_the_monitor(engine: Engine) -> None:
-    container = engine.create("patient", shell("trap 'exit 9' TERM; echo r; while :; do sleep 0.02; done"))
+    container = engine.create(
+        "patient", shell("trap 'exit 9' TERM; echo r; while :; do sleep 0.02; done")
+    )
     process = container.start()
     wait_for_output(engine, "patient", 1)
     events = engine.exits()
@@ -117,7 +120,14 @@ def test_the_monitor_holds_no_descriptor_of_its_starter(engine: Engine, tmp_path
 
 def test_a_request_that_makes_no_sense_is_answered_and_does_no_harm(engine: Engine) -> None:
     engine.monitor.ping()
-    for packet in (b"no json", b"[]", b"{}", b'{"op": "none"}', b'{"op": "start"}', b'{"op":"wait"}'):
+    for packet in (
+        b"no json",
+        b"[]",
+        b"{}",
+        b'{"op": "none"}',
+        b'{"op": "start"}',
+        b'{"op":"wait"}',
+    ):
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
             sock.connect(f"{engine.run_dir}/monitor.sock")
             sock.send(packet)
@@ -130,17 +140,23 @@ def test_the_monitor_imports_no_heavy_module_and_has_one_thread(engine: Engine) 
     pid = int(engine.monitor.ping()["pid"])
     assert len(os.listdir(f"/proc/{pid}/task")) == 1
     maps = Path(f"/proc/{pid}/maps").read_text()
-    assert "yaml" not in maps and "rpds" not in maps
+    assert "yaml" not in maps
+    assert "rpds" not in maps
 
 
 def test_a_full_disk_for_logs_is_reported_and_the_container_runs_on(
     engine: Engine, tiny_disk: Path
 ) -> None:
     small = Engine(run_dir=engine.run_dir, state_dir=str(tiny_disk))
-    script = "i=0; while [ $i -lt 4000 ]; do i=$((i+1)); echo 0123456789012345678901234567890; done; "
-    container = small.create("flood", shell(script + "exit 6", logs=LogLimits(max_size_bytes=2**24)))
+    script = (
+        "i=0; while [ $i -lt 4000 ]; do i=$((i+1)); echo 0123456789012345678901234567890; done; "
+    )
+    container = small.create(
+        "flood", shell(script + "exit 6", logs=LogLimits(max_size_bytes=2**24))
+    )
     exit_status = container.start().wait(60)
-    assert exit_status is not None and exit_status.code == 6
+    assert exit_status is not None
+    assert exit_status.code == 6
     run = json.loads(Path(small.store.directory("flood"), "run.json").read_text())
     assert run["logLost"]["bytes"] > 0
     assert run["logLost"]["error"] == "No space left on device"

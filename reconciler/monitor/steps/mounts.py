@@ -43,11 +43,12 @@ class MakeTarget(NamedTuple):
     def execute(self, context: Context) -> None:
         if os.path.exists(self.path):
             return
+        path = os.path.realpath(self.path)  # through symlinks that dangle, inside this root
         if self.is_directory:
-            os.makedirs(self.path, 0o755, exist_ok=True)
+            os.makedirs(path, 0o755, exist_ok=True)
             return
-        os.makedirs(os.path.dirname(self.path), 0o755, exist_ok=True)
-        os.close(os.open(self.path, os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644))
+        os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644))
 
 
 class MountFs(NamedTuple):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import os
 from pathlib import Path
 
 import pytest
@@ -67,10 +66,10 @@ def test_the_nearest_that_offers_most_is_taken_when_none_offers_all(root: Path) 
     top = make_cgroup(root / "a", "memory pids", "memory pids", procs="1\n")
     middle = make_cgroup(top / "b", "memory pids", "memory pids")
     make_cgroup(middle / "c", "", "", procs="4711\n")
-    root = Hierarchy(
+    unified = Hierarchy(
         controllers=("memory", "pids", "cpu"), mount_point=str(top), own=str(middle / "c")
     )
-    found = base_paths(Hierarchies(mode=Mode.V2, unified=root), None)
+    found = base_paths(Hierarchies(mode=Mode.V2, unified=unified), None)
     assert found == {"unified": str(middle)}
 
 
@@ -107,16 +106,18 @@ def test_an_own_cgroup_out_of_sight_is_an_error(root: Path) -> None:
 
 
 @pytest.mark.requires_root
-def test_a_cgroup_that_is_not_ours_is_an_error() -> None:
-    code = (
-        "from reconciler.cgroup import detect, placement\n"
-        "own = detect.Hierarchy(controllers=('memory',), mount_point='/sys', own='/sys')\n"
-        "placement.base_paths(detect.Hierarchies(mode='v1', v1={'memory': own}), None)"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", code], user=65534, capture_output=True, text=True, check=False
-    )
-    assert "cannot use cgroups: /sys is not writable" in result.stderr
+def test_a_cgroup_that_is_not_ours_is_an_error(root: Path) -> None:
+    make_cgroup(root, ALL, ALL).chmod(0o755)
+    hierarchies = found_in(root, "/")
+    v1_alone = Hierarchy(controllers=("pids",), mount_point="/sys", own="/sys")
+    os.setresuid(65534, 65534, 0)
+    try:
+        with pytest.raises(ReconcilerError, match="/sys is not writable"):
+            base_paths(Hierarchies(mode=Mode.V1, v1={"pids": v1_alone}), None)
+        with pytest.raises(ReconcilerError, match="nor an ancestor is writable"):
+            base_paths(hierarchies, None)
+    finally:
+        os.setresuid(0, 0, 0)
 
 
 def test_controllers_are_enabled_from_the_top_down(root: Path) -> None:

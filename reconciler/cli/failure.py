@@ -1,0 +1,90 @@
+"""Failures as the command line tells them, and the exit code of each.
+
+Called by `main` for whatever a verb raises. One line goes to standard error in any case:
+`error: <message> (<name> <code>; see: reconciler explain <code>)`, or a log record with
+`--log-format json`. With `--output json` standard output gets `{"error": {...}}` as well, so
+that a program always finds one JSON document there.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from reconciler.errors import ConfigInvalid, ErrorCode, ReconcilerError
+
+_EXIT_CODES = {
+    ErrorCode.ConfigInvalid: 3,
+    ErrorCode.PruneRefused: 4,
+    ErrorCode.SourceEmpty: 4,
+    ErrorCode.LockTimeout: 5,
+    ErrorCode.Usage: 64,
+}
+
+
+class OutputClosed(Exception):
+    """Who reads standard output has closed it: nothing is left to do, and nobody to tell."""
+
+
+def usage_error(message: str) -> ReconcilerError:
+    """Return the error for a command line that cannot be understood."""
+    return ReconcilerError(
+        ErrorCode.Usage, f"cannot understand the command line: {message}", operation="usage"
+    )
+
+
+def report(error: Exception, arguments: Sequence[str]) -> int:
+    """Tell a failure and return the exit code.
+
+    `arguments` are the command line's: they may be what could not be parsed.
+    """
+    is_debug = "--debug" in arguments
+    known = error if isinstance(error, ReconcilerError) else _internal(error)
+    if _chosen(arguments, "--output", "-o") == "json":
+        _write_json(known)
+    if _chosen(arguments, "--log-format") == "json":
+        import json
+
+        print(json.dumps({"level": "error", **known.to_json()}), file=sys.stderr)
+    else:
+        print(describe(known), file=sys.stderr)
+    if is_debug:
+        print(known.detail(), file=sys.stderr)
+    return _EXIT_CODES.get(known.code, 1)
+
+
+def describe(error: ReconcilerError) -> str:
+    """Return the line for people, with one more for each collected problem."""
+    code = int(error.code)
+    line = f"error: {error} ({error.code.name} {code}; see: reconciler explain {code})"
+    problems = error.problems if isinstance(error, ConfigInvalid) else []
+    return "\n".join([line, *(f"  {problem}" for problem in problems)])
+
+
+def _internal(error: Exception) -> ReconcilerError:
+    """Return an unexpected exception as the bug that it is."""
+    kind = type(error).__name__
+    wrapped = ReconcilerError(
+        ErrorCode.Internal, f"internal error: {kind}: {error}; run it again with --debug"
+    )
+    wrapped.__cause__ = error
+    return wrapped
+
+
+def _write_json(error: ReconcilerError) -> None:
+    import json
+
+    try:
+        print(json.dumps({"error": error.to_json()}, indent=2), flush=True)
+    except (OSError, ValueError):
+        print("error: and standard output cannot be written", file=sys.stderr)
+
+
+def _chosen(arguments: Sequence[str], *options: str) -> str | None:
+    """Return the value of an option, also where the whole line cannot be parsed."""
+    value = None
+    for index, argument in enumerate(arguments):
+        name, equals, rest = argument.partition("=")
+        if name in options:
+            value = rest if equals else next(iter(arguments[index + 1 : index + 2]), None)
+    return value

@@ -1,0 +1,118 @@
+"""The entrance: finds the verb, imports its module alone, and turns failures into exit codes.
+
+Called by the `reconciler` script and by `python -m reconciler`. It may import nothing heavy:
+what a verb does not need, it must not pay for.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from reconciler.cli.verbs import SYNONYMS, VERBS
+
+_INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
+_OUTPUT_CLOSED = 141  # 128 + SIGPIPE
+
+_OVERVIEW = """\
+usage: reconciler VERB [ARGUMENT ...] [OPTION ...]
+
+Keeps the containers of this host equal to a directory of YAML files.
+
+{verbs}
+
+sources: files and directories of *.yaml, *.yml and *.json; without any, the default one,
+         /etc/reconciler (for a user other than root, $XDG_CONFIG_HOME/reconciler)
+
+`reconciler VERB --help` shows a verb's options and examples.
+`reconciler explain CODE` says what an error means and what to do.
+
+exit codes: 0 done; 1 failed, whole or in part; 2 changes pending (plan --detailed-exitcode);
+            3 invalid specs; 4 refused by a guard; 5 lock not had in time; 64 wrong usage
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code; raises nothing."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        code = _INTERRUPTED
+    except SystemExit as end:  # argparse, after --help
+        code = int(end.code or 0)
+    except Exception as error:  # noqa: BLE001 - the last line of defence: a bug is told as such
+        from reconciler.cli.failure import OutputClosed, report
+
+        code = _OUTPUT_CLOSED
+        if not isinstance(error, OutputClosed):
+            code = report(error, arguments)
+    return _close_output(code)
+
+
+def _run(arguments: list[str]) -> int:
+    verb, rest = _split(arguments)
+    if verb in VERBS:
+        from importlib import import_module
+
+        from reconciler.cli.arguments import parse
+
+        module = import_module(f"reconciler.cli.verbs.{verb}")
+        return int(module.run(parse(verb, module, rest)))
+    return _run_without_verb(verb, rest)
+
+
+def _split(arguments: list[str]) -> tuple[str | None, list[str]]:
+    """Return the verb and all else; global options may stand before the verb too."""
+    from reconciler.cli.arguments import OPTIONS_WITH_VALUE
+
+    index = 0
+    while index < len(arguments) and arguments[index].startswith("-"):
+        index += 2 if arguments[index] in OPTIONS_WITH_VALUE else 1
+    if index >= len(arguments):
+        return None, arguments
+    return arguments[index], arguments[:index] + arguments[index + 1 :]
+
+
+def _run_without_verb(verb: str | None, rest: list[str]) -> int:
+    if verb == "help" and rest and rest[0] in VERBS:
+        return _run([rest[0], "--help"])
+    if verb == "help" or (verb is None and {"-h", "--help"} & set(rest)):
+        sys.stdout.write(overview())
+        return 0
+    if verb is None and rest == ["--version"]:
+        return _run(["version"])
+    from reconciler.cli.failure import usage_error
+
+    if verb is None:
+        raise usage_error(f"no verb is given; the verbs are {', '.join(VERBS)}")
+    raise usage_error(f"unknown verb {verb!r}{_suggest(verb)}")
+
+
+def _suggest(verb: str) -> str:
+    from difflib import get_close_matches
+
+    known = SYNONYMS.get(verb.lower()) or next(iter(get_close_matches(verb.lower(), VERBS)), None)
+    return f"; did you mean `reconciler {known}`?" if known else f"; the verbs are {', '.join(VERBS)}"
+
+
+def overview() -> str:
+    """Return what `reconciler --help` prints."""
+    width = max(map(len, VERBS))
+    return _OVERVIEW.format(
+        verbs="\n".join(f"  {verb:{width}}  {summary}" for verb, summary in VERBS.items())
+    )
+
+
+def _close_output(code: int) -> int:
+    """Flush what is left, and let the interpreter's own flush at exit find nothing to say."""
+    import os
+
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        with open(os.devnull, "w", encoding="utf-8") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        return code or _OUTPUT_CLOSED
+    return code

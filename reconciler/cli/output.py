@@ -1,0 +1,88 @@
+"""What goes to standard output: text, tables for people, JSON for programs.
+
+Called by the verbs, for all that they print. Colour and width follow the terminal; no verb
+looks at it itself.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from reconciler.cli.failure import OutputClosed
+from reconciler.errors import from_os_error
+
+GREEN, YELLOW, RED, DIM = "32", "33", "31", "2"
+
+_AGE_UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+
+
+def emit(text: str, *, flush: bool = False) -> None:
+    """Write a line (or several, joined by newlines) to standard output.
+
+    Raises: OutputClosed when nobody reads any more; NoSpace, SystemError.
+    """
+    try:
+        sys.stdout.write(text + "\n")
+        if flush:
+            sys.stdout.flush()
+    except BrokenPipeError as error:
+        raise OutputClosed from error
+    except OSError as error:
+        raise from_os_error(error, "cannot write to standard output") from error
+
+
+def emit_json(data: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
+    """Write one JSON document to standard output. Raises: as `emit`."""
+    import json
+
+    emit(json.dumps(data, indent=2))
+
+
+def emit_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write columns as wide as their widest cell, two spaces apart; the last one is cut to fit.
+
+    An empty cell is shown as `-`. Raises: as `emit`.
+    """
+    cells = [list(header), *([_one_line(cell) or "-" for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    room = _terminal_width()
+    for row in cells:
+        line = "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
+        line = line.rstrip()
+        emit(line if room is None or len(line) <= room else line[: room - 1] + "…")
+
+
+def styled(text: str, style: str, *, stream: Any = None) -> str:  # noqa: ANN401 - a text stream
+    """Return the text in a colour if a terminal shows it and NO_COLOR is not set."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return text
+    return f"\x1b[{style}m{text}\x1b[0m" if (stream or sys.stdout).isatty() else text
+
+
+def format_age(seconds: float) -> str:
+    """Return the two largest units of a time span: 192 is `3m12s`, less than a second `0s`."""
+    left, parts = max(0, int(seconds)), []
+    for unit, size in _AGE_UNITS:
+        number, left = divmod(left, size)
+        if number or parts:
+            parts.append(f"{number}{unit}" if number else "")
+    return "".join(parts[:2]) or "0s"
+
+
+def plural(number: int, noun: str) -> str:
+    """Return `1 container` or `2 containers`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _terminal_width() -> int | None:
+    """Return the columns of the terminal that standard output is, None when it is none."""
+    if not sys.stdout.isatty():
+        return None
+    return os.get_terminal_size(sys.stdout.fileno()).columns or None
