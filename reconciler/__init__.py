@@ -4,6 +4,15 @@ The public API is `Engine` (and the types its methods take and return); it is lo
 first use, so that `import reconciler` stays free of cost.
 """
 
+TYPE_CHECKING = False  # typing.TYPE_CHECKING without the import of typing
+
+if TYPE_CHECKING:
+    from reconciler.engine.container import Container
+    from reconciler.engine.engine import Engine
+    from reconciler.errors import ReconcilerError
+    from reconciler.model.config import Config
+    from reconciler.model.state import Status
+
 __version__ = "0.1.0"
 
 __all__ = ["Config", "Container", "Engine", "ReconcilerError", "Status", "__version__"]

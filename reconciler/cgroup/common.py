@@ -23,8 +23,13 @@ from reconciler.cgroup.canonical import (
 )
 from reconciler.cgroup.detect import Hierarchies, Mode
 from reconciler.cgroup.driver import Controller, Paths
-from reconciler.cgroup.files import exists, read_text, rmdir
-from reconciler.cgroup.placement import base_paths, enable_controllers
+from reconciler.cgroup.files import read_text, rmdir
+from reconciler.cgroup.placement import (
+    base_paths,
+    enable_controllers,
+    nearest_existing,
+    offered_controllers,
+)
 from reconciler.cgroup.v1 import blkio as v1_blkio
 from reconciler.cgroup.v1 import cpuset as v1_cpuset
 from reconciler.cgroup.v2 import io as v2_io
@@ -45,7 +50,7 @@ class TableDriver:
     ) -> None:
         """Take a table of controllers; `parent` as in `placement.base_paths`. Reads nothing."""
         self._hierarchies = hierarchies
-        self._table = table
+        self._whole_table = table
         self._parent = parent
 
     @property
@@ -55,6 +60,23 @@ class TableDriver:
     @cached_property
     def _bases(self) -> dict[str, str]:
         return base_paths(self._hierarchies, self._parent)
+
+    @cached_property
+    def _offered(self) -> frozenset[str]:
+        """The v2 controllers that containers can have."""
+        unified = self._hierarchies.unified
+        if unified is None:
+            return frozenset()
+        return offered_controllers(unified, self._bases[UNIFIED], self._parent)
+
+    @cached_property
+    def _table(self) -> list[tuple[Controller, str]]:
+        """The controllers that containers can have; on v2 those that we were delegated."""
+        return [
+            (controller, key)
+            for controller, key in self._whole_table
+            if key != UNIFIED or controller.NAME in self._offered
+        ]
 
     def base_paths(self) -> dict[str, str]:
         return dict(self._bases)
@@ -66,20 +88,19 @@ class TableDriver:
         made: list[str] = []
         try:
             for directory in core.directories(paths):
-                made_here = tree.make(directory)
-                made += made_here
-                self._prepare(paths, directory, made_here)
+                made += tree.make(directory)
+                self._prepare(paths, directory)
         except OSError as error:
             tree.unmake(made, error)
             raise
 
-    def _prepare(self, paths: Paths, directory: str, made_here: list[str]) -> None:
-        """Give new cgroups what their hierarchy does not by itself, topmost first."""
+    def _prepare(self, paths: Paths, directory: str) -> None:
+        """Give a new cgroup what its hierarchy does not by itself."""
         if directory == paths.get(CPUSET):
-            for new in made_here:
-                v1_cpuset.initialise(new)
-        if directory == paths.get(UNIFIED) and self._hierarchies.unified:
-            enable_controllers(os.path.dirname(directory), self._hierarchies.unified)
+            v1_cpuset.initialise(directory)
+        unified = self._hierarchies.unified
+        if unified and directory == paths.get(UNIFIED):
+            enable_controllers(os.path.dirname(directory), unified.mount_point, self._offered)
 
     def facts(self) -> LimitFacts:
         shown = (c.shown_fields(self._probe(key)) for c, key in self._table)
@@ -102,11 +123,8 @@ class TableDriver:
         return read_text(f"{self._probe(CPUSET)}/{name}").strip()
 
     def _probe(self, key: str) -> str:
-        """Return the base of a hierarchy, or its nearest ancestor that is there already."""
-        directory = self._bases[key]
-        while not exists(directory):
-            directory = os.path.dirname(directory)
-        return directory
+        """Return a directory that tells what cgroups below the base of a hierarchy can do."""
+        return nearest_existing(self._bases[key])
 
     def canonical_limits(self, resources: Resources) -> dict[str, Value]:
         return canonical_limits(resources, self.facts())

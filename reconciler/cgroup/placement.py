@@ -38,20 +38,38 @@ def base_paths(hierarchies: Hierarchies, parent: str | None) -> dict[str, str]:
     return bases
 
 
-def enable_controllers(directory: str, unified: Hierarchy) -> None:
+def offered_controllers(unified: Hierarchy, base: str, parent: str | None) -> frozenset[str]:
+    """Return the wanted v2 controllers that cgroups below `base` can have.
+
+    A named parent may lie below cgroups that hand nothing down yet: whoever may write at the
+    top can have them all there. Below our own cgroup only the base itself is changed.
+
+    Raises: OSError with the path.
+    """
+    top = unified.mount_point
+    if parent is not None and os.access(f"{top}/cgroup.subtree_control", os.W_OK):
+        return WANTED_V2 & set(unified.controllers)
+    return WANTED_V2 & _offered(nearest_existing(base), top)
+
+
+def enable_controllers(directory: str, top: str, wanted: frozenset[str]) -> None:
     """Hand the wanted controllers to the children of a v2 cgroup, its ancestors' first.
 
     Raises: OSError with path and data; EBUSY when the cgroup holds processes.
     """
-    missing = (WANTED_V2 & set(unified.controllers)) - _words(directory, "cgroup.subtree_control")
-    if not missing:
-        return
-    if directory != unified.mount_point and missing - _words(directory, "cgroup.controllers"):
-        enable_controllers(os.path.dirname(directory), unified)
-        missing &= _words(directory, "cgroup.controllers")
+    missing = wanted - _words(directory, "cgroup.subtree_control")
+    if missing - _words(directory, "cgroup.controllers") and directory != top:
+        enable_controllers(os.path.dirname(directory), top, wanted)
     if missing:
         text = " ".join(f"+{name}" for name in sorted(missing))
         files.write_text(f"{directory}/cgroup.subtree_control", text)
+
+
+def nearest_existing(directory: str) -> str:
+    """Return a directory, or its nearest ancestor that is there already."""
+    while not files.exists(directory):
+        directory = os.path.dirname(directory)
+    return directory
 
 
 def _checked_parent(parent: str) -> str:
@@ -111,9 +129,7 @@ def _words(directory: str, name: str) -> set[str]:
 
 def _writable_or_raise(base: str) -> str:
     """Return `base` when it, or its nearest ancestor that exists, is writable."""
-    existing = base
-    while not files.exists(existing):
-        existing = os.path.dirname(existing)
+    existing = nearest_existing(base)
     if not os.access(existing, os.W_OK):
         raise _unavailable(f"{existing} is not writable")
     return base

@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         code = _run(arguments)
-        sys.stdout.flush()
+        _flush()
     except KeyboardInterrupt:
         code = _INTERRUPTED
     except SystemExit as end:  # argparse, after --help
@@ -49,6 +49,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not isinstance(error, OutputClosed):
             code = report(error, arguments)
     return _close_output(code)
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except OSError:
+        from reconciler.cli.output import flush
+
+        flush()  # fails again, with a typed error
 
 
 def _run(arguments: list[str]) -> int:

@@ -6,9 +6,10 @@ looks at it itself.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from reconciler.cli.failure import OutputClosed
@@ -19,15 +20,33 @@ GREEN, YELLOW, RED, DIM = "32", "33", "31", "2"
 _AGE_UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
-def emit(text: str, *, flush: bool = False) -> None:
+def emit(text: str) -> None:
     """Write a line (or several, joined by newlines) to standard output.
 
     Raises: OutputClosed when nobody reads any more; NoSpace, SystemError.
     """
-    try:
+    with _translated():
         sys.stdout.write(text + "\n")
+
+
+def emit_bytes(data: bytes, *, flush: bool = False) -> None:
+    """Write bytes as they are to standard output. Raises: as `emit`."""
+    with _translated():
+        sys.stdout.buffer.write(data)
         if flush:
-            sys.stdout.flush()
+            sys.stdout.buffer.flush()
+
+
+def flush() -> None:
+    """Write out what is buffered. Raises: as `emit`."""
+    with _translated():
+        sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
     except BrokenPipeError as error:
         raise OutputClosed from error
     except OSError as error:

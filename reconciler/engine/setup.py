@@ -113,6 +113,11 @@ def _capability_mask(names: tuple[str, ...]) -> int:
     mask = 0
     for name in names:
         number = capabilities.NUMBERS[name]
+        if name == "MKNOD":
+            raise _unsupported(
+                "the capability MKNOD is refused: without control over devices it opens the host's "
+                "disks; bind mount the device that is needed instead"
+            )
         if number > capabilities.last_cap():
             raise _unsupported(f"this kernel does not know the capability {name}")
         mask |= 1 << number

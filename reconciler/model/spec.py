@@ -69,10 +69,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
-    """One desired container. `digest` is over everything but labels' order and the origin.
-
-    `source` is the identity (real path) of the source directory that owns it.
-    """
+    """One desired container. `digest` is over everything but labels' order and the origin."""
 
     name: str
     config: Config
@@ -82,5 +79,9 @@ class Spec:
     restart: Restart = Restart()
     stop: Stop = Stop()
     origin: Origin
-    source: str = ""
     digest: str
+
+    @property
+    def source(self) -> str:
+        """The owner's identity: the (real) directory of the file that it was read from."""
+        return self.origin.file.rpartition("/")[0] or "/"

@@ -90,7 +90,7 @@ class SourceStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """One source directory: its identity (real path) and whether it could be read."""
+    """One source, a directory or a file: its identity (real path), whether it could be read."""
 
     path: str
     status: SourceStatus = SourceStatus.OK
@@ -146,21 +146,25 @@ class Observed:
     """One existing container as the kernel and its record show it.
 
     `config` is what it was made from. `spec` is the last spec that was applied to it, with
-    `config` as its Config, and `source` the owner's identity; both None when the reconciler
-    did not make it. `limits` are the resource fields as read from the cgroup (canonical values
-    by field path); a field that could not be read is absent. Wall-clock seconds.
+    `config` as its Config; None when the reconciler did not make it. `limits` are the resource
+    fields as read from the cgroup (canonical values by field path); a field that could not be
+    read is absent. Wall-clock seconds.
     """
 
     name: str
     status: Status
     config: Config
     spec: Spec | None = None
-    source: str | None = None
     pid: int | None = None
     started_at: float | None = None
     last_exit: ExitStatus | None = None
     limits: Mapping[str, Value] = field(default_factory=dict)
     memory: RestartMemory = RestartMemory()
+
+    @property
+    def source(self) -> str | None:
+        """The owner's identity, None when the reconciler did not make it."""
+        return None if self.spec is None else self.spec.source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,8 +17,8 @@ from reconciler.model.state import Status
 from reconciler.model.world import Observed, Value
 from reconciler.planning.fields import FIELDS, Field, ObservedBy
 
-# Everything of a Spec that the table speaks of; not its name, place and digest.
-_COMPARED = attrgetter("config", "kind", "labels", "state", "restart", "stop", "source")
+# Everything of a Spec that the table speaks of; not its name, its place in the file, its digest.
+_COMPARED = attrgetter("config", "kind", "labels", "state", "restart", "stop", "origin.file")
 
 _STATE_BY_STATUS = {
     Status.RUNNING: DesiredState.RUNNING,

@@ -162,5 +162,5 @@ FIELDS: tuple[Field, ...] = (
     _row("restart.backoff.max", "restart.backoff.max_ns", _RECORD, format_duration),
     _row("stop.signal", "stop.signal", _RECORD),
     _row("stop.grace", "stop.grace_ns", _RECORD, format_duration),
-    _row("source", "source", _RECORD),
+    _row("source", "origin.file", _RECORD),
 )

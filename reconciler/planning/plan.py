@@ -27,7 +27,7 @@ from reconciler.model.spec import Spec
 from reconciler.model.world import Desired, Failure, Observed, Problem, Value, World
 from reconciler.planning import backoff
 from reconciler.planning.diff import diff
-from reconciler.planning.prune import PlanOptions, owned_by, plan_prune
+from reconciler.planning.prune import PlanOptions, is_owned, plan_prune
 from reconciler.planning.states import plan_existing
 
 __all__ = ["Limits", "PlanOptions", "make_plan"]
@@ -81,7 +81,7 @@ def _wanted(desired: Desired, world: World) -> dict[str, Spec]:
     wanted = dict(desired.specs)
     for name in desired.invalid - desired.specs.keys():
         observed = world.containers.get(name)
-        if observed is not None and observed.spec is not None and owned_by(observed, desired):
+        if observed is not None and observed.spec is not None and is_owned(observed, desired):
             wanted[name] = observed.spec
     return wanted
 
@@ -95,7 +95,7 @@ def _plan_one(
     observed = world.containers.get(spec.name)
     if observed is None:
         return Create(name=spec.name, spec=spec, reason="it does not exist")
-    if not owned_by(observed, desired):
+    if observed.source != spec.source and not is_owned(observed, desired):
         return _not_owned(spec, observed)
     return plan_existing(spec, observed, diff(spec, observed, desired_limits), world.now)
 

@@ -46,7 +46,7 @@ def plan_prune(desired: Desired, world: World, options: PlanOptions) -> Pruned:
     if not options.prune:
         return pruned
     for source in desired.sources:
-        owned = [one for one in world.containers.values() if one.source == source.path]
+        owned = [one for one in world.containers.values() if _is_of(one, source)]
         unwanted = sorted(
             one.name
             for one in owned
@@ -98,8 +98,8 @@ def _empty(source: Source, owned: int) -> Problem:
 
 def _may_be_of(path: str, desired: Desired, source: Source) -> bool:
     """Tell whether a file is in the source, or in none that is known."""
-    holders = [one.path for one in desired.sources if path.startswith(one.path.rstrip("/") + "/")]
-    return not holders or source.path in holders
+    holders = [one for one in desired.sources if f"{path}/".startswith(f"{one.path.rstrip('/')}/")]
+    return not holders or source in holders
 
 
 def _destroys(source: Source, names: list[str], world: World) -> Iterable[Destroy]:
@@ -114,6 +114,13 @@ def _list(names: list[str]) -> str:
     return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
 
 
-def owned_by(observed: Observed, desired: Desired) -> bool:
-    """Tell whether one of the desired sources made the container."""
-    return observed.spec is not None and any(one.path == observed.source for one in desired.sources)
+def is_owned(observed: Observed, desired: Desired) -> bool:
+    """Tell whether the container comes from one of the desired sources."""
+    return any(_is_of(observed, source) for source in desired.sources)
+
+
+def _is_of(observed: Observed, source: Source) -> bool:
+    """Tell whether the container comes from the source: the directory, or the one file."""
+    if observed.spec is None:
+        return False
+    return source.path in (observed.spec.source, observed.spec.origin.file)

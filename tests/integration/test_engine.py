@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from tests.integration.conftest import in_root, output, run, shell
 
 pytestmark = pytest.mark.requires_root
 
-READY = "echo ready; trap 'exit 7' TERM; while :; do sleep 0.05; done"
+READY = "trap 'exit 7' TERM; echo ready; while :; do sleep 0.05; done"
 
 
 def wait_for_output(engine: Engine, name: str, lines: int) -> list[str]:
@@ -185,7 +186,7 @@ def test_every_method_answers_destroyed_when_another_handle_has_destroyed_it(
     container = engine.create("gone", shell("sleep 60"))
     container.start()
     engine.load("gone").destroy()
-    calls = [
+    calls: list[Callable[[], object]] = [
         container.start,
         container.pause,
         container.resume,
@@ -219,7 +220,11 @@ def test_a_name_in_use_is_refused_and_the_container_untouched(engine: Engine) ->
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", "../x", "-a", "a\0b", "x" * 1025, ".hidden"])
 def test_a_bad_name_is_refused_by_create_and_load(engine: Engine, name: str) -> None:
-    for call in (lambda: engine.create(name, shell("true")), lambda: engine.load(name)):
+    calls: tuple[Callable[[], object], ...] = (
+        lambda: engine.create(name, shell("true")),
+        lambda: engine.load(name),
+    )
+    for call in calls:
         with pytest.raises(ReconcilerError) as error:
             call()
         assert code_of(error) is ErrorCode.InvalidIdFormat
@@ -254,7 +259,7 @@ def test_threads_starting_and_destroying_do_not_disturb_each_other(engine: Engin
                 assert exit_status is not None
                 assert exit_status.code == number
                 container.destroy()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - told by the main thread
             failures.append(error)
 
     threads = [threading.Thread(target=live, args=(number,)) for number in range(8)]
@@ -273,7 +278,7 @@ def test_one_of_many_concurrent_destroys_does_it_and_all_return(engine: Engine) 
     def destroy(index: int) -> None:
         try:
             handles[index].destroy()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - told by the main thread
             failures.append(error)
 
     threads = [threading.Thread(target=destroy, args=(index,)) for index in range(6)]

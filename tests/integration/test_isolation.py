@@ -220,7 +220,8 @@ def test_bind_and_tmpfs_mounts(engine: Engine, rootfs: Path, tmp_path: Path) -> 
         Mount(type=MountType.TMPFS, target="/scratch", size_bytes=2**16, mode="700"),
     )
     script = "cat /www/index /etc/one.conf; touch /www/x || echo ro; touch /rw/made; "
-    script += "head -c 100000 /dev/zero > /scratch/big || echo full; stat -c %a /scratch; touch /x || echo ro"
+    script += "head -c 100000 /dev/zero > /scratch/big || echo full; stat -c %a /scratch; "
+    script += "touch /x || echo ro"
     _, rows = run(engine, in_root(rootfs, script, mounts=mounts))
     assert rows == ["hello", "conf", "ro", "full", "700", "ro"]
     assert (source / "made").exists()
@@ -235,10 +236,8 @@ def test_a_symlink_as_mount_target_stays_inside(
     source = tmp_path / "html"
     source.mkdir()
     mount = Mount(type=MountType.BIND, source=str(source), target="/www/deep")
-    run(
-        engine,
-        in_root(rootfs, "true", mounts=(mount,), rootfs=Rootfs(path=str(rootfs), readonly=False)),
-    )
+    writable = Rootfs(path=str(rootfs), readonly=False)
+    run(engine, in_root(rootfs, "true", mounts=(mount,), rootfs=writable))
     assert list(outside.iterdir()) == []
 
 

@@ -102,7 +102,7 @@ def test_the_monitor_cannot_be_reached_through_proc(engine: Engine) -> None:
     pid = int(engine.monitor.ping()["pid"])
     exe = os.readlink(f"/proc/{pid}/exe")
     assert "memfd:reconciler-python" in exe
-    with pytest.raises(OSError, match="Operation not permitted|Text file busy"):
+    with pytest.raises(OSError, match=r"Operation not permitted|Text file busy"):
         os.write(os.open(f"/proc/{pid}/exe", os.O_RDWR), b"x")
 
 

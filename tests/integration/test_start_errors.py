@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from reconciler.model.config import (
     Rlimit,
     Rootfs,
 )
-from tests.integration.conftest import in_root, shell
+from tests.integration.conftest import shell
 
 pytestmark = pytest.mark.requires_root
 
@@ -54,7 +55,7 @@ def test_a_command_that_cannot_be_executed(engine: Engine, rootfs: Path) -> None
     (rootfs / "bin/plain").write_text("no program")
     error = refuse(
         engine,
-        in_root(rootfs, "").__class__(command=("/bin/plain",), rootfs=Rootfs(path=str(rootfs))),
+        Config(command=("/bin/plain",), rootfs=Rootfs(path=str(rootfs))),
     )
     assert error.code is ErrorCode.CommandNotExecutable
     assert "/bin/plain is not executable for the user 0:0" in str(error)
@@ -144,7 +145,7 @@ def test_a_full_disk_for_the_record(tiny_disk: Path, engine: Engine) -> None:
     small = Engine(run_dir=str(tiny_disk / "run"), state_dir=engine.state_dir)
     small.store.prepare()
     (tiny_disk / "fill").write_bytes(b"x" * (tiny_disk.stat().st_blksize))
-    with open(tiny_disk / "fill", "ab", buffering=0) as file, pytest.raises(OSError, match="space"):
+    with open(tiny_disk / "fill", "ab", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(b"x" * 4096)
     with pytest.raises(ReconcilerError) as error:

@@ -22,11 +22,16 @@ _FILES = {CPU_CPUS: "cpuset.cpus", CPU_MEMS: "cpuset.mems"}
 def initialise(path: str) -> None:
     """Copy CPUs and nodes from the parent into a new cpuset; one that has some keeps them.
 
+    Empty ancestors (just made, or left so by a crash) get theirs first; the root has some.
+
     Raises: OSError with path and data.
     """
     for name in _FILES.values():
-        if not files.read_text(f"{path}/{name}").strip():
-            files.write_text(f"{path}/{name}", _inherited(path, name))
+        if files.read_text(f"{path}/{name}").strip():
+            continue
+        if not _inherited(path, name):
+            initialise(os.path.dirname(path))
+        files.write_text(f"{path}/{name}", _inherited(path, name))
 
 
 def shown_fields(base: str) -> tuple[str, ...]:

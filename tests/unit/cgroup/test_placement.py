@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.cgroup.detect import Hierarchies, Hierarchy, Mode, detect
-from reconciler.cgroup.placement import base_paths, enable_controllers
+from reconciler.cgroup.placement import base_paths, enable_controllers, offered_controllers
 from reconciler.errors import ErrorCode, ReconcilerError
 
 ALL = "cpuset cpu io memory pids"
@@ -123,17 +123,32 @@ def test_a_cgroup_that_is_not_ours_is_an_error(root: Path) -> None:
 def test_controllers_are_enabled_from_the_top_down(root: Path) -> None:
     make_cgroup(root, ALL, "memory")
     middle = make_cgroup(root / "middle", "memory", "")
-    unified = found_in(root, "/").unified
-    assert unified is not None
-    enable_controllers(str(middle), unified)
+    enable_controllers(str(middle), str(root), frozenset(ALL.split()))
     # A sample tree hands nothing down: what was written is what can be seen.
     assert (root / "cgroup.subtree_control").read_text().startswith("+cpu +cpuset +io +pids")
-    assert (middle / "cgroup.subtree_control").read_text().startswith("+memory")
+    assert (middle / "cgroup.subtree_control").read_text().startswith("+cpu +cpuset +io +memory")
 
 
 def test_controllers_that_are_enabled_are_left_alone(root: Path) -> None:
     make_cgroup(root, ALL, ALL + " hugetlb")
+    enable_controllers(str(root), str(root), frozenset(ALL.split()))
+    assert (root / "cgroup.subtree_control").read_text() == ALL + " hugetlb\n"
+
+
+def test_what_was_not_delegated_is_not_offered_and_nothing_above_is_touched(root: Path) -> None:
+    make_cgroup(root, ALL, ALL)
+    delegated = make_cgroup(root / "user", "memory pids", "")
+    unified = found_in(root, "/user").unified
+    assert unified is not None
+    offered = offered_controllers(unified, str(delegated), None)
+    assert offered == {"memory", "pids"}
+    enable_controllers(str(delegated), str(root), offered)
+    assert (delegated / "cgroup.subtree_control").read_text().startswith("+memory +pids")
+    assert (root / "cgroup.subtree_control").read_text() == ALL + "\n"
+
+
+def test_below_a_named_parent_all_can_be_enabled_from_the_top(root: Path) -> None:
+    make_cgroup(root, ALL, "")
     unified = found_in(root, "/").unified
     assert unified is not None
-    enable_controllers(str(root), unified)
-    assert (root / "cgroup.subtree_control").read_text() == ALL + " hugetlb\n"
+    assert offered_controllers(unified, f"{root}/a/b", "/a/b") == set(ALL.split())

@@ -12,9 +12,7 @@ def run(program: bytes, arch: int, number: int, args: tuple[int, ...] = ()) -> i
     return trace(program, arch, number, args)[0]
 
 
-def trace(
-    program: bytes, arch: int, number: int, args: tuple[int, ...] = ()
-) -> tuple[int, int]:
+def trace(program: bytes, arch: int, number: int, args: tuple[int, ...] = ()) -> tuple[int, int]:
     """Return the SECCOMP_RET_* value and how many instructions led to it.
 
     Fails on what the kernel refuses (net/core/filter.c, bpf_check_classic; kernel/seccomp.c,

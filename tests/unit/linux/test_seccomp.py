@@ -77,7 +77,9 @@ def test_an_empty_table_gives_the_default() -> None:
     assert {bpf.run(program, ARCH, number) for number in (0, 1, 600)} == {RET_EPERM}
 
 
-@pytest.mark.parametrize(("own", "foreign"), [(AUDIT_ARCH_X86_64, 0x40000003), (AUDIT_ARCH_AARCH64, 0x40000028)])
+@pytest.mark.parametrize(
+    ("own", "foreign"), [(AUDIT_ARCH_X86_64, 0x40000003), (AUDIT_ARCH_AARCH64, 0x40000028)]
+)
 def test_a_call_of_another_architecture_kills_the_process(own: int, foreign: int) -> None:
     program = compile_filter(own, dict.fromkeys(range(1024), SECCOMP_RET_ALLOW), RET_ENOSYS)
     assert bpf.run(program, own, 1) == SECCOMP_RET_ALLOW

@@ -81,7 +81,7 @@ def containers(draw: st.DrawFn, name: str) -> Observed:
         )
     }
     if draw(st.integers(0, 5)) == 0:
-        fields |= {"spec": None, "source": None}
+        fields["spec"] = None
     if status.has_processes():
         shown = limits_of(spec)
         if draw(st.booleans()):

@@ -132,7 +132,9 @@ def test_a_state_that_the_kernel_has_already_is_still_recorded() -> None:
 
 def test_a_container_that_moved_to_another_source_is_a_change_of_the_record() -> None:
     observed = make_observed(make_spec(source="/usr/lib/specs"))
-    assert changes(make_spec(), observed) == [("source", "/etc/specs", "/usr/lib/specs", "record")]
+    assert changes(make_spec(), observed) == [
+        ("source", "/etc/specs/web.yaml", "/usr/lib/specs/web.yaml", "record")
+    ]
 
 
 def test_a_container_that_is_not_our_own_cannot_be_compared() -> None:

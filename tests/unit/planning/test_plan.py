@@ -56,7 +56,7 @@ def test_destroys_go_first_then_stops_then_updates_then_starts_by_name() -> None
     ("observed", "owner"),
     [
         (make_observed(make_spec(source="/srv/other")), "/srv/other"),
-        (replace(make_observed(make_spec()), spec=None, source=None), "somebody else"),
+        (replace(make_observed(make_spec()), spec=None), "somebody else"),
     ],
 )
 def test_a_name_that_another_owner_has_is_a_problem_and_is_not_touched(

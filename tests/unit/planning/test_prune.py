@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from reconciler.model.action import Destroy, Plan
+from reconciler.model.spec import Origin
+from reconciler.model.state import Status
 from reconciler.model.world import Source, SourceStatus
 from reconciler.planning.plan import PlanOptions, make_plan
 from tests.unit.planning.world_model import (
@@ -141,3 +144,23 @@ def test_a_container_that_moved_to_another_source_is_not_pruned_by_the_first() -
     )
     plan = make_plan(desired, make_world(make_observed(make_spec("web"))), {}, PlanOptions())
     assert [action.verb for action in plan.actions] == ["update"]
+
+
+def test_one_file_as_a_source_prunes_what_it_alone_gave() -> None:
+    """`apply pair.yaml` after one of its two documents was removed; web.yaml is not concerned."""
+    file = f"{SOURCE}/pair.yaml"
+    one, two = (
+        replace(make_spec(name), origin=Origin(file=file, line=line))
+        for name, line in (("one", 1), ("two", 9))
+    )
+    world = make_world(*map(make_observed, (one, two, make_spec("web"))))
+    plan = make_plan(make_desired(one, sources=(Source(path=file),)), world, {}, PlanOptions())
+    assert [(action.verb, action.name) for action in plan.actions] == [("destroy", "two")]
+
+
+def test_one_file_of_a_directory_that_owns_the_container_may_change_it() -> None:
+    before = make_observed(make_spec("web"), Status.PAUSED)
+    desired = make_desired(make_spec("web"), sources=(Source(path=f"{SOURCE}/web.yaml"),))
+    assert [
+        action.verb for action in make_plan(desired, make_world(before), {}, PlanOptions()).actions
+    ] == ["resume"]

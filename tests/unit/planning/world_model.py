@@ -44,7 +44,7 @@ def make_spec(
     of_config = {key: fields.pop(key) for key in list(fields) if key in Config.__slots__}
     config = Config(**{"command": ("/bin/server",), **of_config})
     origin = Origin(file=f"{source}/{name}.yaml")
-    return Spec(name=name, config=config, origin=origin, source=source, digest=digest, **fields)
+    return Spec(name=name, config=config, origin=origin, digest=digest, **fields)
 
 
 def make_resources(
@@ -59,9 +59,7 @@ def make_resources(
 
 def make_observed(spec: Spec, status: Status = Status.RUNNING, **fields: Any) -> Observed:
     """Return a container in `status` that is as `spec` says; `fields` replace what differs."""
-    made = Observed(
-        name=spec.name, status=status, config=spec.config, spec=spec, source=spec.source
-    )
+    made = Observed(name=spec.name, status=status, config=spec.config, spec=spec)
     if status.has_processes():
         made = replace(made, pid=100, started_at=NOW - 3600, limits=limits_of(spec))
     if status is Status.STOPPED:

@@ -1,0 +1,80 @@
+"""`reconciler stats`: what running containers use, from their cgroups."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from reconciler.cli.instance import make_engine
+from reconciler.cli.names import load_container
+from reconciler.cli.output import emit, emit_json, emit_table
+
+if TYPE_CHECKING:
+    from reconciler.engine.container import Container
+    from reconciler.model.state import Stats
+
+EXAMPLES = """\
+  reconciler stats
+  reconciler stats web db
+  reconciler stats --output json"""
+
+_HEADER = ("NAME", "CPU TIME", "THROTTLED", "MEMORY", "LIMIT", "PEAK", "TASKS", "READ", "WRITTEN")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the names."""
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="containers (default: all that run)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print one row a container. Raises: NameNotFound, ContainerNotRunning, SystemError."""
+    engine = make_engine(args)
+    if args.names:
+        figures = {name: load_container(engine, name).stats() for name in args.names}
+    else:
+        figures = {one.id: stats for one in engine.list() if (stats := _stats_if_alive(one))}
+    if args.output == "json":
+        from reconciler.model.codec import to_dict
+
+        emit_json({"items": [{"name": name, **to_dict(one)} for name, one in figures.items()]})
+    elif figures:
+        emit_table(_HEADER, (_row(name, stats) for name, stats in figures.items()))
+    else:
+        emit("no container is running")
+    return 0
+
+
+def _stats_if_alive(container: Container) -> Stats | None:
+    """Return the figures, or None for a container that does not run (any more)."""
+    from reconciler.errors import ErrorCode, ReconcilerError
+
+    try:
+        return container.stats() if container.status().has_processes() else None
+    except ReconcilerError as error:
+        if error.code in (ErrorCode.ContainerNotRunning, ErrorCode.ContainerDestroyed):
+            return None
+        raise
+
+
+def _row(name: str, stats: Stats) -> list[str]:
+    from reconciler.model.quantity import format_size_rounded
+
+    def size(size_bytes: int | None) -> str:
+        return "" if size_bytes is None else format_size_rounded(size_bytes)
+
+    tasks = str(stats.pids.current)
+    if stats.pids.limit is not None:
+        tasks += f"/{stats.pids.limit}"
+    return [
+        name,
+        f"{stats.cpu.usage_ns / 1e9:.2f}s",
+        f"{stats.cpu.throttled_ns / 1e9:.2f}s",
+        size(stats.memory.usage_bytes),
+        size(stats.memory.limit_bytes),
+        size(stats.memory.peak_bytes),
+        tasks,
+        size(stats.io.read_bytes),
+        size(stats.io.write_bytes),
+    ]

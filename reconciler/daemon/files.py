@@ -1,0 +1,161 @@
+"""Tells that files of the sources have changed: inotify through watchdog, else by looking.
+
+Called by `reconciler.daemon.watch`. It reads no spec; it only says "look again". Which
+directories are watched is worked out anew before every pass (`arm`), so that a source which
+appears, goes away, or is a link that is swapped needs no case of its own: a missing one is
+watched for in the nearest directory above it.
+
+watchdog's threads do nothing but call `wake`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from watchdog.events import FileSystemEvent
+
+# What changes a file or a directory; watchdog also tells of opening and closing.
+_CHANGES = frozenset({"created", "modified", "deleted", "moved"})
+
+Names = frozenset[str] | None
+"""Which entries of a directory matter; None: all but those of editors at work."""
+
+
+class FileWatcher:
+    """Watches the sources and calls `wake`, from another thread, when something has changed.
+
+    When inotify's limits are reached, `is_polling` becomes true: `has_changed` is then to be
+    asked from time to time.
+    """
+
+    def __init__(self, sources: Sequence[str], wake: Callable[[], None]) -> None:
+        self._sources = [os.path.abspath(source) for source in sources]
+        self._wake = wake
+        self._observer: Any = None  # watchdog has no precise type for it
+        self._armed: dict[str, tuple[tuple[int, int], Names, Any]] = {}
+        self._seen: list[object] = []
+        self.is_polling = False
+
+    def arm(self) -> None:
+        """Watch what the sources are now; what happens from here on wakes.
+
+        Raises: OSError (ENOSPC, EMFILE) once, when inotify's limits are reached; polls from
+        then on.
+        """
+        if self.is_polling:
+            self._seen = self._look()
+            return
+        try:
+            self._arm()
+        except OSError:
+            self.close()
+            self.is_polling = True
+            self._seen = self._look()
+            raise
+
+    def has_changed(self) -> bool:
+        """Tell whether anything differs from when `arm` was called."""
+        return self._look() != self._seen
+
+    def close(self) -> None:
+        """End all watching and its threads."""
+        if self._observer is not None:
+            self._observer.stop()
+            self._observer.join()
+        self._observer = None
+        self._armed.clear()
+
+    def _arm(self) -> None:
+        if self._observer is None:
+            from watchdog.observers import Observer
+
+            self._observer = Observer()
+            self._observer.start()
+        wanted = find_directories(self._sources)
+        for path, (inode, names, watch) in list(self._armed.items()):
+            if wanted.get(path) != names or path not in wanted or _inode(path) != inode:
+                del self._armed[path]
+                self._observer.unschedule(watch)
+        for path, names in wanted.items():
+            inode = _inode(path)
+            if path not in self._armed and inode is not None:
+                handler = _Handler(names, self._wake)
+                try:
+                    watch = self._observer.schedule(handler, path, recursive=False)
+                except (FileNotFoundError, NotADirectoryError, PermissionError):
+                    continue  # the pass tells of it; the periodic one looks again
+                self._armed[path] = (inode, names, watch)
+
+    def _look(self) -> list[object]:
+        """Return stamps of all that the sources hold, to be compared."""
+        stamps: list[object] = []
+        for source in self._sources:
+            stamps.append(_stamp(source))
+            if os.path.isdir(source):
+                names = sorted(os.listdir(source))
+                stamps += [(name, _stamp(os.path.join(source, name))) for name in names]
+        return stamps
+
+
+class _Handler:
+    """Takes watchdog's events, in its thread."""
+
+    def __init__(self, names: Names, wake: Callable[[], None]) -> None:
+        self._names = names
+        self._wake = wake
+
+    def dispatch(self, event: FileSystemEvent) -> None:
+        """Wake the main thread if the event matters (watchdog's interface)."""
+        if event.event_type in _CHANGES and any(
+            self._matters(os.path.basename(os.fsdecode(path)))
+            for path in (event.src_path, event.dest_path)
+            if path
+        ):
+            self._wake()
+
+    def _matters(self, name: str) -> bool:
+        return not is_editors(name) if self._names is None else name in self._names
+
+
+def find_directories(sources: Sequence[str]) -> dict[str, Names]:
+    """Return the directories to watch for these sources (absolute), and what matters in each."""
+    found: dict[str, Names] = {}
+    for source in sources:
+        if os.path.isdir(source):
+            found[os.path.realpath(source)] = None
+            if not os.path.islink(source):
+                continue
+        parent, name = os.path.split(source)
+        while not os.path.isdir(parent):
+            parent, name = os.path.split(parent)
+        parent = os.path.realpath(parent)
+        others = found.get(parent, frozenset())
+        found[parent] = None if others is None else others | {name}
+    return found
+
+
+def is_editors(name: str) -> bool:
+    """Tell whether only an editor at work makes a file of this name.
+
+    `..data` is none of them: swapping it is how a config map changes.
+    """
+    return (name.startswith(".") and not name.startswith("..")) or name.endswith("~")
+
+
+def _inode(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _stamp(path: str) -> object:
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        return error.errno
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino

@@ -1,0 +1,65 @@
+"""Specs and helpers that several tests of the loader share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reconciler.loader.parse import parse_file
+from reconciler.loader.parsed import Parsed
+from reconciler.model.spec import Spec
+
+FULL = """\
+# web.yaml
+apiVersion: reconciler/v1
+kind: Container
+name: web
+labels: {tier: front}
+state: running
+command: [/usr/bin/python3, -m, http.server, "8080"]
+env: {PORT: "8080"}
+workdir: /srv
+user: "1000:1000"
+groups: [video, 27]
+hostname: web.example.org
+rootfs: {path: /srv/rootfs, readonly: true, overlay: false}
+mounts:
+  - {type: bind, source: ./html, target: /srv, options: [ro, rbind]}
+  - {type: tmpfs, target: /tmp, size: 64Mi, mode: "1777"}
+network: none
+resources:
+  memory: {max: 256Mi, high: 200Mi, swap: 0}
+  cpu: {max: 1500m, weight: 100, cpus: 0-3, mems: 0}
+  pids: {max: 128}
+  io: {weight: 50, max: [{device: 8:0, readBytes: 1Mi, writeBytes: 2Mi, readOps: 3, writeOps: 4}]}
+security: {capabilities: [NET_BIND_SERVICE], noNewPrivileges: true, seccomp: default}
+rlimits: {nofile: {soft: 1024, hard: 4096}, core: 0, stack: unlimited}
+oomScoreAdj: 500
+restart: {policy: on-failure, backoff: {initial: 500ms, factor: 2, max: 30s}}
+stop: {signal: TERM, grace: 10s}
+logs: {maxSize: 10Mi, maxFiles: 5}
+"""
+
+
+def parse_text(text: str | bytes, file: str = "/etc/specs/web.yaml") -> Parsed:
+    return parse_file(file, text.encode() if isinstance(text, str) else text)
+
+
+def spec_of(text: str, file: str = "/etc/specs/web.yaml") -> Spec:
+    parsed = parse_text(text, file)
+    assert parsed.problems == ()
+    [spec] = parsed.specs
+    return spec
+
+
+def told(parsed: Parsed) -> list[str]:
+    """Return what a user reads of each problem, without the file, and the code's name."""
+    return [
+        f"{problem.describe().removeprefix(f'{problem.file}:')} [{problem.name}]"
+        for problem in sorted(parsed.problems, key=lambda one: (one.line or 0, one.column or 0))
+    ]
+
+
+def write(directory: Path, name: str, text: str = "command: [sleep, inf]\n") -> Path:
+    path = directory / name
+    path.write_text(text)
+    return path

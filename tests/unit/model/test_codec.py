@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from reconciler.model.codec import config_digest, from_dict, spec_digest, to_compact, to_dict
+from reconciler.model.config import (
+    Config,
+    IoDeviceLimits,
+    IoLimits,
+    MemoryLimits,
+    Mount,
+    MountType,
+    Resources,
+    Rlimit,
+)
+from reconciler.model.record import Record
+from reconciler.model.spec import Kind, Origin, Spec
+from reconciler.model.state import ExitStatus, ProcessId
+
+CONFIG = Config(
+    command=("sleep", "10"),
+    env={"PORT": "8080", "HOME": "/"},
+    mounts=(Mount(type=MountType.TMPFS, target="/tmp", options=("ro",), size_bytes=0),),
+    resources=Resources(
+        memory=MemoryLimits(max_bytes=2**20, swap_bytes=0),
+        io=IoLimits(max=(IoDeviceLimits(device="8:0", read_ops=5),)),
+    ),
+    rlimits=(Rlimit(type="CORE", soft=0, hard=None),),
+)
+SPEC = Spec(name="a", config=CONFIG, kind=Kind.JOB, origin=Origin(file="/a.yaml"), digest="x")
+RECORD = Record(
+    id="a",
+    config=CONFIG,
+    created_at=1.5,
+    cgroups={"unified": "/sys/fs/cgroup/x"},
+    init=ProcessId(pid=1, start_ticks=2, boot_id="b"),
+    exit=ExitStatus(code=None, signal=9, oom=True, at=2.5),
+)
+
+
+@pytest.mark.parametrize("value", [CONFIG, SPEC, RECORD])
+def test_a_value_comes_back_from_its_dict_and_from_its_compact_dict(value: object) -> None:
+    assert from_dict(type(value), to_dict(value)) == value
+    assert from_dict(type(value), to_compact(value)) == value
+
+
+def test_a_compact_dict_has_what_differs_from_the_defaults_alone() -> None:
+    assert to_compact(Config(command=("a",))) == {"command": ["a"]}
+    assert to_compact(CONFIG)["resources"] == {
+        "memory": {"max_bytes": 2**20, "swap_bytes": 0},
+        "io": {"max": [{"device": "8:0", "read_ops": 5}]},
+    }
+
+
+@pytest.mark.parametrize("data", [None, [], "text", {"command": ["a"], "unknown": 1}, {}])
+def test_data_that_does_not_fit_the_class_is_refused(data: object) -> None:
+    with pytest.raises(ValueError, match="not a Config"):
+        from_dict(Config, data)
+
+
+def test_equal_configs_have_equal_digests_in_any_order_of_keys() -> None:
+    other = replace(CONFIG, env={"HOME": "/", "PORT": "8080"})
+    assert config_digest(other) == config_digest(CONFIG)
+    assert len(config_digest(CONFIG)) == 32
+
+
+def test_another_config_has_another_digest() -> None:
+    changed = [
+        replace(CONFIG, command=("sleep", "11")),
+        replace(CONFIG, env={}),
+        replace(CONFIG, rlimits=()),
+        replace(CONFIG, user="0"),
+    ]
+    assert len({config_digest(config) for config in (CONFIG, *changed)}) == 5
+
+
+def test_the_digest_of_a_spec_is_over_all_but_its_origin_and_itself() -> None:
+    moved = replace(SPEC, origin=Origin(file="/b.yaml", line=7), digest="")
+    assert spec_digest(moved) == spec_digest(SPEC)
+    assert spec_digest(replace(SPEC, labels={"a": "b"})) != spec_digest(SPEC)
+    assert spec_digest(replace(SPEC, kind=Kind.CONTAINER)) != spec_digest(SPEC)
+    assert spec_digest(replace(SPEC, config=replace(CONFIG, user="0"))) != spec_digest(SPEC)
+
+
+def test_digests_stay_the_same_between_versions_or_every_job_would_run_again() -> None:
+    assert config_digest(Config(command=("a",))) == "77730907f5a491c1f53aedf3ade7c45e"
