@@ -82,7 +82,7 @@ class FileWatcher:
         for path, names in wanted.items():
             inode = _inode(path)
             if path not in self._armed and inode is not None:
-                handler = _Handler(names, self._wake)
+                handler = _Handler(path, names, self._wake)
                 try:
                     watch = self._observer.schedule(handler, path, recursive=False)
                 except (FileNotFoundError, NotADirectoryError, PermissionError):
@@ -103,20 +103,28 @@ class FileWatcher:
 class _Handler:
     """Takes watchdog's events, in its thread."""
 
-    def __init__(self, names: Names, wake: Callable[[], None]) -> None:
+    def __init__(self, directory: str, names: Names, wake: Callable[[], None]) -> None:
+        self._directory = directory
         self._names = names
         self._wake = wake
 
     def dispatch(self, event: FileSystemEvent) -> None:
-        """Wake the main thread if the event matters (watchdog's interface)."""
-        if event.event_type in _CHANGES and any(
-            self._matters(os.path.basename(os.fsdecode(path)))
-            for path in (event.src_path, event.dest_path)
-            if path
+        """Wake the main thread if the event matters (watchdog's interface).
+
+        A directory is `modified` with each entry made or removed, which has its own event.
+        """
+        if event.event_type not in _CHANGES or (
+            event.is_directory and event.event_type == "modified"
         ):
+            return
+        paths = [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]
+        if any(map(self._matters, paths)):
             self._wake()
 
-    def _matters(self, name: str) -> bool:
+    def _matters(self, path: str) -> bool:
+        if path == self._directory:  # it was removed or moved away
+            return True
+        name = os.path.basename(path)
         return not is_editors(name) if self._names is None else name in self._names
 
 

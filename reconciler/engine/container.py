@@ -301,9 +301,11 @@ class Container:
     def _cgroup(self) -> Iterator[None]:
         """Have a cgroup with the limits, and take it back when what follows fails."""
         driver, cgroups = self._engine.driver, self.record.cgroups
+        # one that has outlived its init may have limits that are no longer asked for
+        previous = Resources() if driver.exists(cgroups) else None
         driver.create(cgroups)
         try:
-            driver.apply(cgroups, self.config.resources, None)
+            driver.apply(cgroups, self.config.resources, previous)
             yield
         except BaseException as error:
             try:

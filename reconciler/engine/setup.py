@@ -46,18 +46,7 @@ def make_launch_plan(
     flags = _NAMESPACES
     if config.network is NetworkMode.NONE:
         flags |= CloneFlag.NEWNET
-    steps: list[Any] = [process.JoinCgroups(join_files)] if join_files else []
-    steps.append(
-        process.OpenOutput(
-            os.path.join(directory, "stdout"),
-            os.path.join(directory, "stderr"),
-            identity.uid,
-            identity.gid,
-        )
-    )
-    if config.oom_score_adj is not None:
-        steps.append(process.SetOomScore(config.oom_score_adj))
-    steps.append(process.UnshareCgroup())
+    steps = _outer_steps(config, identity, directory, join_files)
     steps += setup_mounts.make_mount_steps(
         config,
         staging=directory,
@@ -77,6 +66,18 @@ def make_launch_plan(
         "logSize": config.logs.max_size_bytes,
         "logFiles": config.logs.max_files,
     }
+
+
+def _outer_steps(
+    config: Config, identity: Identity, directory: str, join_files: list[str]
+) -> list[Any]:
+    """Return what must be done while the host's file system is still there."""
+    fifos = (os.path.join(directory, name) for name in ("stdout", "stderr"))
+    steps: list[Any] = [process.JoinCgroups(join_files)] if join_files else []
+    steps.append(process.OpenOutput(*fifos, identity.uid, identity.gid))
+    if config.oom_score_adj is not None:
+        steps.append(process.SetOomScore(config.oom_score_adj))
+    return [*steps, process.UnshareCgroup()]
 
 
 def _process_steps(container_id: str, config: Config, identity: Identity) -> list[Any]:

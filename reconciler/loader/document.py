@@ -25,6 +25,8 @@ _CORE = "tag:yaml.org,2002:"
 _UNPRINTABLE = re.compile(
     "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
+# Characters that JSON allows in a string and YAML does not, or takes for the end of a line.
+_JSON_ALONE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _SURROGATES = re.compile(
     r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
 )
@@ -99,6 +101,8 @@ def decode_text(data: bytes, *, is_json: bool = False) -> str:
             *_place(before, len(before)),
         ) from None
     text = text.removeprefix("\ufeff")
+    if is_json:
+        text = _JSON_ALONE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
     if bad := _UNPRINTABLE.search(text):
         what = "a NUL byte" if bad[0] == "\0" else f"the control character {bad[0]!a}"
         place = _place(text, bad.start())
@@ -165,9 +169,8 @@ class _Builder:
             handler(event)
 
     def _on_scalar(self, event: Any) -> None:
-        frame = self._stack[-1] if self._stack else None
-        if frame is not None and frame.key is None and type(frame.node.data) is dict:
-            self._on_key(event, frame)
+        if self._is_key_expected():
+            self._on_key(event, self._stack[-1])
             return
         mark = event.start_mark
         text, tag = event.value, event.tag
@@ -197,7 +200,7 @@ class _Builder:
         mark = event.start_mark
         if len(self._stack) >= MAX_DEPTH:
             raise _error(mark, f"nested deeper than {MAX_DEPTH} levels", ErrorCode.SpecTooLarge)
-        if self._stack and self._is_key_expected():
+        if self._is_key_expected():
             raise _error(mark, "a list or a mapping cannot be a key")
         is_mapping = type(event) is self._mapping_start
         _check_tag(event.tag, ("map",) if is_mapping else ("seq",), mark)
@@ -208,8 +211,8 @@ class _Builder:
         self._stack.append(_Frame(node, event.anchor, start_count))
 
     def _is_key_expected(self) -> bool:
-        frame = self._stack[-1]
-        return frame.key is None and type(frame.node.data) is dict
+        frame = self._stack[-1] if self._stack else None
+        return frame is not None and frame.key is None and type(frame.node.data) is dict
 
     def _on_end(self, event: Any) -> None:
         frame = self._stack.pop()

@@ -64,11 +64,13 @@ def _spell(value: Value) -> str:
 class BaseAction:
     """What every action has: the container, its spec, why, and which fields differ.
 
-    `verb` is the action's name in JSON and logs. An action that succeeds leaves the record of
-    the container equal to `spec`.
+    `verb` is the action's name in JSON and logs. Actions of a lower `stage` are carried out
+    first, as they free what others may need. An action that succeeds leaves the record of the
+    container equal to `spec`.
     """
 
     verb: ClassVar[str]
+    stage: ClassVar[int] = 3
     name: str
     spec: Spec
     reason: str
@@ -127,6 +129,7 @@ class Update(BaseAction):
     """Apply limits to the container, where they differ, and rewrite its record."""
 
     verb: ClassVar[str] = "update"
+    stage: ClassVar[int] = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +137,7 @@ class Pause(BaseAction):
     """Freeze the container's processes."""
 
     verb: ClassVar[str] = "pause"
+    stage: ClassVar[int] = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +145,7 @@ class Resume(BaseAction):
     """Thaw the container's processes."""
 
     verb: ClassVar[str] = "resume"
+    stage: ClassVar[int] = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +153,7 @@ class StopAction(BaseAction):
     """Stop gracefully and leave it stopped."""
 
     verb: ClassVar[str] = "stop"
+    stage: ClassVar[int] = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +161,7 @@ class Destroy(BaseAction):
     """Stop gracefully and remove everything: prune. `spec` is the last one it had."""
 
     verb: ClassVar[str] = "destroy"
+    stage: ClassVar[int] = 0
 
 
 Action = Create | Recreate | Start | Restart | Update | Pause | Resume | StopAction | Destroy

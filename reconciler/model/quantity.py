@@ -78,7 +78,7 @@ def parse_duration(text: str | int) -> int:
 
     Raises: ValueError when it is not a duration or exceeds 2^63-1 ns (292 years).
     """
-    text = str(text)
+    shown, text = _shown(text), str(text)
     total = Decimal(0)
     position = 0
     for match in _DURATION_PART.finditer(text[:_MAX_LENGTH]):
@@ -88,10 +88,9 @@ def parse_duration(text: str | int) -> int:
         position = match.end()
     if text != "0" and (position != len(text) or not text):
         hint = f"; write {text}s" if text.isdecimal() and len(text) <= _MAX_LENGTH else ""
-        shown = _shown(text)
         raise ValueError(f"{shown} is not a duration (examples: 500ms, 10s, 1m30s, 2h){hint}")
     if total > _MAX_INT:
-        raise ValueError(f"{text!r} is longer than 292 years")
+        raise ValueError(f"{shown} is longer than 292 years")
     return int(total)
 
 

@@ -171,11 +171,12 @@ class Observed:
 class World:
     """All observed containers by name at one moment (`now`: wall-clock seconds).
 
-    `corrupt` are containers whose record cannot be read: nothing more is known of them.
+    `unobserved` are containers that exist and could not be looked at, RecordCorrupt or worse:
+    nothing more is known of them.
     `failures` are the actions that failed last time, by container name.
     """
 
     containers: Mapping[str, Observed]
     now: float
-    corrupt: Mapping[str, Problem] = field(default_factory=dict)
+    unobserved: Mapping[str, Problem] = field(default_factory=dict)
     failures: Mapping[str, Failure] = field(default_factory=dict)

@@ -12,15 +12,10 @@ from reconciler.errors import ErrorCode
 from reconciler.model.action import (
     Action,
     Create,
-    Destroy,
-    Pause,
     Plan,
     Recreate,
     Restart,
-    Resume,
     Start,
-    StopAction,
-    Update,
     Wait,
 )
 from reconciler.model.spec import Spec
@@ -37,10 +32,6 @@ Limits = Mapping[str, Mapping[str, Value]]
 
 _NO_LIMITS: Mapping[str, Value] = {}
 
-# What is freed first can be used by what comes after it.
-_RANK = {Destroy: 0, StopAction: 1, Update: 2, Pause: 2, Resume: 2}
-_LAST = 3
-
 # A failed one of these is retried as whichever of them fits then.
 _STARTS = frozenset({Create.verb, Recreate.verb, Start.verb, Restart.verb})
 
@@ -56,7 +47,7 @@ def make_plan(desired: Desired, world: World, desired_limits: Limits, options: P
     steps: list[Action | Wait | Problem | None] = [
         *desired.problems,
         *pruned.problems,
-        *(problem for name, problem in sorted(world.corrupt.items()) if name not in wanted),
+        *(problem for name, problem in sorted(world.unobserved.items()) if name not in wanted),
         *(_hold(action, world, options) for action in pruned.actions),
     ]
     for name, spec in wanted.items():
@@ -73,7 +64,7 @@ def make_plan(desired: Desired, world: World, desired_limits: Limits, options: P
 
 
 def _order(action: Action) -> tuple[int, str]:
-    return _RANK.get(type(action), _LAST), action.name
+    return action.stage, action.name
 
 
 def _wanted(desired: Desired, world: World) -> dict[str, Spec]:
@@ -89,9 +80,11 @@ def _wanted(desired: Desired, world: World) -> dict[str, Spec]:
 def _plan_one(
     spec: Spec, desired: Desired, world: World, desired_limits: Mapping[str, Value]
 ) -> Action | Wait | Problem | None:
-    corrupt = world.corrupt.get(spec.name)
-    if corrupt is not None:
-        return Recreate(name=spec.name, spec=spec, reason=corrupt.message)
+    trouble = world.unobserved.get(spec.name)
+    if trouble is not None:
+        if trouble.code != ErrorCode.RecordCorrupt:
+            return trouble
+        return Recreate(name=spec.name, spec=spec, reason=trouble.message)
     observed = world.containers.get(spec.name)
     if observed is None:
         return Create(name=spec.name, spec=spec, reason="it does not exist")

@@ -5,7 +5,7 @@ goes before a Pause or Resume, which follows in the next pass.
 
     desired \\ observed   created    running   pausing, paused   stopped
     running              Start      -         Resume            by policy (ended.py)
-    paused               Start      Pause     Pause, -          by policy (ended.py)
+    paused               Start      Pause     -                 by policy (ended.py)
     stopped              -          Stop      Stop              -
 
 Where fields differ as well: recreate -> Recreate in every state; with processes, restart ->
@@ -64,7 +64,7 @@ def _plan_alive(spec: Spec, observed: Observed, changes: tuple[FieldChange, ...]
         )
     if _has(tuple(one for one in changes if one.field != "state"), ChangeClass.LIVE):
         return _update(spec, changes, _live_reason(spec, observed))
-    if spec.state is DesiredState.PAUSED and observed.status is not Status.PAUSED:
+    if spec.state is DesiredState.PAUSED and observed.status is Status.RUNNING:
         return Pause(name=spec.name, spec=spec, reason=reason, changes=changes)
     if spec.state is DesiredState.RUNNING and observed.status is not Status.RUNNING:
         return Resume(name=spec.name, spec=spec, reason=reason, changes=changes)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cgroup import canonical, files, tree
+from reconciler.cgroup import canonical, files
 from reconciler.cgroup.choose import choose_driver
 from reconciler.cgroup.detect import Mode, detect
 from reconciler.cgroup.driver import CgroupDriver

@@ -62,9 +62,7 @@ REFUSED_ALWAYS = {
 }
 
 
-def decide(
-    capabilities: set[str], machine: str, name: str, args: tuple[int, ...] = ()
-) -> int:
+def decide(capabilities: set[str], machine: str, name: str, args: tuple[int, ...] = ()) -> int:
     program = default_filter(frozenset(capabilities), machine)
     return bpf.run(program, ARCH[machine], syscall_numbers(machine)[name], args)
 

@@ -83,18 +83,24 @@ def test_quoted_and_tagged_scalars_are_texts() -> None:
 BROKEN = {
     "an unclosed list": (
         "command: [a\nfoo: b",
-        "2:4: not valid YAML: did not find expected ',' or ']' (while parsing a flow sequence"
-        " that begins on line 1) [SpecSyntax]",
+        (
+            "2:4: not valid YAML: did not find expected ',' or ']' (while parsing a flow sequence"
+            " that begins on line 1) [SpecSyntax]"
+        ),
     ),
     "a text cut in the middle": (
         'command: [a]\nuser: "ro',
-        "2:10: not valid YAML: found unexpected end of stream (while scanning a quoted scalar that"
-        " begins on line 2) [SpecSyntax]",
+        (
+            "2:10: not valid YAML: found unexpected end of stream (while scanning a quoted scalar that"
+            " begins on line 2) [SpecSyntax]"
+        ),
     ),
     "a tab": (
         "command: [a]\nenv:\n\tA: b",
-        "3:1: not valid YAML: '\\t' cannot begin a value here; a tab cannot indent; use spaces"
-        " [SpecSyntax]",
+        (
+            "3:1: not valid YAML: '\\t' cannot begin a value here; a tab cannot indent; use spaces"
+            " [SpecSyntax]"
+        ),
     ),
     "an unquoted percent sign": (
         "command: [date, %s]",
@@ -104,8 +110,11 @@ BROKEN = {
         "command: [a]\nuser: x\ncommand: [b]",
         "3:1: the key 'command' is given twice (first on line 1) [SpecSyntax]",
     ),
-    "a merge key": ("a: &x {}\nb:\n  <<: *x", "3:3: '<<' (merge key) is not supported [SpecSyntax]"),
-    "an empty key": (": a", "1:1: an empty key [SpecSyntax]"),
+    "a merge key": (
+        "a: &x {}\nb:\n  <<: *x",
+        "3:3: '<<' (merge key) is not supported [SpecSyntax]",
+    ),
+    "an empty key": ("? \n: a", "1:2: an empty key [SpecSyntax]"),
     "a list as a key": ("? [a]\n: b", "1:3: a list or a mapping cannot be a key [SpecSyntax]"),
     "an alias to nothing": (
         "command: *x",
@@ -161,7 +170,7 @@ def test_billions_of_laughs_are_counted_not_laughed() -> None:
     lines = ["a0: &a0 [ha, ha, ha, ha, ha, ha, ha, ha, ha, ha]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
     assert told(parse_text("\n".join(lines))) == [
-        f"4:58: more than {MAX_NODES} values, aliases included [SpecTooLarge]"
+        f"5:45: more than {MAX_NODES} values, aliases included [SpecTooLarge]"
     ]
 
 
@@ -178,9 +187,10 @@ def test_nesting_through_aliases_counts_too() -> None:
 
 
 def test_json_is_read_too_with_escapes_beyond_the_basic_plane() -> None:
-    data = {"command": ["echo", "😀 \\ud83d é"], "labels": {"a": "b"}}
-    text = decode_text(json.dumps(data, indent="\t").encode(), is_json=True)
-    assert read_one(text).data == data
+    data = {"command": ["echo", "😀 \\ud83d é \x7f\x85\u2028"], "labels": {"a": "b"}}
+    for is_ascii in (True, False):
+        content = json.dumps(data, indent="\t", ensure_ascii=is_ascii).encode()
+        assert read_one(decode_text(content, is_json=True)).data == data
 
 
 def test_a_mistake_in_json_has_its_place() -> None:

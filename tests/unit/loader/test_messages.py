@@ -16,8 +16,10 @@ MISTAKES = {
     ),
     "a field in the wrong case": (
         "command: [a]\nsecurity: {no_new_privileges: true}",
-        "2:12: security.no_new_privileges: unknown field 'no_new_privileges';"
-        " did you mean 'noNewPrivileges'? [SpecSchema]",
+        (
+            "2:12: security.no_new_privileges: unknown field 'no_new_privileges';"
+            " did you mean 'noNewPrivileges'? [SpecSchema]"
+        ),
     ),
     "a field in the wrong place": (
         "command: [a]\nmemory: {max: 1Mi}",
@@ -27,7 +29,10 @@ MISTAKES = {
         "command: [a]\nlogs: {zzz: 1}",
         "2:8: logs.zzz: unknown field 'zzz' (known here: maxSize, maxFiles) [SpecSchema]",
     ),
-    "a field unlike any other": ("command: [a]\nzzz: 1", "2:1: zzz: unknown field 'zzz' [SpecSchema]"),
+    "a field unlike any other": (
+        "command: [a]\nzzz: 1",
+        "2:1: zzz: unknown field 'zzz' [SpecSchema]",
+    ),
     "no command": ("user: root", "1:1: command: the field 'command' is missing [SpecSchema]"),
     "an empty command": (
         "command: []",
@@ -36,8 +41,10 @@ MISTAKES = {
     "an empty program": ("command: ['', a]", "1:11: command[0]: the text is empty [SpecValue]"),
     "a command line": (
         "command: sleep 'a b'",
-        "1:10: command: expected a list, got the text \"sleep 'a b'\";"
-        ' write ["sleep", "a b"] [SpecSchema]',
+        (
+            "1:10: command: expected a list, got the text \"sleep 'a b'\";"
+            ' write ["sleep", "a b"] [SpecSchema]'
+        ),
     ),
     "a number in the command": (
         "command: [sleep, 010]",
@@ -57,8 +64,10 @@ MISTAKES = {
     ),
     "nothing in the environment": (
         "command: [a]\nenv:\n  X:",
-        '3:5: env.X: expected text, got nothing; give it a value, write "" for an empty text,'
-        " or remove the key [SpecSchema]",
+        (
+            '3:5: env.X: expected text, got nothing; give it a value, write "" for an empty text,'
+            " or remove the key [SpecSchema]"
+        ),
     ),
     "a bad name in the environment": (
         'command: [a]\nenv: {"A=B": x}',
@@ -66,8 +75,10 @@ MISTAKES = {
     ),
     "the environment as in compose files": (
         "command: [a]\nenv: [A=1, B=2]",
-        "2:6: env: expected a mapping, got a list; write 'NAME: value', not '- NAME=value'"
-        " [SpecSchema]",
+        (
+            "2:6: env: expected a mapping, got a list; write 'NAME: value', not '- NAME=value'"
+            " [SpecSchema]"
+        ),
     ),
     "a key of a label that cannot be printed": (
         'command: [a]\nlabels: {"a\\nb": x}',
@@ -75,17 +86,24 @@ MISTAKES = {
     ),
     "a section without content": (
         "command: [a]\nlogs:",
-        "2:6: logs: expected a mapping, got nothing; give it a value or remove the key [SpecSchema]",
+        (
+            "2:6: logs: expected a mapping, got nothing; give it a value or remove the key"
+            " [SpecSchema]"
+        ),
     ),
     "yes for a boolean": (
         BOOLS % "yes",
-        "1:29: security.noNewPrivileges: expected true or false, got the text 'yes'; write true"
-        " [SpecSchema]",
+        (
+            "1:29: security.noNewPrivileges: expected true or false, got the text 'yes'; write true"
+            " [SpecSchema]"
+        ),
     ),
     "a quoted number": (
         'command: [a]\nresources: {pids: {max: "12"}}',
-        "2:25: resources.pids.max: expected a whole number, got the text '12'; remove the quotes"
-        " [SpecSchema]",
+        (
+            "2:25: resources.pids.max: expected a whole number, got the text '12'; remove the quotes"
+            " [SpecSchema]"
+        ),
     ),
     "a fraction for a whole number": (
         "command: [a]\nresources: {pids: {max: 1.5}}",
@@ -97,18 +115,24 @@ MISTAKES = {
     ),
     "a size in the wrong unit": (
         "command: [a]\nresources: {memory: {max: 256MB}}",
-        "2:27: resources.memory.max: '256MB' is not a size (examples: 64Mi, 1.5Gi, 500M, 4096);"
-        " write 256M or 256Mi [SpecValue]",
+        (
+            "2:27: resources.memory.max: '256MB' is not a size (examples: 64Mi, 1.5Gi, 500M, 4096);"
+            " write 256M or 256Mi [SpecValue]"
+        ),
     ),
     "no amount of CPU": (
         "command: [a]\nresources: {cpu: {max: fast}}",
-        "2:24: resources.cpu.max: 'fast' is not an amount of CPU (examples: 500m, 1.5, 2)"
-        " [SpecValue]",
+        (
+            "2:24: resources.cpu.max: 'fast' is not an amount of CPU (examples: 500m, 1.5, 2)"
+            " [SpecValue]"
+        ),
     ),
     "a duration without unit": (
         "command: [a]\nstop: {grace: 10}",
-        "2:15: stop.grace: 10 is not a duration (examples: 500ms, 10s, 1m30s, 2h); write 10s"
-        " [SpecValue]",
+        (
+            "2:15: stop.grace: 10 is not a duration (examples: 500ms, 10s, 1m30s, 2h); write 10s"
+            " [SpecValue]"
+        ),
     ),
     "no such kind": (
         "command: [a]\nkind: job",
@@ -116,12 +140,14 @@ MISTAKES = {
     ),
     "another version": (
         "command: [a]\napiVersion: v1",
-        "2:13: apiVersion: 'v1' is not reconciler/v1; did you mean 'reconciler/v1'? [SpecSchema]",
+        "2:13: apiVersion: 'v1' is not reconciler/v1 [SpecSchema]",
     ),
     "a capability with its prefix": (
         "command: [a]\nsecurity: {capabilities: [CAP_NET_ADMIN]}",
-        "2:27: security.capabilities[0]: 'CAP_NET_ADMIN' is not known; did you mean 'NET_ADMIN'?"
-        " [SpecSchema]",
+        (
+            "2:27: security.capabilities[0]: 'CAP_NET_ADMIN' is not known; did you mean 'NET_ADMIN'?"
+            " [SpecSchema]"
+        ),
     ),
     "a capability twice": (
         "command: [a]\nsecurity: {capabilities: [KILL, KILL]}",
@@ -133,33 +159,45 @@ MISTAKES = {
     ),
     "a name with a slash": (
         "command: [a]\nname: a/b",
-        "2:7: name: 'a/b' contains '/'; a name is 1 to 63 letters, digits, '_', '-' and '.'"
-        " [InvalidIdFormat]",
+        (
+            "2:7: name: 'a/b' contains '/'; a name is 1 to 63 letters, digits, '_', '-' and '.'"
+            " [InvalidIdFormat]"
+        ),
     ),
     "a name with two dots": (
         "command: [a]\nname: a..b",
-        "2:7: name: 'a..b' contains '..'; a name is 1 to 63 letters, digits, '_', '-' and '.'"
-        " [InvalidIdFormat]",
+        (
+            "2:7: name: 'a..b' contains '..'; a name is 1 to 63 letters, digits, '_', '-' and '.'"
+            " [InvalidIdFormat]"
+        ),
     ),
     "a name with a NUL": (
         'command: [a]\nname: "a\\0b"',
-        "2:7: name: 'a\\x00b' contains '\\x00'; a name is 1 to 63 letters, digits, '_', '-' and"
-        " '.' [InvalidIdFormat]",
+        (
+            "2:7: name: 'a\\x00b' contains '\\x00'; a name is 1 to 63 letters, digits, '_', '-' and"
+            " '.' [InvalidIdFormat]"
+        ),
     ),
     "a name with a leading dash": (
         "command: [a]\nname: -web",
-        "2:7: name: '-web' begins with '-'; a name begins with a letter or a digit"
-        " [InvalidIdFormat]",
+        (
+            "2:7: name: '-web' begins with '-'; a name begins with a letter or a digit"
+            " [InvalidIdFormat]"
+        ),
     ),
     "a name of 1,025 characters": (
         f"command: [a]\nname: {'x' * 1025}",
-        "2:7: name: 'xxxxxxxxxxxxxxxxxxxx...' has 1025 characters; a name is 1 to 63 letters,"
-        " digits, '_', '-' and '.' [InvalidIdFormat]",
+        (
+            "2:7: name: 'xxxxxxxxxxxxxxxxxxxx...' has 1025 characters; a name is 1 to 63 letters,"
+            " digits, '_', '-' and '.' [InvalidIdFormat]"
+        ),
     ),
     "a host name with an underscore": (
         "command: [a]\nhostname: a_b",
-        "2:11: hostname: 'a_b' is not a host name (letters, digits and '-', in parts of at most"
-        " 63 joined by '.') [SpecValue]",
+        (
+            "2:11: hostname: 'a_b' is not a host name (letters, digits and '-', in parts of at most"
+            " 63 joined by '.') [SpecValue]"
+        ),
     ),
     "a host name that is too long": (
         f"command: [a]\nhostname: {'a.' * 32}b",
@@ -203,8 +241,10 @@ MISTAKES = {
     ),
     "an unknown option": (
         "command: [a]\nmounts: [{type: tmpfs, target: /a, options: [nosiud]}]",
-        "2:46: mounts[0].options[0]: 'nosiud' is not one of ro, rw, nosuid, suid, nodev, dev,"
-        " noexec, exec, noatime, relatime, bind, rbind; did you mean 'nosuid'? [SpecSchema]",
+        (
+            "2:46: mounts[0].options[0]: 'nosiud' is not one of ro, rw, nosuid, suid, nodev, dev,"
+            " noexec, exec, noatime, relatime, bind, rbind; did you mean 'nosuid'? [SpecSchema]"
+        ),
     ),
     "a target with two dots": (
         "command: [a]\nmounts: [{type: tmpfs, target: /a/../b}]",
@@ -212,13 +252,17 @@ MISTAKES = {
     ),
     "the root as a target": (
         "command: [a]\nmounts: [{type: tmpfs, target: /./}]",
-        "2:32: mounts[0].target: nothing can be mounted over the root of the container; see"
-        " 'rootfs' [SpecValue]",
+        (
+            "2:32: mounts[0].target: nothing can be mounted over the root of the container; see"
+            " 'rootfs' [SpecValue]"
+        ),
     ),
     "an unquoted mode": (
         "command: [a]\nmounts: [{type: tmpfs, target: /a, mode: 0755}]",
-        '2:42: mounts[0].mode: expected text, got the number 0755; put it in quotes: "0755"'
-        " [SpecSchema]",
+        (
+            '2:42: mounts[0].mode: expected text, got the number 0755; put it in quotes: "0755"'
+            " [SpecSchema]"
+        ),
     ),
     "an overlay over nothing": (
         "command: [a]\nrootfs: {overlay: true}",
@@ -238,13 +282,17 @@ MISTAKES = {
     ),
     "a throttle without a limit": (
         "command: [a]\nresources: {io: {max: [{device: 8:0}]}}",
-        "2:24: resources.io.max[0]: needs at least one of readBytes, writeBytes, readOps,"
-        " writeOps [SpecValue]",
+        (
+            "2:24: resources.io.max[0]: needs at least one of readBytes, writeBytes, readOps,"
+            " writeOps [SpecValue]"
+        ),
     ),
     "no block device": (
         "command: [a]\nresources: {io: {max: [{device: sda, readOps: 1}]}}",
-        "2:33: resources.io.max[0].device: 'sda' is not a block device (examples: /dev/sda, 8:0)"
-        " [SpecValue]",
+        (
+            "2:33: resources.io.max[0].device: 'sda' is not a block device (examples: /dev/sda, 8:0)"
+            " [SpecValue]"
+        ),
     ),
     "a soft limit above the hard one": (
         "command: [a]\nrlimits: {nofile: {soft: unlimited, hard: 5}}",
@@ -260,13 +308,17 @@ MISTAKES = {
     ),
     "a job that always restarts": (
         "command: [a]\nkind: Job\nrestart: {policy: always}",
-        "3:19: restart.policy: a Job ends, so 'always' is not for it; use on-failure or never"
-        " [SpecValue]",
+        (
+            "3:19: restart.policy: a Job ends, so 'always' is not for it; use on-failure or never"
+            " [SpecValue]"
+        ),
     ),
     "a first wait above the longest": (
         "command: [a]\nrestart: {backoff: {initial: 1h}}",
-        "2:30: restart.backoff.initial: the first wait (1h) is longer than the longest (30s)"
-        " [SpecValue]",
+        (
+            "2:30: restart.backoff.initial: the first wait (1h) is longer than the longest (30s)"
+            " [SpecValue]"
+        ),
     ),
     "log files of no size": (
         "command: [a]\nlogs: {maxSize: 1k}",
@@ -274,8 +326,10 @@ MISTAKES = {
     ),
     "a second document without a name": (
         "command: [a]\n---\ncommand: [b]",
-        "3:1: name: the field 'name' is missing: each document but a file's first needs it"
-        " [SpecSchema]",
+        (
+            "3:1: name: the field 'name' is missing: each document but a file's first needs it"
+            " [SpecSchema]"
+        ),
     ),
     "a list for a document": ("- a", "1:1: expected a mapping, got a list [SpecSchema]"),
 }
@@ -308,8 +362,10 @@ def test_one_refused_mount_does_not_hide_what_is_wrong_with_the_next() -> None:
 def test_a_file_name_that_is_no_name_asks_for_another_or_for_the_field() -> None:
     parsed = parse_text("command: [a]", "/etc/specs/my web.yaml")
     assert told(parsed) == [
-        "1:1: name: the file's name is no name for a container: 'my web' contains ' '; a name is"
-        " 1 to 63 letters, digits, '_', '-' and '.'; rename it or give 'name' [InvalidIdFormat]"
+        (
+            "1:1: name: the file's name is no name for a container: 'my web' contains ' '; a name is"
+            " 1 to 63 letters, digits, '_', '-' and '.'; rename it or give 'name' [InvalidIdFormat]"
+        )
     ]
     assert parse_text("command: [a]\nname: web", "/etc/specs/my web.yaml").problems == ()
 

@@ -92,12 +92,19 @@ def test_an_invalid_name_of_another_owner_is_not_touched() -> None:
 
 
 def test_a_broken_record_of_a_desired_container_is_replaced() -> None:
-    (action,) = plan_with(make_desired(make_spec()), make_world(corrupt={"web": BROKEN})).actions
+    (action,) = plan_with(make_desired(make_spec()), make_world(unobserved={"web": BROKEN})).actions
     assert (action.verb, action.reason) == ("recreate", BROKEN.message)
 
 
+def test_a_container_that_cannot_be_looked_at_is_not_touched() -> None:
+    trouble = Problem.of(ErrorCode.PermissionDenied, "cannot read the freezer of web")
+    plan = plan_with(make_desired(make_spec()), make_world(unobserved={"web": trouble}))
+    assert plan.is_empty()
+    assert plan.problems == (trouble,)
+
+
 def test_a_broken_record_that_no_spec_names_is_a_problem() -> None:
-    plan = plan_with(make_desired(), make_world(corrupt={"web": BROKEN}))
+    plan = plan_with(make_desired(), make_world(unobserved={"web": BROKEN}))
     assert plan.is_empty()
     assert plan.problems == (BROKEN,)
 

@@ -52,7 +52,7 @@ def test_a_container_that_is_not_there_is_created() -> None:
         (RUNNING, Status.STOPPED, "start"),
         (PAUSED, Status.CREATED, "start"),
         (PAUSED, Status.RUNNING, "pause"),
-        (PAUSED, Status.PAUSING, "pause"),
+        (PAUSED, Status.PAUSING, None),
         (PAUSED, Status.PAUSED, None),
         (PAUSED, Status.STOPPED, "start"),
         (STOPPED, Status.CREATED, None),

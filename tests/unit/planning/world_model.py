@@ -100,14 +100,14 @@ def all_limits(desired: Desired, world: World) -> dict[str, Mapping[str, Value]]
 
 def apply_plan(plan: Plan, world: World) -> World:
     """Return the world after every action of the plan has succeeded."""
-    containers, corrupt = dict(world.containers), dict(world.corrupt)
+    containers, corrupt = dict(world.containers), dict(world.unobserved)
     for action in plan.actions:
         after = _after(action, containers.get(action.name), world.now)
         corrupt.pop(action.name, None)
         containers.pop(action.name, None)
         if after is not None:
             containers[action.name] = after
-    return replace(world, containers=containers, corrupt=corrupt)
+    return replace(world, containers=containers, unobserved=corrupt)
 
 
 def _after(action: Action, before: Observed | None, now: float) -> Observed | None:

@@ -1,0 +1,288 @@
+"""`reconciler watch`: runs a pass whenever there may be something to do, until told to end.
+
+Called by the command line. It decides when to look, never what to do: a pass finds out
+everything anew, so that an event too many costs a pass and one too few the time until the
+periodic pass. Everything happens in the thread that calls `run`.
+
+    files ---settle---.
+    exits ------------|
+    backoff over -----+--> request --> pass --> timers: periodic, backoff, retry
+    SIGHUP, periodic -'     ^           |
+                            '-----------'  while a pass still changes something
+"""
+
+from __future__ import annotations
+
+import logging
+import select
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reconciler.daemon.files import FileWatcher
+from reconciler.daemon.wakeups import SignalPipe, WakeUp
+from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
+from reconciler.linux.clock import wall_s
+
+if TYPE_CHECKING:
+    from reconciler.control.reconcile import PassReport
+    from reconciler.engine.engine import Engine
+    from reconciler.engine.monitor_client import ExitEvents
+    from reconciler.model.state import ExitStatus
+
+_RETRY_S = 1.0
+# So many passes in a row that all change something: two sides are at war over a container.
+_MAX_PASSES_IN_A_ROW = 20
+
+log = logging.getLogger("reconciler.watch")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """When to look: all in seconds.
+
+    `interval_s`: a pass at least so often. `settle_s`: files must have been left alone for so
+    long, but at most `max_settle_s` are waited for that. `poll_s`: how often files are looked
+    at where inotify cannot be had.
+    """
+
+    interval_s: float = 30.0
+    settle_s: float = 0.1
+    max_settle_s: float = 2.0
+    poll_s: float = 2.0
+
+
+class Watch:
+    """The loop; one method for each event, named after it."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        sources: Sequence[str],
+        run_pass: Callable[[], PassReport],
+        settings: Settings,
+    ) -> None:
+        self._engine = engine
+        self._sources = list(sources)
+        self._run_pass = run_pass
+        self._settings = settings
+        self._changed = WakeUp()
+        self._files = FileWatcher(sources, self._changed.set)
+        self._exits: ExitEvents | None = None
+        self._timers: dict[Callable[[], None], float] = {}  # what to call when (monotonic)
+        self._reasons: set[str] = set()  # why a pass is due
+        self._first_change: float | None = None
+        self._problems: tuple[object, ...] = ()
+        self._passes_in_a_row = 0
+        self._is_ending = False
+
+    def run(self) -> None:
+        """Converge, then keep watch until SIGTERM or SIGINT; the containers run on.
+
+        Raises: nothing that a later pass may mend; that is logged and tried again.
+        """
+        signals = SignalPipe()
+        try:
+            log.info("watching %s", ", ".join(self._sources))
+            self._subscribe()
+            self._request("start")
+            while not self._is_ending:
+                self._await_event(signals)
+                if self._reasons and not self._is_ending:
+                    self._pass()
+        finally:
+            self._files.close()
+            if self._exits is not None:
+                self._exits.close()
+            self._changed.close()
+            signals.close()
+        log.info("ended; the containers run on")
+
+    # --- events
+
+    def on_files_changed(self) -> None:
+        """Put the pass off until the files have been left alone for a while."""
+        now = time.monotonic()
+        if self._first_change is None:
+            self._first_change = now
+        latest = self._first_change + self._settings.max_settle_s
+        self._timers[self.on_files_settled] = min(now + self._settings.settle_s, latest)
+
+    def on_files_settled(self) -> None:
+        """Look at the files, which nobody writes any more."""
+        self._first_change = None
+        self._request("files changed")
+
+    def on_poll_elapsed(self) -> None:
+        """Look for changed files where inotify cannot be had."""
+        if self._files.has_changed():
+            self.on_files_changed()
+        self._set_timer(self.on_poll_elapsed, self._settings.poll_s)
+
+    def on_exit(self, name: str, exit_status: ExitStatus) -> None:
+        """Look at once: the container may have to run again."""
+        log.info("%s ended: %s", name, exit_status.describe(), extra={"container": name})
+        self._request("exit")
+
+    def on_monitor_lost(self) -> None:
+        """Have a new monitor, which adopts what runs, and look at everything."""
+        log.warning(
+            "the monitor was lost; a new one takes over", extra=_coded(ErrorCode.MonitorLost)
+        )
+        if self._exits is not None:
+            self._exits.close()
+        self._subscribe()
+        self._request("monitor lost")
+
+    def on_backoff_elapsed(self) -> None:
+        """Try again what had to wait."""
+        self._request("backoff elapsed")
+
+    def on_interval_elapsed(self) -> None:
+        """Look for drift, which nobody tells of."""
+        self._request("interval elapsed")
+
+    def on_retry_elapsed(self) -> None:
+        """Try again what failed as a whole."""
+        if self._exits is None:
+            self._subscribe()
+        self._request("retry")
+
+    def on_signal(self, number: int) -> None:
+        """End on SIGTERM and SIGINT; look at once on SIGHUP."""
+        log.info("got %s", signal.Signals(number).name)
+        if number == signal.SIGHUP:
+            self._request("SIGHUP")
+        else:
+            self._is_ending = True
+
+    def on_pass_done(self, report: PassReport) -> None:
+        """Set the timers for what the plan leaves to be done later."""
+        self._tell_problems(report)
+        self._set_timer(self.on_interval_elapsed, self._settings.interval_s)
+        if report.plan.waits:
+            until = min(wait.until for wait in report.plan.waits)
+            self._set_timer(self.on_backoff_elapsed, until - wall_s())
+        if report.plan.is_empty():
+            self._passes_in_a_row = 0
+            return
+        self._passes_in_a_row += 1
+        if self._passes_in_a_row < _MAX_PASSES_IN_A_ROW:
+            self._request("converging")
+            return
+        log.warning("%d passes in a row had something to do: waiting", self._passes_in_a_row)
+        self._passes_in_a_row = 0
+
+    def on_pass_failed(self, error: ReconcilerError) -> None:
+        """Try the whole pass again soon; another reconciler at work is no failure."""
+        if error.code is ErrorCode.LockTimeout:
+            log.info("%s", error, extra=_context(error))
+        else:
+            log.error("%s", error, extra=_context(error))
+        self._set_timer(self.on_retry_elapsed, _RETRY_S)
+
+    # --- parts
+
+    def _request(self, reason: str) -> None:
+        self._reasons.add(reason)
+
+    def _set_timer(self, method: Callable[[], None], seconds: float) -> None:
+        self._timers[method] = time.monotonic() + max(0.0, seconds)
+
+    def _await_event(self, signals: SignalPipe) -> None:
+        """Wait for descriptors and timers, and call the method of each event."""
+        poll = select.poll()
+        sources = [signals.fileno(), self._changed.fileno()]
+        if self._exits is not None:
+            sources.append(self._exits.fileno())
+        for fd in sources:
+            poll.register(fd, select.POLLIN)
+        ready = {fd for fd, _ in poll.poll(self._patience_ms())}
+        if signals.fileno() in ready:
+            for number in signals.read():
+                self.on_signal(number)
+        if self._changed.fileno() in ready:
+            self._changed.clear()
+            self.on_files_changed()
+        if self._exits is not None and self._exits.fileno() in ready:
+            self._take_exits(self._exits)
+        self._call_timers()
+
+    def _patience_ms(self) -> float | None:
+        if self._reasons:
+            return 0
+        if not self._timers:
+            return None
+        return max(0.0, min(self._timers.values()) - time.monotonic()) * 1000 + 1
+
+    def _call_timers(self) -> None:
+        now = time.monotonic()
+        for method in [method for method, due in self._timers.items() if due <= now]:
+            del self._timers[method]
+            method()
+
+    def _take_exits(self, events: ExitEvents) -> None:
+        exits = events.read()
+        if exits is None:
+            self.on_monitor_lost()
+        else:
+            for name, exit_status in exits:
+                self.on_exit(name, exit_status)
+
+    def _subscribe(self) -> None:
+        """Hear of exits; where that cannot be had the periodic pass sees them."""
+        self._exits = None
+        try:
+            self._exits = self._engine.exits()
+        except ReconcilerError as error:
+            log.error("%s", error, extra=_context(error))
+            self._set_timer(self.on_retry_elapsed, _RETRY_S)
+
+    def _arm_files(self) -> None:
+        try:
+            self._files.arm()
+        except OSError as error:
+            limit = from_os_error(
+                error,
+                "cannot watch the sources (looking at them every "
+                f"{self._settings.poll_s:g} s instead)",
+            )
+            log.warning("%s", limit, extra=_context(limit) | _coded(ErrorCode.WatchLimit))
+            self._set_timer(self.on_poll_elapsed, self._settings.poll_s)
+
+    def _pass(self) -> None:
+        log.debug("pass: %s", ", ".join(sorted(self._reasons)))
+        self._reasons.clear()
+        self._arm_files()  # before the pass: what changes during it wakes for the next
+        self._timers.pop(self.on_backoff_elapsed, None)
+        try:
+            report = self._run_pass()
+        except ReconcilerError as error:
+            self.on_pass_failed(error)
+        else:
+            self.on_pass_done(report)
+
+    def _tell_problems(self, report: PassReport) -> None:
+        """Log the problems of a plan when they are others than before."""
+        problems = report.plan.problems
+        if problems == self._problems:
+            return
+        for problem in problems:
+            if problem not in self._problems:
+                context = {k: v for k, v in problem.to_json().items() if v is not None}
+                context.pop("message")
+                context["error_name"] = context.pop("name")
+                log.error("%s", problem.describe(), extra=context)
+        if not problems:
+            log.info("no problems any more")
+        self._problems = problems
+
+
+def _coded(code: ErrorCode) -> dict[str, object]:
+    return {"code": int(code), "error_name": code.name}
+
+
+def _context(error: ReconcilerError) -> dict[str, object]:
+    return error.context() | _coded(error.code)
