@@ -6,9 +6,8 @@ Called by `main`. It knows no verb; a verb adds its own arguments.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from reconciler.cli.verbs import VERBS
 
@@ -25,7 +24,7 @@ class Parser(argparse.ArgumentParser):
         """Raise the typed error for a wrong argument. Raises: Usage."""
         from reconciler.cli.failure import usage_error
 
-        raise usage_error(f"{message}; see: {self.prog} --help")
+        raise usage_error(f"{message} ({self.prog} --help shows what there is)")
 
     def suggest(self, unknown: list[str]) -> str:
         """Return the message for arguments that nothing takes, with the nearest option."""
@@ -59,42 +58,77 @@ def parse(verb: str, module: ModuleType, arguments: list[str]) -> argparse.Names
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("options of every verb")
-    group.add_argument("--run-dir", metavar="DIR", help="state records, sockets and locks"
-                       " (RECONCILER_RUN_DIR; /run/reconciler)")
-    group.add_argument("--state-dir", metavar="DIR", help="logs and writable layers"
-                       " (RECONCILER_STATE_DIR; /var/lib/reconciler)")
-    group.add_argument("--cgroup-parent", metavar="CGROUP", help="make the containers' cgroups"
-                       " below this one (RECONCILER_CGROUP_PARENT; the caller's own)")
-    group.add_argument("-o", "--output", choices=("table", "json"), default="table",
-                       help="the form of the result (default: table)")
-    group.add_argument("--log-format", choices=("text", "json"),
-                       help="the form of what goes to standard error"
-                       " (default: text on a terminal, else json)")
+    group.add_argument(
+        "--run-dir",
+        metavar="DIR",
+        help="state records, sockets and locks (RECONCILER_RUN_DIR; /run/reconciler)",
+    )
+    group.add_argument(
+        "--state-dir",
+        metavar="DIR",
+        help="logs and writable layers (RECONCILER_STATE_DIR; /var/lib/reconciler)",
+    )
+    group.add_argument(
+        "--cgroup-parent",
+        metavar="CGROUP",
+        help="make the containers' cgroups"
+        " below this one (RECONCILER_CGROUP_PARENT; the caller's own)",
+    )
+    group.add_argument(
+        "-o",
+        "--output",
+        choices=("table", "json"),
+        default="table",
+        help="the form of the result (default: table)",
+    )
+    group.add_argument(
+        "--log-format",
+        choices=("text", "json"),
+        help="the form of what goes to standard error (default: text on a terminal, else json)",
+    )
     group.add_argument("--debug", action="store_true", help="log more; show stack traces")
     group.add_argument("-h", "--help", action="help", help="show this and end")
 
 
 def add_sources(parser: argparse.ArgumentParser) -> None:
     """Add the positional sources, empty when none is given."""
-    parser.add_argument("sources", nargs="*", metavar="DIR",
-                        help="directory or file of specs (default: the default source)")
+    parser.add_argument(
+        "sources",
+        nargs="*",
+        metavar="DIR",
+        help="directory or file of specs (default: the default source)",
+    )
 
 
 def add_plan_options(parser: argparse.ArgumentParser) -> None:
     """Add what a user may allow or forbid a pass to do."""
-    parser.add_argument("--no-prune", action="store_true",
-                        help="destroy nothing, also what no file names any more")
-    parser.add_argument("--allow-empty", action="store_true",
-                        help="a source that has become empty means: destroy all that is its own")
-    parser.add_argument("--max-prune", metavar="PERCENT", type=percent, default=50,
-                        help="refuse to destroy more than this share of a source's containers"
-                        " in one pass (default: 50)")
+    parser.add_argument(
+        "--no-prune", action="store_true", help="destroy nothing, also what no file names any more"
+    )
+    parser.add_argument(
+        "--allow-empty",
+        action="store_true",
+        help="a source that has become empty means: destroy all that is its own",
+    )
+    parser.add_argument(
+        "--max-prune",
+        metavar="PERCENT",
+        type=percent,
+        default=50,
+        help="refuse to destroy more than this share of a source's containers"
+        " in one pass (default: 50)",
+    )
 
 
 def add_lock_timeout(parser: argparse.ArgumentParser) -> None:
     """Add how long to wait for another reconciler that is at work."""
-    parser.add_argument("--timeout", metavar="DURATION", type=duration_s, default=30.0,
-                        help="wait so long for another reconciler to finish (default: 30s)")
+    parser.add_argument(
+        "--timeout",
+        metavar="DURATION",
+        type=duration_s,
+        default=30.0,
+        help="wait so long for another reconciler to finish (default: 30s)",
+    )
 
 
 def percent(text: str) -> int:
@@ -115,11 +149,7 @@ def duration_s(text: str) -> float:
     """Return the seconds of a duration such as `500ms` or `1m30s`."""
     from reconciler.model.quantity import parse_duration
 
-    return _typed(parse_duration, text) / 1e9
-
-
-def _typed(parse_text: Callable[[str], Any], text: str) -> Any:
     try:
-        return parse_text(text)
+        return parse_duration(text) / 1e9
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error

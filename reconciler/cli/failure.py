@@ -22,10 +22,6 @@ _EXIT_CODES = {
 }
 
 
-class OutputClosed(Exception):
-    """Who reads standard output has closed it: nothing is left to do, and nobody to tell."""
-
-
 def usage_error(message: str) -> ReconcilerError:
     """Return the error for a command line that cannot be understood."""
     return ReconcilerError(

@@ -172,5 +172,6 @@ def _parse(line: bytes) -> LogLine | None:
     if len(fields) < _FIELDS:
         return None
     stamp, stream, tag, text = fields
-    return LogLine(stamp.decode("ascii", "replace"), stream.decode("ascii", "replace"),
-                   tag == b"P", text)
+    return LogLine(
+        stamp.decode("ascii", "replace"), stream.decode("ascii", "replace"), tag == b"P", text
+    )

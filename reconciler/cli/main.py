@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from reconciler.cli.output import flush
 from reconciler.cli.verbs import SYNONYMS, VERBS
 
 _INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
@@ -37,27 +38,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         code = _run(arguments)
-        _flush()
+        flush()
     except KeyboardInterrupt:
         code = _INTERRUPTED
     except SystemExit as end:  # argparse, after --help
         code = int(end.code or 0)
     except Exception as error:  # noqa: BLE001 - the last line of defence: a bug is told as such
-        from reconciler.cli.failure import OutputClosed, report
-
-        code = _OUTPUT_CLOSED
-        if not isinstance(error, OutputClosed):
-            code = report(error, arguments)
+        code = _tell(error, arguments)
     return _close_output(code)
 
 
-def _flush() -> None:
-    try:
-        sys.stdout.flush()
-    except OSError:
-        from reconciler.cli.output import flush
+def _tell(error: Exception, arguments: list[str]) -> int:
+    from reconciler.cli.failure import report
+    from reconciler.cli.output import OutputClosed
 
-        flush()  # fails again, with a typed error
+    return _OUTPUT_CLOSED if isinstance(error, OutputClosed) else report(error, arguments)
 
 
 def _run(arguments: list[str]) -> int:
@@ -103,7 +98,7 @@ def _suggest(verb: str) -> str:
     from difflib import get_close_matches
 
     known = SYNONYMS.get(verb.lower()) or next(iter(get_close_matches(verb.lower(), VERBS)), None)
-    return f"; did you mean `reconciler {known}`?" if known else f"; the verbs are {', '.join(VERBS)}"
+    return f"; did you mean {known!r}?" if known else f"; the verbs are {', '.join(VERBS)}"
 
 
 def overview() -> str:

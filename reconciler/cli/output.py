@@ -10,14 +10,14 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
-
-from reconciler.cli.failure import OutputClosed
-from reconciler.errors import from_os_error
 
 GREEN, YELLOW, RED, DIM = "32", "33", "31", "2"
 
 _AGE_UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+
+
+class OutputClosed(Exception):
+    """Who reads standard output has closed it: nothing is left to do, and nobody to tell."""
 
 
 def emit(text: str) -> None:
@@ -50,10 +50,12 @@ def _translated() -> Iterator[None]:
     except BrokenPipeError as error:
         raise OutputClosed from error
     except OSError as error:
+        from reconciler.errors import from_os_error  # `version` starts faster without it
+
         raise from_os_error(error, "cannot write to standard output") from error
 
 
-def emit_json(data: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
+def emit_json(data: object) -> None:
     """Write one JSON document to standard output. Raises: as `emit`."""
     import json
 
@@ -74,11 +76,11 @@ def emit_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         emit(line if room is None or len(line) <= room else line[: room - 1] + "…")
 
 
-def styled(text: str, style: str, *, stream: Any = None) -> str:  # noqa: ANN401 - a text stream
+def styled(text: str, style: str) -> str:
     """Return the text in a colour if a terminal shows it and NO_COLOR is not set."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return text
-    return f"\x1b[{style}m{text}\x1b[0m" if (stream or sys.stdout).isatty() else text
+    return f"\x1b[{style}m{text}\x1b[0m" if sys.stdout.isatty() else text
 
 
 def format_age(seconds: float) -> str:

@@ -42,7 +42,12 @@ class SignalPipe:
     def __init__(self) -> None:
         self._reader, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._old_fd = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
-        self._old = {number: signal.signal(number, _ignore) for number in SIGNALS}
+        self._old = {number: signal.signal(number, self._take) for number in SIGNALS}
+        self._is_told_to_end = False
+
+    def is_told_to_end(self) -> bool:
+        """Tell whether SIGTERM or SIGINT has come, read or not."""
+        return self._is_told_to_end
 
     def fileno(self) -> int:
         """Return the descriptor that is readable while a signal waits."""
@@ -60,6 +65,6 @@ class SignalPipe:
         os.close(self._reader)
         os.close(self._writer)
 
-
-def _ignore(number: int, frame: FrameType | None) -> None:
-    """Do nothing: the byte in the pipe tells it all."""
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        """Note the end (the handler's signature is signal(3)'s); the pipe wakes the loop."""
+        self._is_told_to_end |= number != signal.SIGHUP

@@ -13,7 +13,6 @@ periodic pass. Everything happens in the thread that calls `run`.
 
 from __future__ import annotations
 
-import logging
 import select
 import signal
 import time
@@ -21,13 +20,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from reconciler.control.log import Log
+from reconciler.control.reconcile import Reconciler
 from reconciler.daemon.files import FileWatcher
 from reconciler.daemon.wakeups import SignalPipe, WakeUp
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.linux.clock import wall_s
+from reconciler.model.world import Problem
+from reconciler.planning.plan import PlanOptions
 
 if TYPE_CHECKING:
-    from reconciler.control.reconcile import PassReport
+    from reconciler.control.report import PassReport
     from reconciler.engine.engine import Engine
     from reconciler.engine.monitor_client import ExitEvents
     from reconciler.model.state import ExitStatus
@@ -36,22 +39,20 @@ _RETRY_S = 1.0
 # So many passes in a row that all change something: two sides are at war over a container.
 _MAX_PASSES_IN_A_ROW = 20
 
-log = logging.getLogger("reconciler.watch")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """When to look: all in seconds.
 
     `interval_s`: a pass at least so often. `settle_s`: files must have been left alone for so
     long, but at most `max_settle_s` are waited for that. `poll_s`: how often files are looked
-    at where inotify cannot be had.
+    at where inotify cannot be had. `lock_timeout_s`: how long another reconciler is waited for.
     """
 
     interval_s: float = 30.0
     settle_s: float = 0.1
     max_settle_s: float = 2.0
     poll_s: float = 2.0
+    lock_timeout_s: float = 1.0
 
 
 class Watch:
@@ -61,20 +62,26 @@ class Watch:
         self,
         engine: Engine,
         sources: Sequence[str],
-        run_pass: Callable[[], PassReport],
+        *,
+        log: Log,
+        options: PlanOptions,
         settings: Settings,
     ) -> None:
         self._engine = engine
         self._sources = list(sources)
-        self._run_pass = run_pass
+        self._log = log
         self._settings = settings
+        self._signals = SignalPipe()
+        self._reconciler = Reconciler(
+            engine, sources, log=log, options=options, should_stop=self._signals.is_told_to_end
+        )
         self._changed = WakeUp()
         self._files = FileWatcher(sources, self._changed.set)
         self._exits: ExitEvents | None = None
         self._timers: dict[Callable[[], None], float] = {}  # what to call when (monotonic)
         self._reasons: set[str] = set()  # why a pass is due
         self._first_change: float | None = None
-        self._problems: tuple[object, ...] = ()
+        self._problems: tuple[Problem, ...] = ()
         self._passes_in_a_row = 0
         self._is_ending = False
 
@@ -83,22 +90,17 @@ class Watch:
 
         Raises: nothing that a later pass may mend; that is logged and tried again.
         """
-        signals = SignalPipe()
+        self._log.info(f"watching {', '.join(self._sources)}")
         try:
-            log.info("watching %s", ", ".join(self._sources))
             self._subscribe()
             self._request("start")
             while not self._is_ending:
-                self._await_event(signals)
+                self._await_event()
                 if self._reasons and not self._is_ending:
                     self._pass()
         finally:
-            self._files.close()
-            if self._exits is not None:
-                self._exits.close()
-            self._changed.close()
-            signals.close()
-        log.info("ended; the containers run on")
+            self._close()
+        self._log.info("ended; the containers run on")
 
     # --- events
 
@@ -123,16 +125,13 @@ class Watch:
 
     def on_exit(self, name: str, exit_status: ExitStatus) -> None:
         """Look at once: the container may have to run again."""
-        log.info("%s ended: %s", name, exit_status.describe(), extra={"container": name})
+        self._log.info(f"{name} ended: {exit_status.describe()}", container=name)
         self._request("exit")
 
     def on_monitor_lost(self) -> None:
         """Have a new monitor, which adopts what runs, and look at everything."""
-        log.warning(
-            "the monitor was lost; a new one takes over", extra=_coded(ErrorCode.MonitorLost)
-        )
-        if self._exits is not None:
-            self._exits.close()
+        message = "the monitor was lost; a new one takes over"
+        self._log.failure(ReconcilerError(ErrorCode.MonitorLost, message, operation="watch"))
         self._subscribe()
         self._request("monitor lost")
 
@@ -152,7 +151,7 @@ class Watch:
 
     def on_signal(self, number: int) -> None:
         """End on SIGTERM and SIGINT; look at once on SIGHUP."""
-        log.info("got %s", signal.Signals(number).name)
+        self._log.info(f"got {signal.Signals(number).name}")
         if number == signal.SIGHUP:
             self._request("SIGHUP")
         else:
@@ -160,27 +159,24 @@ class Watch:
 
     def on_pass_done(self, report: PassReport) -> None:
         """Set the timers for what the plan leaves to be done later."""
-        self._tell_problems(report)
+        self._tell_problems(report.plan.problems)
         self._set_timer(self.on_interval_elapsed, self._settings.interval_s)
-        if report.plan.waits:
-            until = min(wait.until for wait in report.plan.waits)
-            self._set_timer(self.on_backoff_elapsed, until - wall_s())
-        if report.plan.is_empty():
-            self._passes_in_a_row = 0
-            return
-        self._passes_in_a_row += 1
-        if self._passes_in_a_row < _MAX_PASSES_IN_A_ROW:
+        due = report.next_due()
+        if due is not None:
+            self._set_timer(self.on_backoff_elapsed, due - wall_s())
+        self._passes_in_a_row = self._passes_in_a_row + 1 if report.plan.actions else 0
+        if 0 < self._passes_in_a_row < _MAX_PASSES_IN_A_ROW:
             self._request("converging")
-            return
-        log.warning("%d passes in a row had something to do: waiting", self._passes_in_a_row)
-        self._passes_in_a_row = 0
+        elif self._passes_in_a_row:
+            self._log.warning(f"no end after {_MAX_PASSES_IN_A_ROW} passes in a row: pausing")
+            self._passes_in_a_row = 0
 
     def on_pass_failed(self, error: ReconcilerError) -> None:
         """Try the whole pass again soon; another reconciler at work is no failure."""
         if error.code is ErrorCode.LockTimeout:
-            log.info("%s", error, extra=_context(error))
+            self._log.debug(str(error))
         else:
-            log.error("%s", error, extra=_context(error))
+            self._log.failure(error)
         self._set_timer(self.on_retry_elapsed, _RETRY_S)
 
     # --- parts
@@ -191,17 +187,17 @@ class Watch:
     def _set_timer(self, method: Callable[[], None], seconds: float) -> None:
         self._timers[method] = time.monotonic() + max(0.0, seconds)
 
-    def _await_event(self, signals: SignalPipe) -> None:
+    def _await_event(self) -> None:
         """Wait for descriptors and timers, and call the method of each event."""
         poll = select.poll()
-        sources = [signals.fileno(), self._changed.fileno()]
+        fds = [self._signals.fileno(), self._changed.fileno()]
         if self._exits is not None:
-            sources.append(self._exits.fileno())
-        for fd in sources:
+            fds.append(self._exits.fileno())
+        for fd in fds:
             poll.register(fd, select.POLLIN)
         ready = {fd for fd, _ in poll.poll(self._patience_ms())}
-        if signals.fileno() in ready:
-            for number in signals.read():
+        if self._signals.fileno() in ready:
+            for number in self._signals.read():
                 self.on_signal(number)
         if self._changed.fileno() in ready:
             self._changed.clear()
@@ -232,57 +228,62 @@ class Watch:
                 self.on_exit(name, exit_status)
 
     def _subscribe(self) -> None:
-        """Hear of exits; where that cannot be had the periodic pass sees them."""
-        self._exits = None
+        """Hear of exits; where that cannot be had, the periodic pass sees them."""
+        if self._exits is not None:
+            self._exits.close()
+            self._exits = None
         try:
             self._exits = self._engine.exits()
         except ReconcilerError as error:
-            log.error("%s", error, extra=_context(error))
+            self._log.failure(error)
             self._set_timer(self.on_retry_elapsed, _RETRY_S)
 
     def _arm_files(self) -> None:
         try:
             self._files.arm()
         except OSError as error:
-            limit = from_os_error(
-                error,
-                "cannot watch the sources (looking at them every "
-                f"{self._settings.poll_s:g} s instead)",
-            )
-            log.warning("%s", limit, extra=_context(limit) | _coded(ErrorCode.WatchLimit))
+            every = f"{self._settings.poll_s:g} s"
+            message = f"cannot watch the sources, looking at them every {every} instead"
+            self._log.failure(from_os_error(error, message, ErrorCode.WatchLimit))
             self._set_timer(self.on_poll_elapsed, self._settings.poll_s)
 
     def _pass(self) -> None:
-        log.debug("pass: %s", ", ".join(sorted(self._reasons)))
+        self._log.debug("pass", why=sorted(self._reasons))
         self._reasons.clear()
-        self._arm_files()  # before the pass: what changes during it wakes for the next
         self._timers.pop(self.on_backoff_elapsed, None)
+        self._arm_files()  # before the pass: what changes during it wakes for the next
         try:
-            report = self._run_pass()
+            report = self._reconciler.run_pass(lock_timeout_s=self._settings.lock_timeout_s)
         except ReconcilerError as error:
             self.on_pass_failed(error)
         else:
             self.on_pass_done(report)
 
-    def _tell_problems(self, report: PassReport) -> None:
-        """Log the problems of a plan when they are others than before."""
-        problems = report.plan.problems
-        if problems == self._problems:
-            return
+    def _tell_problems(self, problems: tuple[Problem, ...]) -> None:
+        """Log what has become wrong since the pass before, and when nothing is wrong any more."""
         for problem in problems:
             if problem not in self._problems:
-                context = {k: v for k, v in problem.to_json().items() if v is not None}
-                context.pop("message")
-                context["error_name"] = context.pop("name")
-                log.error("%s", problem.describe(), extra=context)
-        if not problems:
-            log.info("no problems any more")
+                self._log.failure(_to_error(problem))
+        if self._problems and not problems:
+            self._log.info("no problems any more")
         self._problems = problems
 
+    def _close(self) -> None:
+        self._files.close()
+        if self._exits is not None:
+            self._exits.close()
+        self._changed.close()
+        self._signals.close()
 
-def _coded(code: ErrorCode) -> dict[str, object]:
-    return {"code": int(code), "error_name": code.name}
 
-
-def _context(error: ReconcilerError) -> dict[str, object]:
-    return error.context() | _coded(error.code)
+def _to_error(problem: Problem) -> ReconcilerError:
+    return ReconcilerError(
+        ErrorCode(problem.code),
+        problem.describe(),
+        container=problem.spec_name,
+        operation="watch",
+        file=problem.file,
+        line=problem.line,
+        column=problem.column,
+        field=problem.field,
+    )

@@ -72,9 +72,9 @@ def _outer_steps(
     config: Config, identity: Identity, directory: str, join_files: list[str]
 ) -> list[Any]:
     """Return what must be done while the host's file system is still there."""
-    fifos = (os.path.join(directory, name) for name in ("stdout", "stderr"))
+    stdout, stderr = (os.path.join(directory, name) for name in ("stdout", "stderr"))
     steps: list[Any] = [process.JoinCgroups(join_files)] if join_files else []
-    steps.append(process.OpenOutput(*fifos, identity.uid, identity.gid))
+    steps.append(process.OpenOutput(stdout, stderr, identity.uid, identity.gid))
     if config.oom_score_adj is not None:
         steps.append(process.SetOomScore(config.oom_score_adj))
     return [*steps, process.UnshareCgroup()]

@@ -68,7 +68,7 @@ class ReconcilerError(Exception):
             "container": self.container,
             "operation": self.operation,
             "step": self.step,
-            "errno": errno_module.errorcode.get(self.errno) if self.errno else None,
+            "errno": self.errno and errno_module.errorcode.get(self.errno, str(self.errno)),
             "path": self.path,
             "file": self.file,
             "line": self.line,

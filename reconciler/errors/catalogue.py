@@ -5,10 +5,22 @@ Called by the command line alone; nobody else needs to load the texts.
 
 from __future__ import annotations
 
-from reconciler.errors import ErrorCode, ReconcilerError
-from reconciler.errors.entries import ENTRIES, Entry
+from dataclasses import dataclass
 
-__all__ = ["ENTRIES", "Entry", "find_entry"]
+from reconciler.errors import ErrorCode, ReconcilerError, engine_texts, loop_texts
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One code explained: a sentence or more, likely causes, actions with their commands."""
+
+    code: ErrorCode
+    meaning: str
+    causes: tuple[str, ...]
+    actions: tuple[str, ...]
+
+
+ENTRIES = tuple(Entry(*row) for row in engine_texts.ROWS + loop_texts.ROWS)
 
 
 def find_entry(text: str) -> Entry:

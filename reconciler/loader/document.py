@@ -188,7 +188,7 @@ class _Builder:
         place = (mark.line + 1, mark.column + 1)
         if key in frame.node.keys:
             line = frame.node.keys[key][0]
-            raise _error(mark, f"the key {key!r} is given twice (first on line {line})")
+            raise _error(mark, f"the key {key!r:.80} is given twice (first on line {line})")
         if event.implicit[0] and key in ("", "<<"):
             what = "an empty key" if key == "" else "'<<' (merge key) is not supported"
             raise _error(mark, what)
@@ -226,7 +226,7 @@ class _Builder:
         if self._is_key_expected():
             raise _error(mark, "an alias cannot be a key")
         if event.anchor not in self.anchors:
-            raise _error(mark, f"the alias *{event.anchor} has no anchor before it")
+            raise _error(mark, f"the alias *{event.anchor:.80} has no anchor before it")
         node, weight, height = self.anchors[event.anchor]
         if len(self._stack) + height > MAX_DEPTH:
             raise _error(mark, f"nested deeper than {MAX_DEPTH} levels", ErrorCode.SpecTooLarge)
@@ -264,8 +264,8 @@ def _error(mark: Any, message: str, code: ErrorCode = ErrorCode.SpecSyntax) -> D
 
 def _check_tag(tag: str | None, allowed: tuple[str, ...], mark: Any) -> None:
     if tag not in (None, "!", *(_CORE + name for name in allowed)):
-        shown = tag.replace(_CORE, "!!") if tag else tag
-        raise _error(mark, f"the tag {shown} is not allowed here; remove it")
+        shown = str(tag).replace(_CORE, "!!")
+        raise _error(mark, f"the tag {shown:.80} is not allowed here; remove it")
 
 
 def _syntax_error(error: Any, text: str) -> DocumentError:

@@ -28,5 +28,6 @@ def spell_path(path: Path) -> str | None:
         if isinstance(step, int):
             text += f"[{step}]"
         else:
-            text += ("." if text else "") + (step if step.isprintable() else repr(step))
+            shown = step if step.isprintable() else repr(step)
+            text += ("." if text else "") + shown[:80]
     return text or None

@@ -167,7 +167,7 @@ def _text_remedy(value: str, names: list[str]) -> str:
     """Return what to write instead of a text, if that can be told."""
     if names == ["boolean"] and value.lower() in _BOOLEAN_WORDS:
         return f"; write {_BOOLEAN_WORDS[value.lower()]}"
-    if names == ["array"] and len(value) <= 80:
+    if names == ["array"] and len(value) <= 80 and value.isprintable():
         try:
             return f"; write {json.dumps(shlex.split(value) or [value], ensure_ascii=False)}"
         except ValueError:

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add nothing: it has no arguments of its own."""
 
 
-def run(args: argparse.Namespace) -> int:  # noqa: ARG001 - all verbs have the same shape
+def run(args: argparse.Namespace) -> int:
     """Print the schema as it is shipped; it is JSON with either `--output`."""
     from reconciler.loader.schema import read_schema_text
 

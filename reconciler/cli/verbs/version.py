@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from reconciler import __version__
+from reconciler.cli.output import emit
 
 EXAMPLES = """\
   reconciler version
@@ -18,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the version."""
     if args.output == "json":
-        print(f'{{"version": "{__version__}"}}')
+        emit(f'{{"version": "{__version__}"}}')
     else:
-        print(f"reconciler {__version__}")
+        emit(f"reconciler {__version__}")
     return 0

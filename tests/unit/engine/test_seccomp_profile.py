@@ -239,7 +239,8 @@ async def main():
     child = await asyncio.create_subprocess_exec("cat", stdin=-1, stdout=-1)
     return (await child.communicate(b"piped"))[0].decode()
 print(asyncio.run(main()))
-print(subprocess.check_output(["sh", "-c", "ls / | grep -c . >/dev/null && uname"], text=True).strip())
+pipeline = ["sh", "-c", "ls / | grep -c . >/dev/null && uname"]
+print(subprocess.check_output(pipeline, text=True).strip())
 print(multiprocessing.dummy.Pool(4).map(abs, [-1, -2]))
 one, other = socket.socketpair()
 one.sendall(b"x"); print(other.recv(1))

@@ -12,7 +12,7 @@ from reconciler.errors import ConfigInvalid, ErrorCode, ReconcilerError, from_os
 
 def raise_with_cause() -> None:
     try:
-        open("/nonexistent/file").close()  # noqa: PTH123, SIM115 - it fails
+        open("/nonexistent/file").close()
     except OSError as error:
         raise from_os_error(error, "cannot read the spec", container="web") from error
 

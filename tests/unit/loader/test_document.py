@@ -91,7 +91,8 @@ BROKEN = {
     "a text cut in the middle": (
         'command: [a]\nuser: "ro',
         (
-            "2:10: not valid YAML: found unexpected end of stream (while scanning a quoted scalar that"
+            "2:10: not valid YAML: found unexpected end of stream (while scanning a quoted"
+            " scalar that"
             " begins on line 2) [SpecSyntax]"
         ),
     ),

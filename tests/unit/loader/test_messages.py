@@ -101,7 +101,8 @@ MISTAKES = {
     "a quoted number": (
         'command: [a]\nresources: {pids: {max: "12"}}',
         (
-            "2:25: resources.pids.max: expected a whole number, got the text '12'; remove the quotes"
+            "2:25: resources.pids.max: expected a whole number, got the text '12'; remove"
+            " the quotes"
             " [SpecSchema]"
         ),
     ),
@@ -145,7 +146,8 @@ MISTAKES = {
     "a capability with its prefix": (
         "command: [a]\nsecurity: {capabilities: [CAP_NET_ADMIN]}",
         (
-            "2:27: security.capabilities[0]: 'CAP_NET_ADMIN' is not known; did you mean 'NET_ADMIN'?"
+            "2:27: security.capabilities[0]: 'CAP_NET_ADMIN' is not known; did you mean"
+            " 'NET_ADMIN'?"
             " [SpecSchema]"
         ),
     ),
@@ -290,7 +292,8 @@ MISTAKES = {
     "no block device": (
         "command: [a]\nresources: {io: {max: [{device: sda, readOps: 1}]}}",
         (
-            "2:33: resources.io.max[0].device: 'sda' is not a block device (examples: /dev/sda, 8:0)"
+            "2:33: resources.io.max[0].device: 'sda' is not a block device (examples:"
+            " /dev/sda, 8:0)"
             " [SpecValue]"
         ),
     ),
@@ -363,7 +366,8 @@ def test_a_file_name_that_is_no_name_asks_for_another_or_for_the_field() -> None
     parsed = parse_text("command: [a]", "/etc/specs/my web.yaml")
     assert told(parsed) == [
         (
-            "1:1: name: the file's name is no name for a container: 'my web' contains ' '; a name is"
+            "1:1: name: the file's name is no name for a container: 'my web' contains ' ';"
+            " a name is"
             " 1 to 63 letters, digits, '_', '-' and '.'; rename it or give 'name' [InvalidIdFormat]"
         )
     ]

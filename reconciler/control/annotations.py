@@ -1,0 +1,64 @@
+"""What control notes in a container's record, and how: the only place that knows the keys.
+
+    reconciler/spec      the Spec it was last made equal to, without its Config, as JSON
+    reconciler/restarts  the RestartMemory, as JSON
+
+Called by observe and execute.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+
+from reconciler.model.codec import from_dict, to_compact
+from reconciler.model.config import Config
+from reconciler.model.spec import Origin, Spec
+from reconciler.model.world import RestartMemory
+
+SPEC = "reconciler/spec"
+RESTARTS = "reconciler/restarts"
+
+
+def encode_spec(spec: Spec) -> dict[str, str]:
+    """Return the annotations that say which spec a container is equal to."""
+    compact = to_compact(spec)
+    del compact["config"]
+    return {SPEC: _dump(compact)}
+
+
+def encode_memory(memory: RestartMemory) -> dict[str, str]:
+    """Return the annotations that keep the memory of restarts."""
+    return {RESTARTS: _dump(to_compact(memory))}
+
+
+def decode_spec(name: str, annotations: Mapping[str, str], config: Config) -> Spec | None:
+    """Return the spec with `config` as its Config, None where the reconciler noted none.
+
+    A note of another version that does not fit is taken for its origin alone, so that the diff
+    finds, and an update rewrites, what is not as it should be.
+    """
+    if SPEC not in annotations:
+        return None
+    try:
+        noted = json.loads(annotations[SPEC])
+        file = str(noted["origin"]["file"])
+    except (ValueError, TypeError, KeyError):
+        return None
+    try:
+        return replace(from_dict(Spec, noted | {"config": {"command": []}}), config=config)
+    except (ValueError, TypeError):
+        return Spec(name=name, config=config, origin=Origin(file=file), digest="")
+
+
+def decode_memory(annotations: Mapping[str, str]) -> RestartMemory:
+    """Return the memory of restarts; a new one where there is none that can be read."""
+    try:
+        return from_dict(RestartMemory, json.loads(annotations.get(RESTARTS, "{}")))
+    except (ValueError, TypeError):
+        return RestartMemory()
+
+
+def _dump(data: object) -> str:
+    return json.dumps(data, sort_keys=True, separators=(",", ":"))

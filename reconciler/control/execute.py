@@ -1,0 +1,216 @@
+"""Carries out a plan: one function for each action. The only place that changes containers.
+
+Called by the pass, under the reconciler's lock. Actions of one stage run side by side, stages
+one after another. A failure of one action never stops the others. An action that is
+interrupted at any point leaves what the next pass can see and finish.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from itertools import groupby
+from typing import assert_never
+
+from reconciler.control.annotations import decode_memory, encode_memory, encode_spec
+from reconciler.control.logs import log_failure, log_info
+from reconciler.control.outcome import Outcome
+from reconciler.control.ports import ContainerPort, EnginePort
+from reconciler.control.threads import run_tasks
+from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.model.action import (
+    Action,
+    Create,
+    Destroy,
+    Pause,
+    Plan,
+    Recreate,
+    Restart,
+    Resume,
+    Start,
+    StopAction,
+    Update,
+)
+from reconciler.model.spec import DesiredState, Spec, Stop
+from reconciler.model.world import RestartMemory
+
+THREADS = 8
+
+
+def execute_plan(
+    engine: EnginePort,
+    plan: Plan,
+    *,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> tuple[Outcome, ...]:
+    """Carry out the actions of a plan and return what became of each, in the plan's order.
+
+    Once `should_stop` is true no further action is begun; those have no outcome.
+    """
+    outcomes: dict[str, Outcome] = {}
+
+    def run(action: Action) -> None:
+        if not should_stop():
+            outcomes[action.name] = run_action(engine, action)
+
+    for _, stage in groupby(plan.actions, key=lambda action: action.stage):
+        run_tasks([partial(run, action) for action in stage], THREADS)
+    return tuple(outcomes[one.name] for one in plan.actions if one.name in outcomes)
+
+
+def run_action(engine: EnginePort, action: Action) -> Outcome:
+    """Carry out one action and log it; whatever goes wrong is in the outcome."""
+    begun = time.perf_counter_ns()
+    error: ReconcilerError | None = None
+    try:
+        _carry_out(engine, action)
+    except ReconcilerError as failure:
+        error = failure
+    except Exception as bug:  # noqa: BLE001  (one container's bug must not stop the others)
+        error = _internal(action, bug)
+    outcome = Outcome(action=action, error=error, duration_ns=time.perf_counter_ns() - begun)
+    _log_outcome(outcome)
+    return outcome
+
+
+def _carry_out(engine: EnginePort, action: Action) -> None:
+    match action:
+        case Create():
+            _create(engine, action.spec)
+        case Recreate():
+            _recreate(engine, action.spec)
+        case Start():
+            _start(engine.load(action.name), action.spec, action.memory)
+        case Restart():
+            container = engine.load(action.name)
+            _stop(container, action.spec.stop)
+            _start(container, action.spec, action.memory)
+        case Update():
+            _update(engine.load(action.name), action.spec)
+        case Pause():
+            container = engine.load(action.name)
+            container.pause()
+            _note(container, action.spec)
+        case Resume():
+            container = engine.load(action.name)
+            container.resume()
+            _note(container, action.spec)
+        case StopAction():
+            container = engine.load(action.name)
+            _stop(container, action.spec.stop)
+            _adopt(container, action.spec)
+        case Destroy():
+            _destroy(engine, action)
+        case _:
+            assert_never(action)
+
+
+def _create(engine: EnginePort, spec: Spec) -> None:
+    """Make and start a container, or leave nothing of it."""
+    notes = encode_spec(spec) | encode_memory(RestartMemory())
+    container = engine.create(spec.name, spec.config, notes)
+    try:
+        _run(container, spec)
+    except BaseException as error:
+        try:
+            container.destroy()
+        except ReconcilerError as second:
+            error.add_note(f"and what was made of it cannot be removed: {second}")
+        raise
+
+
+def _recreate(engine: EnginePort, spec: Spec) -> None:
+    """Replace a container, keeping its logs; its writable layer belongs to the old one."""
+    keep_data = not spec.config.rootfs.overlay
+    try:
+        container = engine.load(spec.name)
+        _stop(container, spec.stop)
+    except ReconcilerError as error:
+        if error.code is not ErrorCode.RecordCorrupt:
+            raise
+        container = engine.load_damaged(spec.name)
+    container.destroy(keep_data=keep_data)
+    _create(engine, spec)
+
+
+def _start(container: ContainerPort, spec: Spec, memory: RestartMemory) -> None:
+    _adopt(container, spec, memory)
+    _run(container, spec)
+
+
+def _run(container: ContainerPort, spec: Spec) -> None:
+    if spec.state is DesiredState.STOPPED:
+        return
+    container.start()
+    if spec.state is DesiredState.PAUSED:
+        container.pause()
+
+
+def _stop(container: ContainerPort, stop: Stop) -> None:
+    """End what runs, having noted first that it is the reconciler who ends it."""
+    if not container.status().has_processes():
+        return
+    memory = decode_memory(container.record.annotations)
+    container.annotate({**encode_memory(replace(memory, is_stopped=True))})
+    container.stop(signal.Signals[f"SIG{stop.signal}"], stop.grace_ns)
+
+
+def _update(container: ContainerPort, spec: Spec) -> None:
+    """Apply limits to what runs (again, if need be), or rewrite the record of what does not."""
+    if container.status().has_processes():
+        container.set(spec.config.resources)
+        _note(container, spec)
+    else:
+        _adopt(container, spec)
+
+
+def _destroy(engine: EnginePort, action: Destroy) -> None:
+    try:
+        container = engine.load(action.name)
+        _stop(container, action.spec.stop)
+        container.destroy()
+    except ReconcilerError as error:
+        if error.code not in (ErrorCode.ContainerNotExists, ErrorCode.ContainerDestroyed):
+            raise
+
+
+def _adopt(container: ContainerPort, spec: Spec, memory: RestartMemory | None = None) -> None:
+    """Give a container that does not run the spec's Config, then note that it has it."""
+    if container.record.config != spec.config:
+        container.reconfigure(spec.config)
+    _note(container, spec, memory)
+
+
+def _note(container: ContainerPort, spec: Spec, memory: RestartMemory | None = None) -> None:
+    notes = encode_spec(spec) | (encode_memory(memory) if memory is not None else {})
+    if not notes.items() <= container.record.annotations.items():
+        container.annotate({**notes})
+
+
+def _internal(action: Action, bug: Exception) -> ReconcilerError:
+    error = ReconcilerError(
+        ErrorCode.Internal,
+        f"internal error: cannot {action.verb} {action.name}: {type(bug).__name__}: {bug}",
+        container=action.name,
+        operation=action.verb,
+    )
+    error.__cause__ = bug
+    return error
+
+
+def _log_outcome(outcome: Outcome) -> None:
+    """Log one record for an action: which fields, but not their values, which may be secret."""
+    action = outcome.action
+    about = {
+        "action": action.verb,
+        "reason": action.reason,
+        "fields": [change.field for change in action.changes],
+        "durationMs": outcome.duration_ns // 10**6,
+    }
+    if outcome.error is None:
+        log_info(f"{action.verb} {action.name}", container=action.name, **about)
+    else:
+        log_failure(outcome.error, **about)

@@ -1,0 +1,67 @@
+"""Logs of the loop: what was done, one record an action; what failed, with its code.
+
+The command line calls `configure` once; the daemon, the loader and control log through the
+standard library's loggers below `reconciler`. Importing logging doubles the start-up time, so
+that happens with the first record: a pass with nothing to do never pays for it.
+
+A failure always has the fields code, name, container, operation, step, errno and path.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TextIO
+
+from reconciler.errors import ReconcilerError
+
+if TYPE_CHECKING:
+    import logging
+
+ROOT = "reconciler"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Where records go, in which form; `level` is a name of the standard library's."""
+
+    stream: TextIO
+    is_json: bool
+    level: str = "INFO"
+
+
+class _State:
+    """What `configure` was given, until the first logger is asked for."""
+
+    pending: Settings | None = None
+
+
+def configure(stream: TextIO, *, is_json: bool | None = None, level: str = "INFO") -> None:
+    """Have records written to `stream`: as text when it is a terminal, else as JSON lines."""
+    form = not stream.isatty() if is_json is None else is_json
+    _State.pending = Settings(stream=stream, is_json=form, level=level)
+
+
+def get_logger(part: str) -> logging.Logger:
+    """Return the logger of a part of the program, `reconciler.PART`, configured."""
+    import logging
+
+    settings, _State.pending = _State.pending, None
+    if settings is not None:
+        from reconciler.control.log_format import install
+
+        install(logging.getLogger(ROOT), settings.stream, settings.level, settings.is_json)
+    return logging.getLogger(f"{ROOT}.{part}")
+
+
+def log_info(message: str, **fields: Any) -> None:
+    """Log what was done."""
+    get_logger("control").info("%s", message, extra=fields)
+
+
+def log_failure(error: ReconcilerError, **fields: Any) -> None:
+    """Log an error with its code and all that is known of where it happened."""
+    logger = get_logger("control")
+    known = {"code": int(error.code), "error_name": error.code.name} | error.context() | fields
+    if logger.isEnabledFor(10):  # logging.DEBUG
+        known["detail"] = error.detail()
+    logger.error("%s", error, extra=known)

@@ -1,0 +1,106 @@
+"""From the engine to a World: every container as its record and the kernel show it.
+
+Called once a pass, so it is cheap: one record, one look at the process and the freezer, and
+the limit files of what runs. One container that cannot be looked at is noted as such and
+hides no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from reconciler.cgroup.canonical import canonical_limits
+from reconciler.control.annotations import decode_memory, decode_spec
+from reconciler.control.failures import read_failures
+from reconciler.control.logs import log_failure
+from reconciler.control.ports import ContainerPort, EnginePort
+from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.model.config import Resources
+from reconciler.model.spec import Spec
+from reconciler.model.state import Status
+from reconciler.model.world import Failure, Observed, Problem, Value, World
+
+
+def observe(engine: EnginePort, now: float) -> World:
+    """Return the world at `now` (wall-clock seconds). Raises: what listing records raises."""
+    containers: dict[str, Observed] = {}
+    unobserved: dict[str, Problem] = {}
+    for container in engine.list():
+        try:
+            observed = observe_container(container)
+        except ReconcilerError as error:
+            unobserved[container.id] = Problem.from_error(error)
+        else:
+            if observed is not None:
+                containers[container.id] = observed
+    for corrupt in engine.list_corrupt():
+        if corrupt.container is not None:
+            unobserved[corrupt.container] = Problem.from_error(corrupt)
+    return World(
+        containers=containers,
+        now=now,
+        unobserved=unobserved,
+        failures=_failures(engine.run_dir),
+    )
+
+
+def observe_container(container: ContainerPort) -> Observed | None:
+    """Return one container as it is now, None when it was destroyed meanwhile.
+
+    Raises: RecordCorrupt, PermissionDenied, SystemError.
+    """
+    status = container.status()
+    if status is Status.DESTROYED:
+        return None
+    record = container.record
+    is_alive = status.has_processes()
+    return Observed(
+        name=record.id,
+        status=status,
+        config=record.config,
+        spec=decode_spec(record.id, record.annotations, record.config),
+        pid=record.init.pid if is_alive and record.init is not None else None,
+        started_at=record.started_at,
+        last_exit=record.exit,
+        limits=_limits(container) if is_alive else {},
+        memory=decode_memory(record.annotations),
+    )
+
+
+def desired_limits(
+    engine: EnginePort, specs: Mapping[str, Spec], world: World
+) -> dict[str, dict[str, Value]]:
+    """Return what the kernel would show for the specs of containers that it shows anything of."""
+    wanted = {
+        name: spec.config.resources
+        for name, observed in world.containers.items()
+        if observed.limits and (spec := specs.get(name, observed.spec)) is not None
+    }
+    if not wanted:
+        return {}
+    facts = engine.driver.facts()
+    by_resources: dict[Resources, dict[str, Value]] = {}
+    for resources in wanted.values():
+        if resources not in by_resources:
+            by_resources[resources] = canonical_limits(resources, facts)
+    return {name: by_resources[resources] for name, resources in wanted.items()}
+
+
+def _limits(container: ContainerPort) -> Mapping[str, Value]:
+    """Return the limits; none when the container ended while they were read."""
+    try:
+        return container.limits()
+    except ReconcilerError as error:
+        if error.code in (ErrorCode.ContainerDestroyed, ErrorCode.ContainerNotRunning):
+            return {}
+        if container.status().has_processes():
+            raise
+        return {}
+
+
+def _failures(run_dir: str) -> dict[str, Failure]:
+    try:
+        return read_failures(run_dir)
+    except ReconcilerError as error:
+        log_failure(error)
+        return {}

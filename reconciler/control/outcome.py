@@ -1,0 +1,17 @@
+"""What became of one action."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.errors import ReconcilerError
+from reconciler.model.action import Action
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One action that was carried out, or failed with `error`; how long that took."""
+
+    action: Action
+    error: ReconcilerError | None
+    duration_ns: int

@@ -1,0 +1,124 @@
+"""The pass: load -> observe -> diff -> plan -> execute -> report; and passes until nothing is left.
+
+Called by the command line and the daemon, who differ only in what wakes them. A pass is
+level-triggered and crash-only: it keeps nothing but the loader's cache from one to the next,
+and one that is cut off is finished by the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from reconciler.control.execute import execute_plan
+from reconciler.control.failures import next_failures, write_failures
+from reconciler.control.logs import log_failure
+from reconciler.control.observe import desired_limits, observe
+from reconciler.control.outcome import Outcome
+from reconciler.control.ports import EnginePort
+from reconciler.control.report import PassReport
+from reconciler.errors import ReconcilerError
+from reconciler.linux.clock import wall_s
+from reconciler.model.world import Desired, Failure, World
+from reconciler.planning.plan import PlanOptions, make_plan
+
+if TYPE_CHECKING:
+    from reconciler.loader.load import Loader
+
+MAX_PASSES = 5
+LOCK_TIMEOUT_S = 10.0
+
+
+class Reconciler:
+    """Keeps the containers of one engine equal to some sources (directories or files).
+
+    `clock` gives wall-clock seconds. `should_stop` is asked before each action: once it says
+    so, no more is begun.
+    """
+
+    def __init__(
+        self,
+        engine: EnginePort,
+        sources: Sequence[str],
+        *,
+        options: PlanOptions = PlanOptions(),  # noqa: B008  (frozen)
+        clock: Callable[[], float] = wall_s,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._engine = engine
+        self._sources = sources
+        self._options = options
+        self._clock = clock
+        self._should_stop = should_stop
+
+    def plan(self) -> PassReport:
+        """Return what a pass would do now. Changes nothing and takes no lock.
+
+        Raises: ReconcilerError when the records cannot be listed.
+        """
+        return self._look(self._options)
+
+    def run_pass(self, *, lock_timeout_s: float = LOCK_TIMEOUT_S) -> PassReport:
+        """Make one plan and carry it out.
+
+        Raises: LockTimeout; ReconcilerError when the records cannot be listed. What goes wrong
+        with one container is in the report.
+        """
+        with self._engine.lock(lock_timeout_s):
+            found = self._look(self._options)
+            return self._act(found) if found.plan.actions else found
+
+    def converge(
+        self, *, retry_failed: bool = True, lock_timeout_s: float = LOCK_TIMEOUT_S
+    ) -> PassReport:
+        """Make passes until there is nothing to do now; at most MAX_PASSES.
+
+        `retry_failed`: what failed before is tried once without waiting for its backoff.
+        Raises: as run_pass.
+        """
+        with self._engine.lock(lock_timeout_s):
+            first = replace(self._options, retry_failed=retry_failed)
+            report = self._look(first)
+            for _ in range(MAX_PASSES):
+                if not report.plan.actions or self._should_stop():
+                    break
+                report = self._act(report)
+            return report
+
+    @cached_property
+    def _loader(self) -> Loader:
+        from reconciler.loader.load import Loader
+
+        return Loader(self._engine.state_dir)
+
+    def _look(self, options: PlanOptions, failures: dict[str, Failure] | None = None) -> PassReport:
+        """Load, observe and plan. `failures` replace those on disk, which may be full."""
+        desired = self._loader.load(self._sources)
+        world = observe(self._engine, self._clock())
+        if failures is not None:
+            world = replace(world, failures=failures)
+        limits = desired_limits(self._engine, desired.specs, world)
+        plan = make_plan(desired, world, limits, options)
+        return PassReport(desired=desired, world=world, plan=plan)
+
+    def _act(self, report: PassReport) -> PassReport:
+        """Carry out the report's plan and look again."""
+        outcomes = execute_plan(self._engine, report.plan, should_stop=self._should_stop)
+        failures = self._remember(report.desired, report.world, outcomes)
+        after = self._look(self._options, failures)
+        return replace(after, outcomes=report.outcomes + outcomes)
+
+    def _remember(
+        self, desired: Desired, world: World, outcomes: tuple[Outcome, ...]
+    ) -> dict[str, Failure]:
+        """Write which actions failed, where that has changed, and return it."""
+        known = desired.specs.keys() | world.containers.keys() | world.unobserved.keys()
+        failures = next_failures(world.failures, outcomes, known, self._clock())
+        if failures != world.failures:
+            try:
+                write_failures(self._engine.run_dir, failures)
+            except ReconcilerError as error:
+                log_failure(error)
+        return failures

@@ -1,0 +1,63 @@
+"""What a pass found and did, and what that means for the exit code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.control.outcome import Outcome
+from reconciler.errors import ErrorCode
+from reconciler.model.action import Plan
+from reconciler.model.world import Desired, World
+
+DONE, FAILED, CHANGES_PENDING, INVALID, REFUSED = 0, 1, 2, 3, 4
+
+_INVALID_CODES = frozenset(
+    {
+        ErrorCode.SpecUnreadable,
+        ErrorCode.SpecSyntax,
+        ErrorCode.SpecSchema,
+        ErrorCode.SpecValue,
+        ErrorCode.SpecDuplicateName,
+        ErrorCode.SpecTooLarge,
+    }
+)
+_REFUSED_CODES = frozenset({ErrorCode.PruneRefused, ErrorCode.SourceEmpty, ErrorCode.NotOwned})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassReport:
+    """One pass, or all passes of a convergence.
+
+    `plan` is the last plan that was made; with nothing executed it is what is to be done, after
+    a convergence what is left. `outcomes` are of all passes, in order. `world` is what was
+    observed last, after the outcomes.
+    """
+
+    desired: Desired
+    world: World
+    plan: Plan
+    outcomes: tuple[Outcome, ...] = ()
+
+    def exit_code(self, *, detailed: bool = False) -> int:
+        """Return the exit code of the design; `detailed`: pending changes are 2.
+
+        The worst wins: failed 1, invalid specs 3, refused 4, changes pending 2.
+        """
+        codes = {problem.code for problem in self.plan.problems}
+        if self.failed() or codes - _INVALID_CODES - _REFUSED_CODES:
+            return FAILED
+        if codes & _INVALID_CODES:
+            return INVALID
+        if codes & _REFUSED_CODES:
+            return REFUSED
+        return CHANGES_PENDING if detailed and self.plan.actions else DONE
+
+    def failed(self) -> frozenset[str]:
+        """Return the containers that an action failed for and has not succeeded since."""
+        concerned = {outcome.action.name for outcome in self.outcomes}
+        concerned |= {wait.name for wait in self.plan.waits}
+        return frozenset(concerned & self.world.failures.keys())
+
+    def next_due(self) -> float | None:
+        """Return when the first wait is over (wall-clock seconds), None when nothing waits."""
+        return min((wait.until for wait in self.plan.waits), default=None)

@@ -1,0 +1,191 @@
+"""What `status` shows: every container that is, and every one that should be, with conditions.
+
+Called by the command line with the report of a plan; pure. The shape of an item is part of the
+contract with programs:
+
+    {name, kind, source, state, pid, restarts, startedAt, lastExit: {code, signal, oom, at} | null,
+     conditions: [{type, status, reason, message, lastTransitionAt}]}
+
+Times are RFC 3339 in UTC. A condition's status is True, False or Unknown. `state` is one of
+running, pausing, paused, stopped, created; completed, failed (ended for good), backoff (to be
+started again), pending (to be created), invalid (has never had a valid spec), unknown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.control.clock import format_time
+from reconciler.control.report import PassReport
+from reconciler.model.action import Action, Wait
+from reconciler.model.spec import DesiredState, Kind, Spec
+from reconciler.model.state import ExitStatus, Status
+from reconciler.model.world import Failure, Observed, Problem
+
+Item = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Facts:
+    """All that is known of one name."""
+
+    name: str
+    spec: Spec | None
+    observed: Observed | None
+    action: Action | None
+    wait: Wait | None
+    failure: Failure | None
+    unobserved: Problem | None
+    problems: tuple[Problem, ...]
+    is_invalid: bool
+
+
+def status_items(report: PassReport) -> list[Item]:
+    """Return the items of all containers that exist or are desired, sorted by name."""
+    desired, world, plan = report.desired, report.world, report.plan
+    names = {*desired.specs, *desired.invalid, *world.containers, *world.unobserved}
+    actions = {action.name: action for action in plan.actions}
+    waits = {wait.name: wait for wait in plan.waits}
+    problems: dict[str, list[Problem]] = {}
+    for problem in plan.problems:
+        if problem.spec_name is not None:
+            problems.setdefault(problem.spec_name, []).append(problem)
+    return [
+        _item(
+            _Facts(
+                name=name,
+                spec=desired.specs.get(name),
+                observed=world.containers.get(name),
+                action=actions.get(name),
+                wait=waits.get(name),
+                failure=world.failures.get(name),
+                unobserved=world.unobserved.get(name),
+                problems=tuple(problems.get(name, ())),
+                is_invalid=name in desired.invalid,
+            )
+        )
+        for name in sorted(names)
+    ]
+
+
+def _item(facts: _Facts) -> Item:
+    observed = facts.observed
+    # A container of another owner with our spec's name is shown as what it is.
+    spec = facts.spec if observed is None else observed.spec
+    state = _state(facts)
+    return {
+        "name": facts.name,
+        "kind": (spec.kind if spec is not None else Kind.CONTAINER).value,
+        "source": spec.source if spec is not None else None,
+        "state": state,
+        "pid": observed.pid if observed is not None else None,
+        "restarts": observed.memory.count if observed is not None else 0,
+        "startedAt": _time(observed.started_at if observed is not None else None),
+        "lastExit": _exit(observed.last_exit if observed is not None else None),
+        "conditions": [_valid(facts), _running(facts, state), _progressing(facts)],
+    }
+
+
+def _state(facts: _Facts) -> str:
+    if facts.observed is None:
+        return _state_of_absent(facts)
+    status = facts.observed.status
+    if status.has_processes() or _is_to_be_stopped(facts):
+        return status.value
+    if facts.wait is not None:
+        return "backoff"
+    if facts.failure is not None:
+        return "failed"
+    if status is not Status.STOPPED or facts.action is not None:
+        return status.value
+    return _state_of_ended(facts.observed)
+
+
+def _state_of_absent(facts: _Facts) -> str:
+    if facts.unobserved is not None:
+        return "unknown"
+    if facts.spec is None:
+        return "invalid"
+    if facts.wait is not None:
+        return "backoff"
+    return "failed" if facts.failure is not None else "pending"
+
+
+def _state_of_ended(observed: Observed) -> str:
+    """Return what a container is that ended and will not be started again."""
+    if observed.last_exit is None or observed.memory.is_stopped:
+        return observed.status.value
+    return "completed" if observed.last_exit.is_success() else "failed"
+
+
+def _is_to_be_stopped(facts: _Facts) -> bool:
+    spec = facts.spec or (facts.observed.spec if facts.observed is not None else None)
+    return spec is not None and spec.state is DesiredState.STOPPED
+
+
+def _valid(facts: _Facts) -> Item:
+    if facts.is_invalid:
+        shown = facts.problems[:1]
+        reason = shown[0].name if shown else "Invalid"
+        message = "; ".join(problem.describe() for problem in facts.problems)
+        return _condition("Valid", "False", reason, message or "its file is in trouble")
+    if facts.spec is None:
+        return _condition("Valid", "Unknown", "NoSpec", "no file of these sources names it")
+    return _condition("Valid", "True", "SpecValid", "")
+
+
+def _running(facts: _Facts, state: str) -> Item:
+    observed = facts.observed
+    if observed is not None and observed.status is Status.RUNNING:
+        return _condition("Running", "True", "Running", "", observed.started_at)
+    if facts.failure is not None:
+        problem = facts.failure.problem
+        return _condition("Running", "False", problem.name, problem.message, facts.failure.at)
+    if facts.unobserved is not None:
+        return _condition("Running", "Unknown", facts.unobserved.name, facts.unobserved.message)
+    reason = state.capitalize()
+    if observed is None or observed.status is not Status.STOPPED or observed.last_exit is None:
+        return _condition("Running", "False", reason, "")
+    last_exit = observed.last_exit
+    return _condition("Running", "False", reason, last_exit.describe(), last_exit.at)
+
+
+def _progressing(facts: _Facts) -> Item:
+    if facts.wait is not None:
+        message = f"{facts.wait.reason}; next try at {format_time(facts.wait.until)}"
+        return _condition("Progressing", "True", "Backoff", message)
+    if facts.action is not None:
+        return _condition("Progressing", "True", "ChangesPending", facts.action.describe())
+    if facts.problems and not facts.is_invalid:
+        problem = facts.problems[0]
+        return _condition("Progressing", "False", problem.name, problem.message)
+    return _condition("Progressing", "False", "Converged", "")
+
+
+def _condition(
+    kind: str, status: str, reason: str, message: str, since: float | None = None
+) -> Item:
+    """Return a condition; when it last changed is told only where something knows it."""
+    return {
+        "type": kind,
+        "status": status,
+        "reason": reason,
+        "message": message,
+        "lastTransitionAt": _time(since),
+    }
+
+
+def _time(at: float | None) -> str | None:
+    return None if at is None else format_time(at)
+
+
+def _exit(last_exit: ExitStatus | None) -> Item | None:
+    if last_exit is None:
+        return None
+    return {
+        "code": last_exit.code,
+        "signal": last_exit.signal,
+        "oom": last_exit.oom,
+        "at": format_time(last_exit.at),
+    }

@@ -1,0 +1,115 @@
+"""Where a benchmark runs: directories, a busybox root, an engine of its own; removed afterwards.
+
+Called by the benchmarks. Everything that `Place` makes it takes away again, on an error or
+Ctrl-C too: containers, cgroups, the monitor, files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from reconciler import Engine
+
+BUSYBOX = "/bin/busybox"
+PROJECT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """One instance of the reconciler with nothing in it, and a root file system for containers."""
+
+    base: Path
+    rootfs: Path
+    specs: Path
+    engine: Engine
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """Return the environment in which `python -m reconciler` is this instance."""
+        own = {
+            "RECONCILER_RUN_DIR": self.engine.run_dir,
+            "RECONCILER_STATE_DIR": self.engine.state_dir,
+            "PYTHONPATH": str(PROJECT),
+        }
+        return os.environ | own
+
+    def command(self, *arguments: str) -> list[str]:
+        """Return the command line of a verb."""
+        return [sys.executable, "-m", "reconciler", *arguments]
+
+    def run(self, *arguments: str) -> None:
+        """Run a verb to its end. Raises: CalledProcessError, with what it said in a note."""
+        done = subprocess.run(
+            self.command(*arguments),
+            env=self.environ,
+            cwd=self.base,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            error = subprocess.CalledProcessError(done.returncode, done.args)
+            error.add_note((done.stdout + done.stderr)[-4000:])
+            raise error
+
+    def write_spec(self, name: str) -> None:
+        """Write the spec of a service that sleeps for ever, at once and whole."""
+        text = f"command: [/bin/sleep, infinity]\nrootfs: {{path: {self.rootfs}}}\n"
+        temporary = self.base / "spec.tmp"
+        temporary.write_text(text)
+        temporary.rename(self.specs / f"{name}.yaml")
+
+    def grow(self, count: int) -> None:
+        """Have `count` services in the source directory."""
+        for index in range(count):
+            if not (self.specs / f"c{index}.yaml").exists():
+                self.write_spec(f"c{index}")
+
+
+@contextlib.contextmanager
+def make_place() -> Iterator[Place]:
+    """Give a Place for the time of a benchmark."""
+    base = Path(tempfile.mkdtemp(prefix="rb-", dir="/tmp"))
+    try:
+        base.chmod(0o755)  # any user of a container may look for its root there
+        place = Place(
+            base=base,
+            rootfs=_make_rootfs(base / "root"),
+            specs=base / "specs",
+            engine=Engine(run_dir=str(base / "run"), state_dir=str(base / "state")),
+        )
+        place.specs.mkdir()
+        try:
+            yield place
+        finally:
+            _destroy_all(place.engine)
+    finally:
+        shutil.rmtree(base)
+
+
+def _make_rootfs(root: Path) -> Path:
+    for name in ("bin", "etc", "proc", "sys", "dev", "tmp"):
+        (root / name).mkdir(parents=True)
+    shutil.copy(BUSYBOX, root / "bin/busybox")
+    for name in ("true", "sleep"):
+        (root / "bin" / name).symlink_to("busybox")
+    (root / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\n")
+    (root / "etc/group").write_text("root:x:0:\n")
+    return root
+
+
+def _destroy_all(engine: Engine) -> None:
+    for container in engine.list():
+        container.destroy()
+    for error in engine.list_corrupt():
+        engine.load_damaged(str(error.container)).destroy()
+    engine.monitor.retire()
