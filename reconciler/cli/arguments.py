@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import argparse
 from types import ModuleType
-from typing import NoReturn
 
 from reconciler.cli.verbs import VERBS
+
+TYPE_CHECKING = False  # importing typing would cost `version` a tenth of its time
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 # Of the options that every verb has, those that take a value: they may stand before the verb.
 OPTIONS_WITH_VALUE = frozenset(
@@ -50,7 +53,12 @@ def parse(verb: str, module: ModuleType, arguments: list[str]) -> argparse.Names
     )
     module.add_arguments(parser)
     _add_common(parser)
-    parsed, unknown = parser.parse_known_intermixed_args(arguments)
+    has_positionals = any(not action.option_strings for action in parser._actions)
+    # With positionals alone, since it imports what formats usage texts.
+    parse_arguments = (
+        parser.parse_known_intermixed_args if has_positionals else parser.parse_known_args
+    )
+    parsed, unknown = parse_arguments(arguments)
     if unknown:
         parser.error(parser.suggest(unknown))
     return parsed

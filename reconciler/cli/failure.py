@@ -39,22 +39,27 @@ def report(error: Exception, arguments: Sequence[str]) -> int:
     if _chosen(arguments, "--output", "-o") == "json":
         _write_json(known)
     if _chosen(arguments, "--log-format") == "json":
-        import json
+        from reconciler.control import logs
 
-        print(json.dumps({"level": "error", **known.to_json()}), file=sys.stderr)
+        logs.configure(sys.stderr, is_json=True, level="DEBUG" if is_debug else "INFO")
+        logs.log_failure(known)
     else:
         print(describe(known), file=sys.stderr)
-    if is_debug:
-        print(known.detail(), file=sys.stderr)
+        if is_debug:
+            print(known.detail(), file=sys.stderr)
     return _EXIT_CODES.get(known.code, 1)
 
 
 def describe(error: ReconcilerError) -> str:
     """Return the line for people, with one more for each collected problem."""
-    code = int(error.code)
-    line = f"error: {error} ({error.code.name} {code}; see: reconciler explain {code})"
+    line = f"error: {error}{hint(error)}"
     problems = error.problems if isinstance(error, ConfigInvalid) else []
     return "\n".join([line, *(f"  {problem}" for problem in problems)])
+
+
+def hint(error: ReconcilerError) -> str:
+    """Return the code of an error, and where to read more, as the end of a line."""
+    return f" ({error.code.name} {int(error.code)}; see: reconciler explain {int(error.code)})"
 
 
 def _internal(error: Exception) -> ReconcilerError:

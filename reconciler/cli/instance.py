@@ -1,16 +1,20 @@
-"""From the options of every verb to the instance they mean: its engine, its sources.
+"""From the options of every verb to the instance they mean: its engine, its logs, its sources.
 
-Called by the verbs. Importing it is cheap; the engine is loaded when one is made.
+Called by the verbs. Importing it is cheap; the layers below are loaded when they are needed.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from reconciler.control.reconcile import Reconciler
     from reconciler.engine.engine import Engine
+    from reconciler.planning.plan import PlanOptions
 
 
 def make_engine(args: argparse.Namespace) -> Engine:
@@ -28,7 +32,41 @@ def make_engine(args: argparse.Namespace) -> Engine:
         ) from error
 
 
-def sources_of(args: argparse.Namespace) -> list[str]:
+def configure_logs(args: argparse.Namespace, *, is_told_on_stdout: bool = False) -> None:
+    """Have the layers below write their log to standard error.
+
+    `is_told_on_stdout`: what is done is printed as well, so that text for people need not say
+    it twice and has what went wrong alone.
+    """
+    from reconciler.control import logs
+
+    is_json = is_log_json(args)
+    level = "WARNING" if is_told_on_stdout and not is_json else "INFO"
+    logs.configure(sys.stderr, is_json=is_json, level="DEBUG" if args.debug else level)
+
+
+def is_log_json(args: argparse.Namespace) -> bool:
+    """Tell whether the log is for programs: if it says so, or where no terminal shows it."""
+    return args.log_format == "json" if args.log_format else not sys.stderr.isatty()
+
+
+def make_options(args: argparse.Namespace) -> PlanOptions:
+    """Return what the user allows a plan to do (see `arguments.add_plan_options`)."""
+    from reconciler.planning.plan import PlanOptions
+
+    return PlanOptions(
+        prune=not args.no_prune, allow_empty=args.allow_empty, max_prune_percent=args.max_prune
+    )
+
+
+def make_reconciler(args: argparse.Namespace) -> Reconciler:
+    """Return the reconciler of the sources that were given, or the default one."""
+    from reconciler.control.reconcile import Reconciler
+
+    return Reconciler(make_engine(args), sources_of(args), options=make_options(args))
+
+
+def sources_of(args: argparse.Namespace) -> Sequence[str]:
     """Return the sources that were given, or the default one."""
     return list(args.sources) or [default_source()]
 

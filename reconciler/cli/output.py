@@ -62,18 +62,28 @@ def emit_json(data: object) -> None:
     emit(json.dumps(data, indent=2))
 
 
-def emit_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def emit_table(
+    header: Sequence[str], rows: Iterable[Sequence[str]], styles: dict[str, str] | None = None
+) -> None:
     """Write columns as wide as their widest cell, two spaces apart; the last one is cut to fit.
 
-    An empty cell is shown as `-`. Raises: as `emit`.
+    An empty cell is shown as `-`. A cell of the text of one of `styles` gets that style.
+    Raises: as `emit`.
     """
     cells = [list(header), *([_one_line(cell) or "-" for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     room = _terminal_width()
     for row in cells:
-        line = "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
-        line = line.rstrip()
-        emit(line if room is None or len(line) <= room else line[: room - 1] + "…")
+        if room is not None:
+            used = sum(widths[:-1]) + 2 * len(widths[:-1])
+            row[-1] = _cut(row[-1], max(room - used, 10))
+        padded = [f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)]
+        padded[-1] = row[-1]
+        shown = [
+            styled(text, styles[cell]) if styles and cell in styles else text
+            for text, cell in zip(padded, row, strict=True)
+        ]
+        emit("  ".join(shown))
 
 
 def styled(text: str, style: str) -> str:
@@ -85,12 +95,25 @@ def styled(text: str, style: str) -> str:
 
 def format_age(seconds: float) -> str:
     """Return the two largest units of a time span: 192 is `3m12s`, less than a second `0s`."""
-    left, parts = max(0, int(seconds)), []
+    parts: list[str] = []
+    left = max(0, int(seconds))
     for unit, size in _AGE_UNITS:
         number, left = divmod(left, size)
         if number or parts:
             parts.append(f"{number}{unit}" if number else "")
     return "".join(parts[:2]) or "0s"
+
+
+def camel_case(data: object) -> object:
+    """Return JSON data with `usage_bytes` as `usageBytes` in all keys of its own making."""
+    if isinstance(data, dict):
+        return {_camel(key): camel_case(item) for key, item in data.items()}
+    return [camel_case(item) for item in data] if isinstance(data, list) else data
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
 
 
 def plural(number: int, noun: str) -> str:
@@ -100,6 +123,10 @@ def plural(number: int, noun: str) -> str:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
+
+
+def _cut(text: str, room: int) -> str:
+    return text if len(text) <= room else text[: room - 1] + "…"
 
 
 def _terminal_width() -> int | None:

@@ -15,8 +15,8 @@ from functools import partial
 from itertools import groupby
 from typing import assert_never
 
-from reconciler.control.annotations import decode_memory, encode_memory, encode_spec
 from reconciler.control.logs import log_failure, log_info
+from reconciler.control.notes import decode_memory, encode_memory, encode_spec
 from reconciler.control.outcome import Outcome
 from reconciler.control.ports import ContainerPort, EnginePort
 from reconciler.control.threads import run_tasks
@@ -89,7 +89,7 @@ def _carry_out(engine: EnginePort, action: Action) -> None:
             _stop(container, action.spec.stop)
             _start(container, action.spec, action.memory)
         case Update():
-            _update(engine.load(action.name), action.spec)
+            _update(engine.load(action.name), action)
         case Pause():
             container = engine.load(action.name)
             container.pause()
@@ -158,13 +158,14 @@ def _stop(container: ContainerPort, stop: Stop) -> None:
     container.stop(signal.Signals[f"SIG{stop.signal}"], stop.grace_ns)
 
 
-def _update(container: ContainerPort, spec: Spec) -> None:
-    """Apply limits to what runs (again, if need be), or rewrite the record of what does not."""
-    if container.status().has_processes():
-        container.set(spec.config.resources)
-        _note(container, spec)
-    else:
-        _adopt(container, spec)
+def _update(container: ContainerPort, action: Update) -> None:
+    """Apply limits to what runs, if they differ, or rewrite the record of what does not."""
+    if not container.status().has_processes():
+        _adopt(container, action.spec)
+        return
+    if any(change.field.startswith("resources.") for change in action.changes):
+        container.set(action.spec.config.resources)
+    _note(container, action.spec)
 
 
 def _destroy(engine: EnginePort, action: Destroy) -> None:

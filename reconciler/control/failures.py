@@ -6,6 +6,7 @@ lock. It is a hint: without it a failed action is only tried again sooner.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Collection, Iterable, Mapping
@@ -48,14 +49,13 @@ def write_failures(run_dir: str, failures: Mapping[str, Failure]) -> None:
     path = os.path.join(run_dir, FILE)
     try:
         if not failures:
-            os.unlink(path)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
             return
         temporary = f"{path}.{os.getpid()}.tmp"
         with open(temporary, "w") as stream:
             json.dump(to_dict(dict(failures)), stream)
         os.rename(temporary, path)
-    except FileNotFoundError:
-        return  # there was none
     except OSError as error:
         raise from_os_error(error, "cannot write the list of failures", path=path) from error
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from reconciler.cgroup.canonical import canonical_limits
-from reconciler.control.annotations import decode_memory, decode_spec
 from reconciler.control.failures import read_failures
 from reconciler.control.logs import log_failure
+from reconciler.control.notes import decode_memory, decode_spec
 from reconciler.control.ports import ContainerPort, EnginePort
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.model.config import Resources

@@ -75,8 +75,8 @@ class FileWatcher:
             self._observer = Observer()
             self._observer.start()
         wanted = find_directories(self._sources)
-        for path, (inode, names, watch) in list(self._armed.items()):
-            if wanted.get(path) != names or path not in wanted or _inode(path) != inode:
+        for path, (armed_inode, names, watch) in list(self._armed.items()):
+            if wanted.get(path) != names or path not in wanted or _inode(path) != armed_inode:
                 del self._armed[path]
                 self._observer.unschedule(watch)
         for path, names in wanted.items():

@@ -20,11 +20,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reconciler.control.log import Log
+from reconciler.control.logs import get_logger, log_failure
 from reconciler.control.reconcile import Reconciler
 from reconciler.daemon.files import FileWatcher
 from reconciler.daemon.wakeups import SignalPipe, WakeUp
-from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
+from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.linux.clock import wall_s
 from reconciler.model.world import Problem
 from reconciler.planning.plan import PlanOptions
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 _RETRY_S = 1.0
 # So many passes in a row that all change something: two sides are at war over a container.
 _MAX_PASSES_IN_A_ROW = 20
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -63,17 +64,16 @@ class Watch:
         engine: Engine,
         sources: Sequence[str],
         *,
-        log: Log,
         options: PlanOptions,
         settings: Settings,
     ) -> None:
         self._engine = engine
         self._sources = list(sources)
-        self._log = log
+        self._log = get_logger("watch")
         self._settings = settings
         self._signals = SignalPipe()
         self._reconciler = Reconciler(
-            engine, sources, log=log, options=options, should_stop=self._signals.is_told_to_end
+            engine, sources, options=options, should_stop=self._signals.is_told_to_end
         )
         self._changed = WakeUp()
         self._files = FileWatcher(sources, self._changed.set)
@@ -90,7 +90,7 @@ class Watch:
 
         Raises: nothing that a later pass may mend; that is logged and tried again.
         """
-        self._log.info(f"watching {', '.join(self._sources)}")
+        self._log.info("watching %s", ", ".join(self._sources))
         try:
             self._subscribe()
             self._request("start")
@@ -125,13 +125,13 @@ class Watch:
 
     def on_exit(self, name: str, exit_status: ExitStatus) -> None:
         """Look at once: the container may have to run again."""
-        self._log.info(f"{name} ended: {exit_status.describe()}", container=name)
+        self._log.info("%s ended: %s", name, exit_status.describe(), extra={"container": name})
         self._request("exit")
 
     def on_monitor_lost(self) -> None:
         """Have a new monitor, which adopts what runs, and look at everything."""
         message = "the monitor was lost; a new one takes over"
-        self._log.failure(ReconcilerError(ErrorCode.MonitorLost, message, operation="watch"))
+        log_failure(ReconcilerError(ErrorCode.MonitorLost, message, operation="watch"))
         self._subscribe()
         self._request("monitor lost")
 
@@ -151,7 +151,7 @@ class Watch:
 
     def on_signal(self, number: int) -> None:
         """End on SIGTERM and SIGINT; look at once on SIGHUP."""
-        self._log.info(f"got {signal.Signals(number).name}")
+        self._log.info("got %s", signal.Signals(number).name)
         if number == signal.SIGHUP:
             self._request("SIGHUP")
         else:
@@ -168,15 +168,15 @@ class Watch:
         if 0 < self._passes_in_a_row < _MAX_PASSES_IN_A_ROW:
             self._request("converging")
         elif self._passes_in_a_row:
-            self._log.warning(f"no end after {_MAX_PASSES_IN_A_ROW} passes in a row: pausing")
+            self._log.warning("no end after %d passes in a row: pausing", _MAX_PASSES_IN_A_ROW)
             self._passes_in_a_row = 0
 
     def on_pass_failed(self, error: ReconcilerError) -> None:
         """Try the whole pass again soon; another reconciler at work is no failure."""
         if error.code is ErrorCode.LockTimeout:
-            self._log.debug(str(error))
+            self._log.debug("%s", error)
         else:
-            self._log.failure(error)
+            log_failure(error)
         self._set_timer(self.on_retry_elapsed, _RETRY_S)
 
     # --- parts
@@ -235,20 +235,24 @@ class Watch:
         try:
             self._exits = self._engine.exits()
         except ReconcilerError as error:
-            self._log.failure(error)
+            log_failure(error)
             self._set_timer(self.on_retry_elapsed, _RETRY_S)
 
     def _arm_files(self) -> None:
         try:
             self._files.arm()
         except OSError as error:
-            every = f"{self._settings.poll_s:g} s"
-            message = f"cannot watch the sources, looking at them every {every} instead"
-            self._log.failure(from_os_error(error, message, ErrorCode.WatchLimit))
+            message = (
+                f"cannot watch the sources: {error.strerror}; looking at them every "
+                f"{self._settings.poll_s:g} s instead"
+            )
+            log_failure(
+                ReconcilerError(ErrorCode.WatchLimit, message, operation="watch", errno=error.errno)
+            )
             self._set_timer(self.on_poll_elapsed, self._settings.poll_s)
 
     def _pass(self) -> None:
-        self._log.debug("pass", why=sorted(self._reasons))
+        self._log.debug("pass: %s", ", ".join(sorted(self._reasons)))
         self._reasons.clear()
         self._timers.pop(self.on_backoff_elapsed, None)
         self._arm_files()  # before the pass: what changes during it wakes for the next
@@ -263,7 +267,7 @@ class Watch:
         """Log what has become wrong since the pass before, and when nothing is wrong any more."""
         for problem in problems:
             if problem not in self._problems:
-                self._log.failure(_to_error(problem))
+                log_failure(_to_error(problem))
         if self._problems and not problems:
             self._log.info("no problems any more")
         self._problems = problems

@@ -15,8 +15,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.engine.failures import not_running, translate_setup_failure
-from reconciler.engine.monitor_client import SetupFailed
+from reconciler.engine.failures import SetupFailed, not_running, translate_setup_failure
 from reconciler.engine.store import destroyed
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.linux.proc import is_same_process, read_boot_id

@@ -15,24 +15,25 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import shutil
 import time
 from collections.abc import Iterator
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from reconciler.cgroup.choose import choose_driver
 from reconciler.cgroup.detect import Mode
 from reconciler.cgroup.driver import CgroupDriver
 from reconciler.engine import dirs
 from reconciler.engine.container import Container
-from reconciler.engine.monitor_client import ExitEvents, MonitorClient
-from reconciler.engine.setup import make_launch_plan
 from reconciler.engine.store import Store
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.linux.clock import wall_s
 from reconciler.model.config import Config, Resources
 from reconciler.model.names import explain_id
 from reconciler.model.record import Record
+
+if TYPE_CHECKING:
+    from reconciler.engine.monitor_client import ExitEvents, MonitorClient
 
 _LOCK_NAME = "reconcile.lock"
 _LOCK_POLL_S = 0.02
@@ -55,8 +56,14 @@ class Engine:
         self.state_dir = os.path.abspath(state_dir or dirs.default_state_dir())
         self.driver: CgroupDriver = choose_driver(cgroup_parent or dirs.default_cgroup_parent())
         self.store = Store(self.run_dir)
-        self.monitor = MonitorClient(self.run_dir)
         self._base_name = dirs.instance_name(self.run_dir)
+
+    @cached_property
+    def monitor(self) -> MonitorClient:
+        """The client of this instance's monitor; what only looks at things needs none."""
+        from reconciler.engine.monitor_client import MonitorClient
+
+        return MonitorClient(self.run_dir)
 
     # --- containers
 
@@ -165,6 +172,8 @@ class Engine:
 
     def make_launch_plan(self, record: Record) -> dict[str, Any]:
         """Return the launch plan of a container, with its writable layer in place."""
+        from reconciler.engine.setup import make_launch_plan
+
         overlay = os.path.join(self.state_dir, "overlay", record.id)
         if record.config.rootfs.overlay:
             try:
@@ -186,6 +195,8 @@ class Engine:
 
     def remove_data(self, container_id: str) -> None:
         """Remove logs and writable layer. Raises: SystemError."""
+        import shutil
+
         for kind in ("logs", "overlay"):
             path = os.path.join(self.state_dir, kind, container_id)
             try:

@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 import errno
+from typing import Any
 
-from reconciler.engine.monitor_client import SetupFailed
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.model.record import Record
+
+
+class SetupFailed(Exception):
+    """A start failed in the monitor or the child: the wire's error, not yet translated.
+
+    `step` and `kind` name the set-up step (None: before the first), `errno`, `path`, `text`.
+    """
+
+    def __init__(self, error: dict[str, Any]) -> None:
+        super().__init__(error["text"])
+        self.step: str | None = error["step"]
+        self.kind: str | None = error["kind"]
+        self.errno: int = error["errno"] or 0
+        self.path: str | None = error["path"]
+        self.text: str = error["text"]
 
 
 def translate_setup_failure(failure: SetupFailed, record: Record) -> ReconcilerError:

@@ -11,6 +11,7 @@ import os
 import socket
 from typing import Any
 
+from reconciler.engine.failures import SetupFailed
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.linux.memfd import make_sealed_memfd
 from reconciler.model.state import ExitStatus
@@ -20,21 +21,6 @@ from reconciler.monitor.spawn import spawn_monitor
 
 _START_TIMEOUT_S = 120.0
 _ATTEMPTS = 5
-
-
-class SetupFailed(Exception):
-    """A start failed in the monitor or the child: the wire's error, not yet translated.
-
-    `step` and `kind` name the set-up step (None: before the first), `errno`, `path`, `text`.
-    """
-
-    def __init__(self, error: dict[str, Any]) -> None:
-        super().__init__(error["text"])
-        self.step: str | None = error["step"]
-        self.kind: str | None = error["kind"]
-        self.errno: int = error["errno"] or 0
-        self.path: str | None = error["path"]
-        self.text: str = error["text"]
 
 
 class MonitorClient:

@@ -15,7 +15,6 @@ import fcntl
 import itertools
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,7 +23,7 @@ from reconciler.linux.proc import read_file
 from reconciler.model.codec import from_dict, to_dict
 from reconciler.model.record import Record
 from reconciler.model.state import ExitStatus, ProcessId
-from reconciler.monitor.children import RUN_FILE, read_run, write_json
+from reconciler.monitor.run_file import read_run, write_json
 
 STATE_FILE = "state.json"
 _counter = itertools.count()
@@ -72,7 +71,7 @@ class Store:
                 os.mkfifo(os.path.join(staging, name), 0o600)
             os.rename(staging, self.directory(record.id))
         except OSError as error:
-            shutil.rmtree(staging, ignore_errors=True)
+            _remove_tree(staging)
             if isinstance(error, FileExistsError) or error.errno == 39:  # ENOTEMPTY
                 raise ReconcilerError(
                     ErrorCode.IdInUse,
@@ -116,11 +115,6 @@ class Store:
                 error, f"cannot write the record of {record.id}", container=record.id
             ) from error
 
-    def forget_run(self, container_id: str) -> None:
-        """Remove what is known of the last run. Raises: OSError."""
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(os.path.join(self.directory(container_id), RUN_FILE))
-
     def remove(self, container_id: str) -> None:
         """Remove a record: gone at once, cleared away after. Raises: SystemError."""
         directory = self.directory(container_id)
@@ -142,7 +136,7 @@ class Store:
         for name in os.listdir(self.containers_dir):
             pid = name.rsplit("-", 2)[-2] if name.count("-") > 2 else ""
             if name.startswith(".") and not os.path.exists(f"/proc/{pid}"):
-                shutil.rmtree(os.path.join(self.containers_dir, name), ignore_errors=True)
+                _remove_tree(os.path.join(self.containers_dir, name))
 
     @contextlib.contextmanager
     def lock(self, container_id: str) -> Iterator[None]:
@@ -172,6 +166,12 @@ class Store:
         for key in ("init", "started_at", "exit"):  # these are the monitor's to know
             del data[key]
         write_json(os.path.join(directory, STATE_FILE), data)
+
+
+def _remove_tree(path: str) -> None:
+    import shutil  # costs 3 ms; only needed when something was interrupted
+
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def destroyed(container_id: str) -> ReconcilerError:

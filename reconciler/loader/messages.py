@@ -133,8 +133,6 @@ def _explain(error: Any, node: Node) -> str:
     if error.validator == "minProperties":
         others = [name for name in error.schema["properties"] if name not in value]
         return f"needs at least one of {', '.join(others)}"
-    if error.validator == "uniqueItems":
-        return f"{_shown(next(item for item in value if value.count(item) > 1))} is given twice"
     template = _BOUNDS.get(error.validator, "{value} does not have the right form ({about})")
     about = error.schema.get("description")
     return template.format(value=_shown(value), limit=limit, about=about)

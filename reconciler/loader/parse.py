@@ -18,12 +18,12 @@ from reconciler.loader.findings import Finding, Path, spell_path
 from reconciler.loader.messages import explain_errors
 from reconciler.loader.parsed import Parsed, make_problem
 from reconciler.loader.rules import check_rules
-from reconciler.loader.schema import make_validator
+from reconciler.loader.schema import find_errors
 from reconciler.model.names import explain_id, is_valid_id
 from reconciler.model.spec import Origin, Spec
 from reconciler.model.world import Problem
 
-MAX_PROBLEMS = 100  # of one document; more would help nobody
+MAX_PROBLEMS = 100  # of one file; more would help nobody
 
 
 def parse_file(file: str, data: bytes) -> Parsed:
@@ -38,7 +38,7 @@ def parse_file(file: str, data: bytes) -> Parsed:
     if not documents and failure is None:
         failure = DocumentError(ErrorCode.SpecSyntax, "the file is empty", 1, 1)
     results = [_Document(file, index, node) for index, node in enumerate(documents)]
-    problems = [problem for result in results for problem in result.problems]
+    problems = [problem for result in results for problem in result.problems][:MAX_PROBLEMS]
     if failure is None:
         bad = [result for result in results if result.spec is None]
         specs = tuple(result.spec for result in results if result.spec is not None)
@@ -105,7 +105,7 @@ def _find_problems(file: str, index: int, node: Node) -> Iterator[Finding]:
     """Yield the findings of the schema, then those of the rules on what the schema accepts."""
     data = node.data
     refused: set[Path] = set()
-    for finding in explain_errors(islice(make_validator().iter_errors(data), 1000), node):
+    for finding in explain_errors(find_errors(data), node):
         refused.add(finding.path[:2])
         yield finding
     if not isinstance(data, dict):

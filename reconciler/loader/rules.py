@@ -6,7 +6,7 @@ schema refused are left out). Each rule yields findings. Pure functions.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from reconciler.errors.codes import ErrorCode
@@ -34,6 +34,8 @@ def check_rules(data: dict[str, Any]) -> Iterator[Finding]:
         if mount is not None:
             yield from _check_mount(mount, ("mounts", index))
     yield from _check_rootfs(data.get("rootfs", {}))
+    capabilities = data.get("security", {}).get("capabilities", ())
+    yield from _check_unique(capabilities, ("security", "capabilities"))
     resources = data.get("resources", {})
     yield from _check_memory(resources.get("memory", {}))
     yield from _check_not_zero(resources)
@@ -50,6 +52,7 @@ def _finding(path: Path, message: str) -> Finding:
 
 def _check_mount(mount: dict[str, Any], path: Path) -> Iterator[Finding]:
     options = mount.get("options", ())
+    yield from _check_unique(options, (*path, "options"))
     if mount["type"] == "bind":
         if "source" not in mount:
             message = "the field 'source' is missing: a bind mount needs it"
@@ -68,6 +71,15 @@ def _check_mount(mount: dict[str, Any], path: Path) -> Iterator[Finding]:
         if first in options and second in options:
             where = (*path, "options", max(options.index(first), options.index(second)))
             yield _finding(where, f"the options '{first}' and '{second}' contradict each other")
+
+
+def _check_unique(names: Sequence[str], path: Path) -> Iterator[Finding]:
+    # Not by the schema's uniqueItems: on a list of mixed types that takes quadratic time.
+    seen: set[str] = set()
+    for index, name in enumerate(names):
+        if name in seen:
+            yield _finding((*path, index), f"'{name}' is given twice")
+        seen.add(name)
 
 
 def _check_rootfs(rootfs: dict[str, Any]) -> Iterator[Finding]:

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import os.path
 from functools import cache
+from itertools import islice
 from typing import Any
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 _FILE = "schemas/container.schema.json"
+_MAX_ERRORS = 1000
+_MAX_KNOWN = 5000
+_MAX_KNOWN_LENGTH = 500
 
 
 def read_schema_text() -> str:
@@ -52,6 +56,31 @@ def make_validator() -> Any:
     inlined = inline_references(schema, schema["$defs"])
     inlined.pop("$defs")
     return Draft202012Validator(inlined, format_checker=make_format_checker())
+
+
+def find_errors(data: Any) -> list[Any]:
+    """Return the `jsonschema.ValidationError`s of a document, at most 1,000.
+
+    The fields of a document are independent of each other (a test says so), and many specs
+    share most of them: a field whose very value has been found valid is not validated again.
+    """
+    validator, known = make_validator(), _known_fields()
+    fields: set[tuple[str, str]] = set()
+    if isinstance(data, dict):
+        fields = {(key, repr(value)) for key, value in data.items() if key != "command"}
+        data = {key: data[key] for key in data if (key, repr(data[key])) not in known}
+    errors = list(islice(validator.iter_errors(data), _MAX_ERRORS))
+    if not errors and fields:
+        if len(known) > _MAX_KNOWN:
+            known.clear()
+        known.update(field for field in fields if len(field[1]) <= _MAX_KNOWN_LENGTH)
+    return errors
+
+
+@cache
+def _known_fields() -> set[tuple[str, str]]:
+    """Return the fields found valid by this process: name and value (`repr`)."""
+    return set()
 
 
 def inline_references(schema: Any, definitions: dict[str, Any]) -> Any:

@@ -122,16 +122,17 @@ def read_file(file: str) -> tuple[Stamp, bytes] | None:
         if not stat.S_ISREG(found.st_mode):
             raise _not_regular(found)
         _check_size(found)
-        return _stamp(found), _read_all(fd)
+        return _stamp(found), _read_all(fd, found.st_size)
     except OSError as error:
         raise _unreadable(error) from None
     finally:
         os.close(fd)
 
 
-def _read_all(fd: int) -> bytes:
+def _read_all(fd: int, size: int) -> bytes:
+    """Read to the end, wherever it is by now; `size` is what to expect."""
     content = b""
-    while chunk := os.read(fd, MAX_BYTES + 1 - len(content)):
+    while chunk := os.read(fd, max(size + 1 - len(content), 4096)):
         content += chunk
         if len(content) > MAX_BYTES:
             raise _too_large(len(content))

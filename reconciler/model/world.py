@@ -9,7 +9,7 @@ from typing import Any
 
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.model.config import Config
-from reconciler.model.spec import Origin, Spec
+from reconciler.model.spec import Spec
 from reconciler.model.state import ExitStatus, Status
 
 Value = str | int | float | bool | tuple["Value", ...] | None
@@ -34,17 +34,18 @@ class Problem:
     spec_name: str | None = None
 
     @classmethod
-    def of(cls, code: ErrorCode, message: str, origin: Origin | None = None) -> Problem:
-        """Return the problem with this code, placed at `origin` if there is one."""
-        if origin is None:
+    def of(cls, code: ErrorCode, message: str, spec: Spec | None = None) -> Problem:
+        """Return the problem with this code, with the name and the place of a spec's, if any."""
+        if spec is None:
             return cls(code=int(code), name=code.name, message=message)
         return cls(
             code=int(code),
             name=code.name,
             message=message,
-            file=origin.file,
-            line=origin.line,
-            column=origin.column,
+            file=spec.origin.file,
+            line=spec.origin.line,
+            column=spec.origin.column,
+            spec_name=spec.name,
         )
 
     @classmethod

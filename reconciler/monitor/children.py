@@ -1,16 +1,8 @@
-"""One container as the monitor sees it: a pidfd, its logs, its run file, and who waits.
-
-The run file `run.json` in the container's record directory is the monitor's alone to write:
-
-    {"pid", "startTicks", "bootId", "startedAt", "logDir", "logSize", "logFiles", "cgroups",
-     "oomKills", "logLost": {"bytes", "error"} | null,
-     "exit": {"code", "signal", "oom", "at"} | null}
-"""
+"""One container as the monitor sees it: a pidfd, its logs, its run file, and who waits."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import socket
@@ -18,11 +10,10 @@ from typing import Any
 
 from reconciler.cgroup import core
 from reconciler.linux.clock import wall_s
-from reconciler.linux.proc import is_same_process, read_file, read_stat
+from reconciler.linux.proc import is_same_process, read_stat
 from reconciler.linux.process import read_exit_status
 from reconciler.monitor.logs import LogFile, LogStream
-
-RUN_FILE = "run.json"
+from reconciler.monitor.run_file import RUN_FILE, read_run, write_json
 
 
 class Child:
@@ -144,29 +135,3 @@ def kill_and_reap(pid: int, pidfd: int) -> None:
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, 0)
-
-
-def read_run(directory: str) -> dict[str, Any] | None:
-    """Return a container's run file; None when it has none or it cannot be understood."""
-    try:
-        run = json.loads(read_file(os.path.join(directory, RUN_FILE)))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return None
-    return run if isinstance(run, dict) else None
-
-
-def write_json(path: str, data: dict[str, Any]) -> None:
-    """Replace a file's content at once; needs no fsync, as a run directory ends with the boot.
-
-    Raises: OSError.
-    """
-    temporary = path + ".tmp"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(fd, json.dumps(data).encode())
-    except OSError:
-        os.close(fd)
-        os.unlink(temporary)
-        raise
-    os.close(fd)
-    os.rename(temporary, path)

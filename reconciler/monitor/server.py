@@ -20,8 +20,9 @@ from typing import Any
 from reconciler.linux.memfd import read_memfd
 from reconciler.linux.proc import read_boot_id
 from reconciler.monitor import messages
-from reconciler.monitor.children import RUN_FILE, Child, adopt, kill_and_reap, make_run, read_run
+from reconciler.monitor.children import Child, adopt, kill_and_reap, make_run
 from reconciler.monitor.launch import launch, read_failure
+from reconciler.monitor.run_file import RUN_FILE, read_run
 from reconciler.monitor.steps import decode_steps
 
 Handler = Callable[[], None]

@@ -96,7 +96,7 @@ def _plan_one(
 def _not_owned(spec: Spec, observed: Observed) -> Problem:
     owner = observed.source or "somebody else, not the reconciler"
     message = f"cannot manage {spec.name}: a container of that name belongs to {owner}"
-    return Problem.of(ErrorCode.NotOwned, message, spec.origin)
+    return Problem.of(ErrorCode.NotOwned, message, spec)
 
 
 def _hold(

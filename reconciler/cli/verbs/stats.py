@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.cli.instance import make_engine
 from reconciler.cli.names import load_container
-from reconciler.cli.output import emit, emit_json, emit_table
+from reconciler.cli.output import camel_case, emit, emit_json, emit_table
 
 if TYPE_CHECKING:
     from reconciler.engine.container import Container
@@ -38,7 +38,8 @@ def run(args: argparse.Namespace) -> int:
     if args.output == "json":
         from reconciler.model.codec import to_dict
 
-        emit_json({"items": [{"name": name, **to_dict(one)} for name, one in figures.items()]})
+        items = [{"name": name, **to_dict(one)} for name, one in figures.items()]
+        emit_json({"items": camel_case(items)})
     elif figures:
         emit_table(_HEADER, (_row(name, stats) for name, stats in figures.items()))
     else:

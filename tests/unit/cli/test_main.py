@@ -168,7 +168,9 @@ def test_the_version_is_told_without_loading_what_it_does_not_need() -> None:
         "print(*sorted({'yaml', 'jsonschema', 'watchdog', 'json', 'logging', 'asyncio',"
         " 'subprocess', 'dataclasses', 'enum'} & set(sys.modules) - {'enum'}))"
     )
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     _, loaded, heavy = run.stdout.splitlines()
     assert set(loaded.split()) == {
         "reconciler",

@@ -153,7 +153,7 @@ MISTAKES = {
     ),
     "a capability twice": (
         "command: [a]\nsecurity: {capabilities: [KILL, KILL]}",
-        "2:26: security.capabilities: 'KILL' is given twice [SpecValue]",
+        "2:33: security.capabilities[1]: 'KILL' is given twice [SpecValue]",
     ),
     "a signal with its prefix": (
         "command: [a]\nstop: {signal: SIGINT}",

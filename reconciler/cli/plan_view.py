@@ -1,0 +1,74 @@
+"""A plan for people: what would be done, to what, and why.
+
+Called by `plan` and by `apply --dry-run`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from reconciler.cli.output import GREEN, RED, YELLOW, emit, emit_json, format_age, plural, styled
+
+if TYPE_CHECKING:
+    from reconciler.control.report import PassReport
+    from reconciler.model.action import Action, Plan
+    from reconciler.model.world import Problem
+
+# How an action looks: a sign as in a diff, and its colour.
+_SIGNS = {
+    "create": ("+", GREEN),
+    "recreate": ("±", YELLOW),
+    "destroy": ("-", RED),
+    "stop": ("-", YELLOW),
+}
+_OTHER_SIGN = ("~", YELLOW)
+
+
+def show_plan(report: PassReport, output: str, *, is_detailed: bool) -> int:
+    """Print the plan of a report as text or JSON, and return the exit code."""
+    if output == "json":
+        emit_json(report.plan.to_json())
+    else:
+        _show_text(report)
+    return report.exit_code(detailed=is_detailed)
+
+
+def show_problems(problems: tuple[Problem, ...]) -> None:
+    """Print each problem on a line of its own."""
+    for problem in problems:
+        emit(styled("! " + problem.describe(), RED) + f" ({problem.name} {problem.code})")
+
+
+def show_waits(plan: Plan, now: float) -> None:
+    """Print what is to be done later; `now` is wall-clock seconds."""
+    for wait in plan.waits:
+        left = format_age(wait.until - now) if wait.until - now >= 1 else "less than 1s"
+        emit(f". {wait.name} is due in {left}: {wait.reason}")
+
+
+def describe_converged(report: PassReport) -> str:
+    """Return the line for a plan without actions."""
+    number = len(report.desired.specs)
+    if report.plan.waits or report.plan.problems:
+        return "nothing to do now"
+    return f"nothing to do: {plural(number, 'container')} in the desired state"
+
+
+def _show_text(report: PassReport) -> None:
+    for action in report.plan.actions:
+        _show_action(action)
+    show_waits(report.plan, report.world.now)
+    show_problems(report.plan.problems)
+    if not report.plan.actions:
+        emit(describe_converged(report))
+        return
+    counts = Counter(action.verb for action in report.plan.actions)
+    emit("plan: " + ", ".join(f"{number} to {verb}" for verb, number in counts.items()))
+
+
+def _show_action(action: Action) -> None:
+    sign, colour = _SIGNS.get(action.verb, _OTHER_SIGN)
+    emit(styled(f"{sign} {action.verb} {action.name}", colour) + f": {action.reason}")
+    for change in action.changes:
+        emit(f"    {change.describe()} ({change.change_class.value})")

@@ -1,0 +1,104 @@
+"""`reconciler apply`: makes the containers equal to the sources, once, and tells what it did."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from reconciler.cli.arguments import add_lock_timeout, add_plan_options, add_sources
+from reconciler.cli.failure import hint
+from reconciler.cli.instance import configure_logs, is_log_json, make_reconciler
+from reconciler.cli.output import GREEN, RED, emit, emit_json, plural, styled
+from reconciler.cli.plan_view import describe_converged, show_plan, show_problems, show_waits
+
+if TYPE_CHECKING:
+    from reconciler.control.outcome import Outcome
+    from reconciler.control.report import PassReport
+
+EXAMPLES = """\
+  reconciler apply                    # the default source
+  reconciler apply ./conf --dry-run   # the same as plan
+  reconciler apply ./conf --allow-empty --max-prune 100
+  reconciler apply ./conf --output json --timeout 5s"""
+
+_PAST = {
+    "create": "created",
+    "recreate": "recreated",
+    "start": "started",
+    "restart": "restarted",
+    "update": "updated",
+    "pause": "paused",
+    "resume": "resumed",
+    "stop": "stopped",
+    "destroy": "destroyed",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the sources, what a plan may do, and how to run."""
+    add_sources(parser)
+    add_plan_options(parser)
+    add_lock_timeout(parser)
+    parser.add_argument("--dry-run", action="store_true", help="only show the plan")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Converge. Raises: LockTimeout; ReconcilerError when containers cannot be listed."""
+    configure_logs(args, is_told_on_stdout=True)
+    reconciler = make_reconciler(args)
+    if args.dry_run:
+        return show_plan(reconciler.plan(), args.output, is_detailed=False)
+    report = reconciler.converge(lock_timeout_s=args.timeout)
+    if args.output == "json":
+        emit_json(_to_json(report))
+    else:
+        _show(report, is_terse=not is_log_json(args))
+    return report.exit_code()
+
+
+def _to_json(report: PassReport) -> dict[str, object]:
+    """Return `plan`'s shape with what became of each action, and what waits or is left."""
+    return {
+        "actions": [
+            outcome.action.to_json()
+            | {
+                "error": outcome.error.to_json() if outcome.error else None,
+                "durationMs": outcome.duration_ns // 10**6,
+            }
+            for outcome in report.outcomes
+        ],
+        "waits": [
+            {"name": wait.name, "until": wait.until, "reason": wait.reason}
+            for wait in report.plan.waits
+        ],
+        "left": [action.to_json() for action in report.plan.actions],
+        "problems": [problem.to_json() for problem in report.plan.problems],
+    }
+
+
+def _show(report: PassReport, *, is_terse: bool) -> None:
+    """Print what was done and what is left; `is_terse`: the log has told why something failed."""
+    for outcome in report.outcomes:
+        emit(_describe(outcome, is_terse=is_terse))
+    show_waits(report.plan, report.world.now)
+    show_problems(report.plan.problems)
+    for action in report.plan.actions:
+        emit(f"? still to be done: {action.describe()}")
+    if not report.outcomes:
+        emit(describe_converged(report))
+        return
+    failed = sum(outcome.error is not None for outcome in report.outcomes)
+    summary = f"{plural(len(report.outcomes) - failed, 'change')} made"
+    emit(summary + (f", {failed} failed" if failed else ""))
+
+
+def _describe(outcome: Outcome, *, is_terse: bool) -> str:
+    action, error = outcome.action, outcome.error
+    if error is not None:
+        told = f"! cannot {action.verb} {action.name}" if is_terse else f"! {error}"
+        return styled(told, RED) + hint(error)
+    done = styled(f"{_PAST[action.verb]} {action.name}", GREEN)
+    if action.verb == "create":
+        return done
+    why = "; ".join(change.describe() for change in action.changes) or action.reason
+    return f"{done}: {why}"

@@ -1,0 +1,117 @@
+"""`reconciler show`: all that the record and the kernel tell of one container."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import TYPE_CHECKING, Any
+
+from reconciler.cli.instance import make_engine
+from reconciler.cli.names import load_container, name_not_found
+from reconciler.cli.output import emit, emit_json
+
+if TYPE_CHECKING:
+    from reconciler.engine.container import Container
+    from reconciler.engine.engine import Engine
+    from reconciler.model.world import Observed
+
+EXAMPLES = """\
+  reconciler show web
+  reconciler show web --output json"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the name."""
+    parser.add_argument("name", metavar="NAME", help="the container")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print it as YAML, or as JSON. Raises: NameNotFound, RecordCorrupt, SystemError."""
+    from reconciler.control.observe import observe_container
+
+    engine = make_engine(args)
+    container = load_container(engine, args.name)
+    observed = observe_container(container)
+    if observed is None:
+        raise name_not_found(engine, args.name)
+    facts = _collect(engine, container, observed)
+    if args.output == "json":
+        emit_json(facts)
+    else:
+        emit(_to_yaml(facts))
+    return 0
+
+
+def _collect(engine: Engine, container: Container, observed: Observed) -> dict[str, Any]:
+    from reconciler.control.clock import format_time
+    from reconciler.model.codec import to_dict
+
+    record, spec, last = container.record, observed.spec, observed.last_exit
+    started = record.started_at
+    return {
+        "name": observed.name,
+        "status": observed.status.value,
+        "pid": observed.pid,
+        "processes": container.processes() if observed.pid is not None else [],
+        "createdAt": format_time(record.created_at),
+        "startedAt": format_time(started) if started is not None else None,
+        "lastExit": to_dict(last) | {"at": format_time(last.at)} if last is not None else None,
+        "restarts": observed.memory.count,
+        "failuresInARow": observed.memory.failures,
+        "source": spec.source if spec is not None else None,
+        "file": f"{spec.origin.file}:{spec.origin.line}" if spec is not None else None,
+        "logs": os.path.join(engine.state_dir, "logs", observed.name),
+        "record": engine.store.directory(observed.name),
+        "cgroups": record.cgroups,
+        "limits": _limits(observed),
+        "spec": _spec(observed),
+    }
+
+
+def _spec(observed: Observed) -> dict[str, Any]:
+    """Return the spec that it was last made equal to, spelled and nested as in a file."""
+    from reconciler.model.spec import Origin, Spec
+    from reconciler.planning.fields import FIELDS
+
+    bare = Spec(name=observed.name, config=observed.config, origin=Origin(file=""), digest="")
+    spec = observed.spec or bare
+    nested: dict[str, Any] = {}
+    for field in FIELDS:
+        for path, value, _ in field.values(spec, spec):
+            if value is not None and field.path != "source":
+                _place(nested, path, field.path, value)
+    return nested
+
+
+def _place(nested: dict[str, Any], path: str, field: str, value: object) -> None:
+    """Put a value at its place; what follows the field's own path is one key (`env.A.B`)."""
+    *outer, last = (
+        field.split(".") if path == field else [*field.split("."), path[len(field) + 1 :]]
+    )
+    for name in outer:
+        nested = nested.setdefault(name, {})
+    nested[last] = list(value) if isinstance(value, tuple) else value
+
+
+def _limits(observed: Observed) -> dict[str, Any]:
+    """Return the limits that the kernel shows, spelled as in a file."""
+    from reconciler.planning.fields import FIELDS
+
+    spelled = {field.path: field.spell_or_none for field in FIELDS}
+    return {
+        path: "unlimited" if value in (None, ()) else spelled[path](value)
+        for path, value in observed.limits.items()
+    }
+
+
+def _to_yaml(facts: dict[str, Any]) -> str:
+    import yaml
+
+    class Plain(yaml.SafeDumper):
+        """No anchors: a text that stands twice is shown twice."""
+
+        def ignore_aliases(self, data: object) -> bool:
+            return True
+
+    text: str = yaml.dump(facts, Dumper=Plain, sort_keys=False, allow_unicode=True, width=100)
+    return text.rstrip("\n")

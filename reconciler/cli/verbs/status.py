@@ -1,0 +1,155 @@
+"""`reconciler status`: the containers, and how far they are from what they should be.
+
+With sources it shows what is theirs. Without, all containers, and what else is asked for by
+the sources they were made from and by the default one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import TYPE_CHECKING, Any
+
+from reconciler.cli.arguments import add_sources
+from reconciler.cli.instance import configure_logs, default_source, make_engine
+from reconciler.cli.output import (
+    DIM,
+    GREEN,
+    RED,
+    YELLOW,
+    emit,
+    emit_json,
+    emit_table,
+    format_age,
+)
+
+if TYPE_CHECKING:
+    from reconciler.control.report import PassReport
+    from reconciler.engine.engine import Engine
+    from reconciler.model.world import Observed
+
+EXAMPLES = """\
+  reconciler status               # all containers
+  reconciler status ./conf        # those of a source, also what is yet to be created
+  reconciler status --output json"""
+
+_HEADER = ("NAME", "KIND", "STATE", "PID", "RESTARTS", "AGE", "LAST EXIT", "MESSAGE")
+_STYLES = {
+    "running": GREEN,
+    "completed": DIM,
+    "stopped": DIM,
+    "failed": RED,
+    "invalid": RED,
+    "unknown": RED,
+    "paused": YELLOW,
+    "backoff": YELLOW,
+    "pending": YELLOW,
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the sources."""
+    add_sources(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print one row a container. Raises: SourceMissing; ReconcilerError when listing fails."""
+    from reconciler.control.status import status_items
+
+    configure_logs(args, is_told_on_stdout=True)
+    engine = make_engine(args)
+    report = _look_at(args, engine) if args.sources else _look_at_all(engine)
+    items = status_items(report)
+    if args.sources:
+        items = [item for item in items if _is_of_sources(item["name"], report)]
+    if args.output == "json":
+        emit_json({"items": items})
+    elif items:
+        emit_table(_HEADER, [_row(item, report) for item in items], _STYLES)
+    else:
+        emit("no containers")
+    return 0
+
+
+def _look_at(args: argparse.Namespace, engine: Engine) -> PassReport:
+    from reconciler.control.reconcile import Reconciler
+    from reconciler.errors import ErrorCode, ReconcilerError
+
+    for source in args.sources:
+        if not os.path.lexists(source):
+            raise ReconcilerError(
+                ErrorCode.SourceMissing,
+                f"cannot read source {source}: it does not exist; for one container there is "
+                "`reconciler show NAME`",
+                path=source,
+            )
+    return Reconciler(engine, args.sources).plan()
+
+
+def _look_at_all(engine: Engine) -> PassReport:
+    """Return the plan for all sources that containers were made from, and the default one."""
+    from reconciler.control.notes import decode_spec
+    from reconciler.control.reconcile import Reconciler
+
+    records = [container.record for container in engine.list()]
+    specs = (decode_spec(one.id, one.annotations, one.config) for one in records)
+    sources = {spec.source for spec in specs if spec is not None}
+    if os.path.isdir(default_source()):
+        sources.add(os.path.realpath(default_source()))
+    return Reconciler(engine, sorted(sources)).plan()
+
+
+def _is_of_sources(name: str, report: PassReport) -> bool:
+    from reconciler.planning.prune import is_owned
+
+    desired = report.desired
+    observed = report.world.containers.get(name)
+    if name in desired.specs or name in desired.invalid:
+        return True
+    return observed is not None and is_owned(observed, desired)
+
+
+def _row(item: dict[str, Any], report: PassReport) -> list[str]:
+    observed = report.world.containers.get(item["name"])
+    return [
+        item["name"],
+        item["kind"],
+        item["state"],
+        str(item["pid"] or ""),
+        str(item["restarts"]),
+        _age(observed, report.world.now),
+        _last_exit(observed),
+        _message(item["conditions"]),
+    ]
+
+
+def _age(observed: Observed | None, now: float) -> str:
+    """Return for how long it has run, or how long ago it ended."""
+    if observed is None:
+        return ""
+    if observed.pid is None and observed.last_exit is not None:
+        return format_age(now - observed.last_exit.at)
+    return "" if observed.started_at is None else format_age(now - observed.started_at)
+
+
+def _last_exit(observed: Observed | None) -> str:
+    import signal
+
+    last = None if observed is None else observed.last_exit
+    if last is None:
+        return ""
+    if last.signal is not None:
+        known = {number.value: number.name for number in signal.Signals}
+        return known.get(last.signal, f"signal {last.signal}") + (" (oom)" if last.oom else "")
+    return "unknown" if last.code is None else str(last.code)
+
+
+def _message(conditions: list[dict[str, Any]]) -> str:
+    """Return what is to be known first: what is wrong, else what goes on."""
+    by_type = {condition["type"]: condition for condition in conditions}
+    if by_type["Valid"]["status"] == "False":
+        return str(by_type["Valid"]["message"])
+    if by_type["Progressing"]["reason"] != "Converged":
+        return str(by_type["Progressing"]["message"])
+    running = by_type["Running"]
+    return str(running["message"]) if running["reason"] not in ("Completed", "Stopped") else ""

@@ -1,0 +1,44 @@
+"""The run file `run.json` in a container's record directory, the monitor's alone to write.
+
+    {"pid", "startTicks", "bootId", "startedAt", "logDir", "logSize", "logFiles", "cgroups",
+     "oomKills", "logLost": {"bytes", "error"} | null,
+     "exit": {"code", "signal", "oom", "at"} | null}
+
+Read by the engine's store too, hence light.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from reconciler.linux.proc import read_file
+
+RUN_FILE = "run.json"
+
+
+def read_run(directory: str) -> dict[str, Any] | None:
+    """Return a container's run file; None when it has none or it cannot be understood."""
+    try:
+        run = json.loads(read_file(os.path.join(directory, RUN_FILE)))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return run if isinstance(run, dict) else None
+
+
+def write_json(path: str, data: dict[str, Any]) -> None:
+    """Replace a file's content at once; needs no fsync, as a run directory ends with the boot.
+
+    Raises: OSError.
+    """
+    temporary = path + ".tmp"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(fd, json.dumps(data).encode())
+    except OSError:
+        os.close(fd)
+        os.unlink(temporary)
+        raise
+    os.close(fd)
+    os.rename(temporary, path)

@@ -1,0 +1,208 @@
+"""An engine in memory: the same interface and refusals as the real one, no kernel.
+
+tests/contract holds it equal to the real engine where control relies on it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+from reconciler.cgroup.canonical import LimitFacts, canonical_limits
+from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.model.config import Config, Resources
+from reconciler.model.record import Record
+from reconciler.model.state import ExitStatus, ProcessId, Status
+from reconciler.model.world import Value
+
+FACTS = LimitFacts(
+    fields=frozenset({"resources.memory.max", "resources.pids.max", "resources.cpu.max"})
+)
+
+
+@dataclass
+class Cell:
+    """One container: its record, and what the kernel would show of it."""
+
+    record: Record
+    status: Status = Status.CREATED
+    limits: dict[str, Value] = field(default_factory=dict)
+
+
+class FakeDriver:
+    def facts(self) -> LimitFacts:
+        return FACTS
+
+
+class FakeEngine:
+    """Containers by id in `cells`; `calls` tells what was asked, `failing` what is to fail."""
+
+    def __init__(self, run_dir: str, state_dir: str, clock: Callable[[], float]) -> None:
+        self.run_dir = run_dir
+        self.state_dir = state_dir
+        self.driver = FakeDriver()
+        self.clock = clock
+        self.cells: dict[str, Cell] = {}
+        self.corrupt: set[str] = set()
+        self.calls: list[tuple[str, str]] = []
+        self.failing: dict[tuple[str, str], BaseException] = {}
+        self.is_locked = False
+        self.mutex = threading.RLock()
+        self.last_pid = 100
+
+    # --- what tests do to it
+
+    def end(self, name: str, code: int | None = 0, signal: int | None = None) -> None:
+        """Have an init end by itself."""
+        cell = self.cells[name]
+        ended = ExitStatus(code=code, signal=signal, oom=False, at=self.clock())
+        cell.record = replace(cell.record, exit=ended)
+        cell.status = Status.STOPPED
+        cell.limits = {}
+
+    def verbs(self, name: str) -> list[str]:
+        return [verb for verb, of in self.calls if of == name]
+
+    def note(self, verb: str, name: str) -> None:
+        with self.mutex:
+            self.calls.append((verb, name))
+        if (verb, name) in self.failing:
+            raise self.failing[verb, name]
+
+    # --- the interface
+
+    def create(
+        self, container_id: str, config: Config, annotations: dict[str, str] | None = None
+    ) -> FakeContainer:
+        self.note("create", container_id)
+        if container_id in self.cells or container_id in self.corrupt:
+            raise error(ErrorCode.IdInUse, container_id)
+        record = Record(
+            id=container_id,
+            config=config,
+            created_at=self.clock(),
+            annotations=dict(annotations or {}),
+        )
+        self.cells[container_id] = Cell(record)
+        return FakeContainer(self, record)
+
+    def load(self, container_id: str) -> FakeContainer:
+        if container_id in self.corrupt:
+            raise error(ErrorCode.RecordCorrupt, container_id)
+        if container_id not in self.cells:
+            raise error(ErrorCode.ContainerNotExists, container_id)
+        return FakeContainer(self, self.cells[container_id].record)
+
+    def load_damaged(self, container_id: str) -> FakeContainer:
+        record = Record(id=container_id, config=Config(command=("unknown",)), created_at=0.0)
+        return FakeContainer(self, record)
+
+    def list(self) -> list[FakeContainer]:
+        return [self.load(name) for name in sorted(self.cells)]
+
+    def list_corrupt(self) -> list[ReconcilerError]:  # type: ignore[valid-type]  # `list` above
+        return [error(ErrorCode.RecordCorrupt, name) for name in sorted(self.corrupt)]
+
+    @contextlib.contextmanager
+    def lock(self, timeout_s: float) -> Iterator[None]:
+        if self.is_locked:
+            raise ReconcilerError(ErrorCode.LockTimeout, f"no lock within {timeout_s} s")
+        self.is_locked = True
+        try:
+            yield
+        finally:
+            self.is_locked = False
+
+
+class FakeContainer:
+    def __init__(self, engine: FakeEngine, record: Record) -> None:
+        self.engine = engine
+        self.record = record
+
+    @property
+    def id(self) -> str:
+        return self.record.id
+
+    def status(self) -> Status:
+        self.engine.note("status", self.id)
+        if self.id not in self.engine.cells:
+            return Status.DESTROYED
+        self.record = self.cell().record
+        return self.cell().status
+
+    def limits(self) -> dict[str, Value]:
+        self.engine.note("limits", self.id)
+        return dict(self.cell().limits)
+
+    def start(self) -> object:
+        cell = self.cell()
+        if cell.status in (Status.PAUSED, Status.PAUSING):
+            raise error(ErrorCode.ContainerPaused, self.id)
+        if cell.status is Status.RUNNING:
+            raise error(ErrorCode.ContainerNotStopped, self.id)
+        self.engine.note("start", self.id)
+        self.engine.last_pid += 1
+        init = ProcessId(pid=self.engine.last_pid, start_ticks=1, boot_id="b")
+        now = self.engine.clock()
+        cell.record = replace(cell.record, init=init, started_at=now, exit=None)
+        cell.status = Status.RUNNING
+        cell.limits = canonical_limits(cell.record.config.resources, FACTS)
+        return init
+
+    def stop(self, signal: int, grace_ns: int) -> ExitStatus | None:
+        cell = self.cell()
+        if cell.status.has_processes():
+            self.engine.note(f"stop {signal} {grace_ns}", self.id)
+            self.engine.end(self.id, None, signal)
+        return cell.record.exit
+
+    def set(self, resources: Resources) -> None:
+        self.engine.note("set", self.id)
+        cell = self.cell()
+        if cell.status.has_processes():
+            cell.limits = canonical_limits(resources, FACTS)
+        self.write(replace(cell.record, config=replace(cell.record.config, resources=resources)))
+
+    def pause(self) -> None:
+        self.change("pause", Status.PAUSED)
+
+    def resume(self) -> None:
+        self.change("resume", Status.RUNNING)
+
+    def reconfigure(self, config: Config) -> None:
+        self.engine.note("reconfigure", self.id)
+        if self.cell().status.has_processes():
+            raise error(ErrorCode.ContainerNotStopped, self.id)
+        self.write(replace(self.cell().record, config=config))
+
+    def annotate(self, changes: dict[str, str | None]) -> None:
+        self.engine.note("annotate", self.id)
+        merged = self.cell().record.annotations | changes
+        kept = {key: value for key, value in merged.items() if value is not None}
+        self.write(replace(self.cell().record, annotations=kept))
+
+    def destroy(self, *, keep_data: bool = False) -> None:
+        self.engine.note("destroy" + (" keep_data" if keep_data else ""), self.id)
+        self.engine.cells.pop(self.id, None)
+        self.engine.corrupt.discard(self.id)
+
+    def cell(self) -> Cell:
+        if self.id not in self.engine.cells:
+            raise error(ErrorCode.ContainerDestroyed, self.id)
+        return self.engine.cells[self.id]
+
+    def change(self, verb: str, status: Status) -> None:
+        self.engine.note(verb, self.id)
+        if not self.cell().status.has_processes():
+            raise error(ErrorCode.ContainerNotRunning, self.id)
+        self.cell().status = status
+
+    def write(self, record: Record) -> None:
+        self.cell().record = record
+        self.record = record
+
+
+def error(code: ErrorCode, name: str) -> ReconcilerError:
+    return ReconcilerError(code, f"{code.name}: {name}", container=name)

@@ -1,0 +1,186 @@
+"""The items of `status --output json`: their shape, and the state of each kind of container."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from reconciler.control.report import PassReport
+from reconciler.control.status import status_items
+from reconciler.errors import ErrorCode
+from reconciler.model.spec import DesiredState, Kind, Restart, RestartPolicy
+from reconciler.model.state import Status
+from reconciler.model.world import Desired, Failure, Observed, Problem, RestartMemory, World
+from reconciler.planning.plan import PlanOptions, make_plan
+from tests.unit.planning.world_model import (
+    NOW,
+    all_limits,
+    make_desired,
+    make_exit,
+    make_observed,
+    make_spec,
+    make_world,
+)
+
+NEVER = Restart(policy=RestartPolicy.NEVER)
+JOB = make_spec(kind=Kind.JOB, restart=NEVER)
+STOPPED = make_spec(state=DesiredState.STOPPED)
+PROBLEM = Problem(
+    code=101, name="SpecSyntax", message="no YAML", file="web.yaml", line=3, spec_name="web"
+)
+FAILURE = Failure(
+    verb="create",
+    spec_digest="d1",
+    count=1,
+    at=NOW,
+    problem=Problem.of(ErrorCode.CommandNotFound, "cannot start web: no /x"),
+)
+
+
+def items(desired: Desired, world: World) -> list[dict[str, Any]]:
+    plan = make_plan(desired, world, all_limits(desired, world), PlanOptions())
+    return status_items(PassReport(desired=desired, world=world, plan=plan))
+
+
+def item(desired: Desired, world: World) -> dict[str, Any]:
+    (only,) = items(desired, world)
+    return only
+
+
+def condition(of: dict[str, Any], kind: str) -> dict[str, Any]:
+    (only,) = [one for one in of["conditions"] if one["type"] == kind]
+    return dict(only)
+
+
+def test_a_running_container_has_the_whole_shape_of_the_design() -> None:
+    observed = make_observed(make_spec(), started_at=NOW, memory=RestartMemory(count=3))
+    shown = item(make_desired(make_spec()), make_world(observed))
+    assert json.loads(json.dumps(shown)) == {
+        "name": "web",
+        "kind": "Container",
+        "source": "/etc/specs",
+        "state": "running",
+        "pid": 100,
+        "restarts": 3,
+        "startedAt": "1970-01-12T13:46:40.000Z",
+        "lastExit": None,
+        "conditions": [
+            {
+                "type": "Valid",
+                "status": "True",
+                "reason": "SpecValid",
+                "message": "",
+                "lastTransitionAt": None,
+            },
+            {
+                "type": "Running",
+                "status": "True",
+                "reason": "Running",
+                "message": "",
+                "lastTransitionAt": "1970-01-12T13:46:40.000Z",
+            },
+            {
+                "type": "Progressing",
+                "status": "False",
+                "reason": "Converged",
+                "message": "",
+                "lastTransitionAt": None,
+            },
+        ],
+    }
+
+
+def ended(spec: Any, code: int | None, **fields: Any) -> Observed:
+    return make_observed(spec, Status.STOPPED, last_exit=make_exit(code), **fields)
+
+
+@pytest.mark.parametrize(
+    ("desired", "world", "state"),
+    [
+        (make_desired(make_spec()), make_world(), "pending"),
+        (make_desired(make_spec()), make_world(failures={"web": FAILURE}), "backoff"),
+        (make_desired(make_spec()), make_world(failures={"web": FAILURE}, now=NOW + 9), "failed"),
+        (make_desired(invalid=frozenset({"web"})), make_world(), "invalid"),
+        (make_desired(), make_world(unobserved={"web": PROBLEM}), "unknown"),
+        (make_desired(make_spec()), make_world(make_observed(make_spec())), "running"),
+        (
+            make_desired(make_spec()),
+            make_world(make_observed(make_spec(), Status.PAUSED)),
+            "paused",
+        ),
+        (
+            make_desired(make_spec()),
+            make_world(make_observed(make_spec(), Status.CREATED)),
+            "created",
+        ),
+        (make_desired(make_spec()), make_world(ended(make_spec(), 1)), "backoff"),
+        (make_desired(make_spec()), make_world(ended(make_spec(), 1), now=NOW + 9), "stopped"),
+        (make_desired(JOB), make_world(ended(JOB, 0)), "completed"),
+        (make_desired(JOB), make_world(ended(JOB, 1)), "failed"),
+        (make_desired(JOB), make_world(ended(JOB, None)), "failed"),
+        (make_desired(STOPPED), make_world(ended(STOPPED, 1)), "stopped"),
+        (
+            make_desired(STOPPED),
+            make_world(make_observed(STOPPED, Status.CREATED)),
+            "created",
+        ),
+    ],
+)
+def test_the_state_says_what_it_is_and_what_becomes_of_it(
+    desired: Desired, world: World, state: str
+) -> None:
+    assert item(desired, world)["state"] == state
+
+
+def test_an_exit_is_shown_with_code_signal_oom_and_time() -> None:
+    shown = item(make_desired(JOB), make_world(ended(JOB, 3)))
+    assert shown["lastExit"] == {
+        "code": 3,
+        "signal": None,
+        "oom": False,
+        "at": "1970-01-12T13:46:40.000Z",
+    }
+    assert condition(shown, "Running")["message"] == "exit code 3"
+    assert shown["pid"] is None
+
+
+def test_an_invalid_spec_is_marked_and_its_container_shown_as_it_is() -> None:
+    desired = make_desired(make_spec(), invalid=frozenset({"web"}), problems=(PROBLEM,))
+    shown = item(desired, make_world(make_observed(make_spec())))
+    assert shown["state"] == "running"
+    valid = condition(shown, "Valid")
+    assert (valid["status"], valid["reason"]) == ("False", "SpecSyntax")
+    assert valid["message"] == "web.yaml:3: no YAML"
+
+
+def test_one_that_cannot_start_says_why_and_when_it_is_tried_again() -> None:
+    shown = item(make_desired(make_spec()), make_world(failures={"web": FAILURE}))
+    running, progressing = condition(shown, "Running"), condition(shown, "Progressing")
+    assert (running["status"], running["reason"]) == ("False", "CommandNotFound")
+    assert running["message"] == "cannot start web: no /x"
+    assert (progressing["status"], progressing["reason"]) == ("True", "Backoff")
+    assert "next try at 1970-01-12T13:46:40.500Z" in progressing["message"]
+
+
+def test_a_pending_change_is_told() -> None:
+    changed = make_spec(user="1:1")
+    shown = item(make_desired(changed), make_world(make_observed(make_spec())))
+    progressing = condition(shown, "Progressing")
+    assert (progressing["status"], progressing["reason"]) == ("True", "ChangesPending")
+    assert progressing["message"] == "restart web: user 65534:65534 -> 1:1"
+
+
+def test_a_name_taken_by_another_owner_is_told() -> None:
+    theirs = make_observed(make_spec(source="/srv/other"))
+    shown = item(make_desired(make_spec()), make_world(theirs))
+    assert shown["source"] == "/srv/other"
+    assert condition(shown, "Progressing")["reason"] == "NotOwned"
+
+
+def test_containers_of_other_sources_are_listed_too_by_name() -> None:
+    theirs = make_observed(make_spec("a", source="/srv/other"))
+    shown = items(make_desired(make_spec("b")), make_world(theirs))
+    assert [one["name"] for one in shown] == ["a", "b"]
+    assert condition(shown[0], "Valid")["status"] == "Unknown"
