@@ -37,7 +37,8 @@ from reconciler.model.action import (
 from reconciler.model.spec import DesiredState, Spec, Stop
 from reconciler.model.world import RestartMemory
 
-THREADS = 8
+# More make starts no faster, but graceful stops wait side by side.
+THREADS = 16
 
 
 def execute_plan(

@@ -25,17 +25,15 @@ def observe(engine: EnginePort, now: float) -> World:
     """Return the world at `now` (wall-clock seconds). Raises: what listing records raises."""
     containers: dict[str, Observed] = {}
     unobserved: dict[str, Problem] = {}
-    for container in engine.list():
+    for name in engine.store.ids():
         try:
-            observed = observe_container(container)
+            # A handle that has read nothing yet: its status() reads the record, once.
+            observed = observe_container(engine.load_damaged(name))
         except ReconcilerError as error:
-            unobserved[container.id] = Problem.from_error(error)
+            unobserved[name] = Problem.from_error(error)
         else:
             if observed is not None:
-                containers[container.id] = observed
-    for corrupt in engine.list_corrupt():
-        if corrupt.container is not None:
-            unobserved[corrupt.container] = Problem.from_error(corrupt)
+                containers[name] = observed
     return World(
         containers=containers,
         now=now,
@@ -46,6 +44,8 @@ def observe(engine: EnginePort, now: float) -> World:
 
 def observe_container(container: ContainerPort) -> Observed | None:
     """Return one container as it is now, None when it was destroyed meanwhile.
+
+    The record is read anew, whatever the handle knows.
 
     Raises: RecordCorrupt, PermissionDenied, SystemError.
     """

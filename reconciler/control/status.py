@@ -47,10 +47,6 @@ def status_items(report: PassReport) -> list[Item]:
     names = {*desired.specs, *desired.invalid, *world.containers, *world.unobserved}
     actions = {action.name: action for action in plan.actions}
     waits = {wait.name: wait for wait in plan.waits}
-    problems: dict[str, list[Problem]] = {}
-    for problem in plan.problems:
-        if problem.spec_name is not None:
-            problems.setdefault(problem.spec_name, []).append(problem)
     return [
         _item(
             _Facts(
@@ -61,12 +57,23 @@ def status_items(report: PassReport) -> list[Item]:
                 wait=waits.get(name),
                 failure=world.failures.get(name),
                 unobserved=world.unobserved.get(name),
-                problems=tuple(problems.get(name, ())),
+                problems=_problems_of(name, report),
                 is_invalid=name in desired.invalid,
             )
         )
         for name in sorted(names)
     ]
+
+
+def _problems_of(name: str, report: PassReport) -> tuple[Problem, ...]:
+    """Return the problems that name the container, or its file where no name can be told."""
+    spec = report.desired.specs.get(name)
+    file = spec.origin.file if spec is not None and name in report.desired.invalid else None
+    return tuple(
+        problem
+        for problem in report.plan.problems
+        if problem.spec_name == name or (file and file == problem.file and not problem.spec_name)
+    )
 
 
 def _item(facts: _Facts) -> Item:

@@ -20,13 +20,14 @@ from reconciler.engine.store import destroyed
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.linux.proc import is_same_process, read_boot_id
 from reconciler.linux.signals import can_reach_init
-from reconciler.model.config import Config, Resources
+from reconciler.model.config import Command, Config, Resources
 from reconciler.model.record import Record
 from reconciler.model.state import ExitStatus, Stats, Status
 from reconciler.model.world import Value
 
 if TYPE_CHECKING:
     from reconciler.engine.engine import Engine
+    from reconciler.engine.monitor_client import ExecSession
 
 _KILL_PATIENCE_S = 30.0
 
@@ -143,6 +144,28 @@ class Container:
                     raise translate_setup_failure(failure, self.record) from failure
             self.refresh()
             return Process(int(started["pid"]), self)
+
+    def execute(self, command: Command, streams: list[int]) -> ExecSession:
+        """Run a further process in the container; return once it executes.
+
+        `streams` are descriptors for standard input, output and error; with a terminal one
+        socket, over which the terminal's master comes. The process is killed when the session
+        is closed.
+
+        Raises: ContainerDestroyed, ContainerNotRunning, ContainerPaused, CommandNotFound,
+        CommandNotExecutable, UserNotFound, StepFailed, MonitorUnavailable, MonitorLost.
+        """
+        self.refresh()
+        status = self._status()
+        if status in (Status.PAUSED, Status.PAUSING):
+            raise self._error(ErrorCode.ContainerPaused, "execute a command in", "it is paused")
+        if status is not Status.RUNNING:
+            raise not_running(self.id, "execute a command in")
+        plan = self._engine.make_exec_plan(self.record, command)
+        try:
+            return self._engine.monitor.execute(plan, streams)
+        except SetupFailed as failure:
+            raise translate_setup_failure(failure, self.record, command) from failure
 
     def wait(self, timeout_s: float | None = None) -> ExitStatus | None:
         """Return how the init ended, waiting for it; None when the time is over before.

@@ -28,7 +28,7 @@ from reconciler.engine.container import Container
 from reconciler.engine.store import Store
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.linux.clock import wall_s
-from reconciler.model.config import Config, Resources
+from reconciler.model.config import Command, Config, Resources
 from reconciler.model.names import explain_id
 from reconciler.model.record import Record
 
@@ -191,6 +191,17 @@ class Engine:
             cgroup_dir=self.driver.clone_dir(record.cgroups),
             join_files=self.driver.join_files(record.cgroups),
             mount_cgroup=self.driver.mode is Mode.V2,
+        )
+
+    def make_exec_plan(self, record: Record, command: Command) -> dict[str, Any]:
+        """Return the plan for a further process in a running container."""
+        from reconciler.engine.setup import make_exec_plan
+
+        return make_exec_plan(
+            record,
+            command,
+            cgroup_dir=self.driver.clone_dir(record.cgroups),
+            join_files=self.driver.join_files(record.cgroups),
         )
 
     def remove_data(self, container_id: str) -> None:

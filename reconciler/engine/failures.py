@@ -6,6 +6,7 @@ import errno
 from typing import Any
 
 from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.model.config import Command
 from reconciler.model.record import Record
 
 
@@ -24,33 +25,41 @@ class SetupFailed(Exception):
         self.text: str = error["text"]
 
 
-def translate_setup_failure(failure: SetupFailed, record: Record) -> ReconcilerError:
-    """Return the typed error of a failed set-up step."""
-    code, cause = _classify(failure, record)
+def translate_setup_failure(
+    failure: SetupFailed, record: Record, command: Command | None = None
+) -> ReconcilerError:
+    """Return the typed error of a failed set-up step, of a start or of a further `command`."""
+    chosen = command or Command(
+        argv=record.config.command,
+        user=record.config.user_or_default(),
+        workdir=record.config.workdir,
+    )
+    code, cause = _classify(failure, chosen)
+    what = "start" if command is None else "execute a command in"
     return ReconcilerError(
         code,
-        f"cannot start {record.id}: {cause}",
+        f"cannot {what} {record.id}: {cause}",
         container=record.id,
-        operation="start",
+        operation="start" if command is None else "exec",
         step=failure.step,
         errno=failure.errno or None,
         path=failure.path,
     )
 
 
-def _classify(failure: SetupFailed, record: Record) -> tuple[ErrorCode, str]:
+def _classify(failure: SetupFailed, command: Command) -> tuple[ErrorCode, str]:
     refused = failure.errno in (errno.EPERM, errno.EACCES)
     text = failure.text.lower()
     where = f" ({failure.path})" if failure.path and failure.path not in str(failure.step) else ""
     if failure.kind == "Execute":
-        return _classify_execute(failure, record)
+        return _classify_execute(failure, command)
     if failure.errno in (errno.ENOSPC, errno.EDQUOT):
         return ErrorCode.NoSpace, f"cannot {failure.step or 'clone'}: {text}{where}"
     if failure.kind in ("SetRlimits", "SetOomScore") and refused:
         cause = f"cannot {failure.step}: that takes CAP_SYS_RESOURCE, which root lacks on this host"
         return ErrorCode.LimitNotSupported, cause
     if failure.kind == "ChangeDirectory":
-        cause = f"cannot enter the working directory {record.config.workdir}: {text}"
+        cause = f"cannot enter the working directory {command.workdir}: {text}"
         return ErrorCode.ConfigInvalid, cause
     if failure.kind is None and refused:
         cause = f"the kernel refuses new namespaces: {text}{where}; run it as root"
@@ -60,12 +69,11 @@ def _classify(failure: SetupFailed, record: Record) -> tuple[ErrorCode, str]:
     return ErrorCode.StepFailed, f"cannot {failure.step}: {text}{where}"
 
 
-def _classify_execute(failure: SetupFailed, record: Record) -> tuple[ErrorCode, str]:
-    command = record.config.command[0]
-    user = record.config.user_or_default()
+def _classify_execute(failure: SetupFailed, command: Command) -> tuple[ErrorCode, str]:
+    name = command.argv[0]
     match failure.errno:
-        case errno.ENOENT if failure.path == command and "/" not in command:
-            cause = f"the command {command} is not on the PATH inside the container"
+        case errno.ENOENT if failure.path == name and "/" not in name:
+            cause = f"the command {name} is not on the PATH inside the container"
             return ErrorCode.CommandNotFound, cause
         case errno.ENOENT if "interpreter" in failure.text:
             return ErrorCode.CommandNotExecutable, f"{failure.path}: {failure.text}"
@@ -73,7 +81,7 @@ def _classify_execute(failure: SetupFailed, record: Record) -> tuple[ErrorCode, 
             cause = f"the command {failure.path} does not exist inside the container"
             return ErrorCode.CommandNotFound, cause
         case errno.EACCES | errno.EPERM:
-            cause = f"the command {failure.path} is not executable for the user {user}"
+            cause = f"the command {failure.path} is not executable for the user {command.user}"
             return ErrorCode.CommandNotExecutable, cause
         case errno.ENOEXEC:
             cause = f"the command {failure.path} is neither a program for this machine nor a script"

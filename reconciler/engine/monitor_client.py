@@ -76,6 +76,27 @@ class MonitorClient:
             return ExitStatus(**answer["exit"])
         raise _lost(f"cannot wait for {container_id}: the monitor keeps dying", container_id)
 
+    def execute(self, plan: dict[str, Any], streams: list[int]) -> ExecSession:
+        """Start a further process in a container, with these descriptors, once it runs.
+
+        Raises: SetupFailed; MonitorUnavailable, MonitorLost.
+        """
+        memfd = make_sealed_memfd("reconciler-plan", json.dumps(plan).encode())
+        sock = self._connect()
+        try:
+            sock.settimeout(_START_TIMEOUT_S)
+            answer = _ask(sock, {"op": "exec"}, [memfd, *streams])
+            if answer is None:
+                raise _lost(f"cannot execute in {plan['id']}: the monitor was lost", plan["id"])
+            if "error" in answer:
+                raise SetupFailed(answer["error"])
+        except BaseException:
+            sock.close()
+            raise
+        finally:
+            os.close(memfd)
+        return ExecSession(sock, int(answer["pid"]))
+
     def ping(self) -> dict[str, Any]:
         """Return `{pid, containers}` of the monitor, started if need be.
 
@@ -133,6 +154,41 @@ class MonitorClient:
                 path=os.path.join(self.run_dir, "monitor.log"),
             ) from error
         return sock
+
+
+class ExecSession:
+    """A further process in a container: await its end, or end it by `close()`."""
+
+    def __init__(self, sock: socket.socket, pid: int) -> None:
+        self.pid = pid
+        self._sock = sock
+
+    def fileno(self) -> int:
+        """Return the descriptor that becomes readable at the end of the process."""
+        return self._sock.fileno()
+
+    def wait(self, timeout_s: float | None = None) -> ExitStatus | None:
+        """Return how it ended, None when the time is over before. Raises: MonitorLost."""
+        self._sock.settimeout(timeout_s)
+        try:
+            message, _ = messages.receive(self._sock)
+        except TimeoutError:
+            return None
+        except OSError:
+            message = None
+        if message is None:
+            raise _lost("cannot tell how the process ended: the monitor was lost", None)
+        return ExitStatus(**message["exit"])
+
+    def close(self) -> None:
+        """Let go; a process that still runs is killed."""
+        self._sock.close()
+
+    def __enter__(self) -> ExecSession:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class ExitEvents:

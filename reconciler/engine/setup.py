@@ -15,11 +15,12 @@ from reconciler.engine.users import Identity, look_up_user
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.linux import capabilities
 from reconciler.linux.process import CloneFlag
-from reconciler.model.config import Config, NetworkMode, SeccompMode
+from reconciler.model.config import Command, Config, NetworkMode, SeccompMode
 from reconciler.model.record import Record
-from reconciler.monitor.steps import encode_steps, process
+from reconciler.monitor.steps import encode_steps, join, process
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_JOINED = CloneFlag.NEWNET | CloneFlag.NEWCGROUP
 _NAMESPACES = CloneFlag.NEWPID | CloneFlag.NEWNS | CloneFlag.NEWUTS | CloneFlag.NEWIPC
 
 
@@ -68,6 +69,39 @@ def make_launch_plan(
     }
 
 
+def make_exec_plan(
+    record: Record,
+    command: Command,
+    *,
+    cgroup_dir: str | None,
+    join_files: list[str],
+) -> dict[str, Any]:
+    """Return what the monitor needs to run a further process in the container.
+
+    The process gets the container's namespaces, cgroup, capabilities and filter.
+
+    Raises: UserNotFound, NotSupported.
+    """
+    config, init = record.config, record.init
+    assert init is not None
+    user = command.user or config.user_or_default()
+    identity = look_up_user(f"/proc/{init.pid}/root", user, config.groups)
+    steps: list[Any] = [process.JoinCgroups(join_files)] if join_files else []
+    steps += [
+        join.DropDescriptors(),
+        join.JoinNamespaces(init.pid, init.start_ticks, int(_NAMESPACES | _JOINED)),
+        join.ForkInside(),
+        join.UseStreams() if command.terminal is None else join.OpenTerminal(*command.terminal),
+        *_limit_steps(config),
+        _confine(config, identity),
+        process.ChangeDirectory(command.workdir or config.workdir),
+        process.Execute(
+            list(command.argv), _environment(record.id, config, identity) | command.env
+        ),
+    ]
+    return {"id": record.id, "steps": encode_steps(steps), "cgroupDir": cgroup_dir}
+
+
 def _outer_steps(
     config: Config, identity: Identity, directory: str, join_files: list[str]
 ) -> list[Any]:
@@ -81,32 +115,46 @@ def _outer_steps(
 
 
 def _process_steps(container_id: str, config: Config, identity: Identity) -> list[Any]:
+    """Return what is done inside, from the hostname to the command."""
     steps: list[Any] = [
         process.OpenInput(),
         process.SetHostname(config.hostname or container_id),
     ]
     if config.network is NetworkMode.NONE:
         steps.append(process.RaiseLoopback())
-    if config.rlimits:
-        limits = [
-            [item.type, *(-1 if value is None else value for value in (item.soft, item.hard))]
-            for item in config.rlimits
-        ]
-        steps.append(process.SetRlimits(limits))
-    steps.append(
-        process.Confine(
-            identity.uid,
-            identity.gid,
-            list(identity.groups),
-            _capability_mask(config.security.capabilities),
-            config.security.no_new_privileges,
-            _seccomp_filter(config),
-        )
+    return [
+        *steps,
+        *_limit_steps(config),
+        _confine(config, identity),
+        process.ChangeDirectory(config.workdir),
+        process.Execute(list(config.command), _environment(container_id, config, identity)),
+    ]
+
+
+def _limit_steps(config: Config) -> list[Any]:
+    if not config.rlimits:
+        return []
+    limits = [
+        [item.type, *(-1 if value is None else value for value in (item.soft, item.hard))]
+        for item in config.rlimits
+    ]
+    return [process.SetRlimits(limits)]
+
+
+def _confine(config: Config, identity: Identity) -> process.Confine:
+    return process.Confine(
+        identity.uid,
+        identity.gid,
+        list(identity.groups),
+        _capability_mask(config.security.capabilities),
+        config.security.no_new_privileges,
+        _seccomp_filter(config),
     )
-    steps.append(process.ChangeDirectory(config.workdir))
-    env = {"PATH": DEFAULT_PATH, "HOME": identity.home, "HOSTNAME": config.hostname or container_id}
-    steps.append(process.Execute(list(config.command), env | config.env))
-    return steps
+
+
+def _environment(container_id: str, config: Config, identity: Identity) -> dict[str, str]:
+    hostname = config.hostname or container_id
+    return {"PATH": DEFAULT_PATH, "HOME": identity.home, "HOSTNAME": hostname} | config.env
 
 
 def _capability_mask(names: tuple[str, ...]) -> int:

@@ -22,6 +22,7 @@ class CloneFlag(enum.IntFlag):
 
     NEWTIME = 0x80
     PIDFD = 0x1000
+    PARENT = 0x8000
     NEWNS = 0x20000
     NEWCGROUP = 0x2000000
     NEWUTS = 0x4000000
@@ -53,7 +54,7 @@ def clone3(flags: CloneFlag, cgroup_fd: int | None = None) -> tuple[int, int]:
     """Fork this single-threaded process into new namespaces; return (pid, pidfd).
 
     In the child returns (0, -1). `cgroup_fd` is a cgroup v2 directory to be born in. The
-    pidfd is close-on-exec. Needs Linux 5.7 (clone(2)).
+    pidfd is close-on-exec. With PARENT the child is our sibling. Needs Linux 5.7 (clone(2)).
 
     Raises: OSError.
     """
@@ -67,7 +68,7 @@ def clone3(flags: CloneFlag, cgroup_fd: int | None = None) -> tuple[int, int]:
         "=11Q",
         flags,
         ctypes.addressof(pidfd),
-        *(0, 0, signal.SIGCHLD, 0, 0, 0, 0, 0),
+        *(0, 0, 0 if flags & CloneFlag.PARENT else signal.SIGCHLD, 0, 0, 0, 0, 0),
         cgroup_fd or 0,
     )
     ctypes.pythonapi.PyOS_BeforeFork()

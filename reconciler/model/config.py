@@ -140,6 +140,20 @@ class LogLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A further process in a running container: what it runs, and what differs from the init's.
+
+    `terminal` is (rows, columns) of a terminal to open for it, None for plain streams.
+    """
+
+    argv: tuple[str, ...]
+    env: dict[str, str] = field(default_factory=dict)
+    user: str | None = None
+    workdir: str | None = None
+    terminal: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """Everything the engine needs to create and start one container.
 

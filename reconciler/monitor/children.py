@@ -25,6 +25,7 @@ class Child:
         self.run = run
         self.pidfd = pidfd
         self.status_fd = -1
+        self.said = b""
         self.starter: socket.socket | None = None
         self.waiters: list[socket.socket] = []
         self.log = LogFile(run["logDir"], run["logSize"], run["logFiles"])
@@ -48,7 +49,7 @@ class Child:
             stream.close()
         self.streams = []
         oom = core.oom_kills(self.run["cgroups"]) > self.run["oomKills"]
-        self.run["exit"] = make_exit(self._wait_status(), oom)
+        self.run["exit"] = make_exit(self._wait_status(), oom=oom)
         self.close()
         return dict(self.run["exit"])
 
@@ -115,12 +116,12 @@ def adopt(directory: str, boot_id: str) -> Child | None:
         if is_same_process(run["pid"], run["startTicks"]):
             return Child(directory, run, pidfd)
         os.close(pidfd)
-    run["exit"] = make_exit(None if stat is None else stat.exit_status, False)
+    run["exit"] = make_exit(None if stat is None else stat.exit_status, oom=False)
     write_json(os.path.join(directory, RUN_FILE), run)
     return None
 
 
-def make_exit(wait_status: int | None, oom: bool) -> dict[str, Any]:
+def make_exit(wait_status: int | None, *, oom: bool) -> dict[str, Any]:
     """Return the run file's exit of a wait status (None: unknown)."""
     code = signal = None
     if wait_status is not None:

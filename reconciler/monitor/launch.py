@@ -7,7 +7,7 @@ their own child. The calling process must have a single thread.
       | pipe(status), clone3 ------------------>|
       | close(status write end)                 | step 1 .. step n: each raises OSError or not
       | poll(status read end)                   |
-      |   <------ one JSON message -------------| a step failed: {"step", "kind", "errno",
+      |   <------ one JSON line ----------------| a step failed: {"step", "kind", "errno",
       |           then end of file              |   "path", "text"}, _exit(127)
       |   <------ end of file ------------------| execve closed it: the command runs
 """
@@ -39,10 +39,13 @@ class Launched(NamedTuple):
     status_fd: int
 
 
-def launch(steps: list[Step], flags: int, cgroup_dir: str | None) -> Launched:
+def launch(
+    steps: list[Step], flags: int, cgroup_dir: str | None, streams: tuple[int, ...] = ()
+) -> Launched:
     """Clone a child that runs `steps`; return at once. `flags` are CLONE_NEW* bits.
 
-    `cgroup_dir` is a cgroup v2 directory for the child to be born in.
+    `cgroup_dir` is a cgroup v2 directory for the child to be born in; `streams` are
+    descriptors for steps that ask for them.
 
     Raises: OSError.
     """
@@ -53,7 +56,7 @@ def launch(steps: list[Step], flags: int, cgroup_dir: str | None) -> Launched:
             cgroup_fd = os.open(cgroup_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         pid, pidfd = clone3(CloneFlag(flags), cgroup_fd)
         if pid == 0:
-            run_steps(steps, status_write)
+            run_steps(steps, Context(status_write, streams))
     except BaseException:
         os.close(status_read)
         raise
@@ -64,14 +67,13 @@ def launch(steps: list[Step], flags: int, cgroup_dir: str | None) -> Launched:
     return Launched(pid, pidfd, status_read)
 
 
-def run_steps(steps: list[Step], status_fd: int) -> None:
+def run_steps(steps: list[Step], context: Context) -> None:
     """Execute every step in the child; report the first failure and exit. Never returns."""
     gc.disable()  # a collection would copy every page it visits
     message: dict[str, Any] = {}
     try:
         if original_nofile is not None:
             resource.setrlimit(resource.RLIMIT_NOFILE, original_nofile)
-        context = Context()
         for step in steps:
             message = {"step": step.describe(), "kind": type(step).__name__}
             step.execute(context)
@@ -81,14 +83,21 @@ def run_steps(steps: list[Step], status_fd: int) -> None:
     except BaseException as error:  # noqa: BLE001 - the child must not outlive its set-up
         message |= {"errno": 0, "path": None, "text": f"internal error: {error!r}"}
     finally:
-        os.write(status_fd, json.dumps(message).encode()[:_MESSAGE_MAX])
+        os.write(context.status_fd, json.dumps(message).encode() + b"\n")
         os._exit(_EXIT_SETUP_FAILED)
 
 
-def read_failure(status_fd: int) -> dict[str, Any] | None:
-    """Return the child's failure message, or None after a clean end of file.
+def read_status(status_fd: int, so_far: bytes) -> tuple[bytes, bool]:
+    """Return what the child has said, `so_far` included, and whether that is all.
 
-    Raises: BlockingIOError while the child is still at work.
+    Raises: BlockingIOError when there is nothing new yet.
     """
     data = os.read(status_fd, _MESSAGE_MAX)
-    return json.loads(data) if data else None
+    return so_far + data, not data
+
+
+def parse_status(said: bytes) -> tuple[int | None, dict[str, Any] | None]:
+    """Return the pid of the process that a joiner made, and the failure of a step, if any."""
+    messages = [json.loads(line) for line in said.splitlines()]
+    pid = next((message["pid"] for message in messages if "pid" in message), None)
+    return pid, next((message for message in messages if "step" in message), None)

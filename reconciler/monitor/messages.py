@@ -6,7 +6,8 @@
       |<------------------- {...} one answer ----| {"error": {...}} when it failed
       |                                          |
     ops: ping, start (+ memfd with the launch plan), wait, subscribe (a stream of exits),
-         retire (end as soon as nothing runs)
+         retire (end as soon as nothing runs), exec (+ memfd with the plan, + streams: answers
+         {"pid"} when it runs and {"exit"} at its end; a client that leaves kills it)
 
 A connection carries one request. `wait` and `subscribe` keep it open until there is
 something to say; end of file before an answer means that the monitor is gone.

@@ -21,7 +21,8 @@ from reconciler.linux.memfd import read_memfd
 from reconciler.linux.proc import read_boot_id
 from reconciler.monitor import messages
 from reconciler.monitor.children import Child, adopt, kill_and_reap, make_run
-from reconciler.monitor.launch import launch, read_failure
+from reconciler.monitor.execs import Exec
+from reconciler.monitor.launch import launch, parse_status, read_status
 from reconciler.monitor.run_file import RUN_FILE, read_run
 from reconciler.monitor.steps import decode_steps
 
@@ -37,6 +38,7 @@ class Monitor:
         self.linger_s = linger_s
         self.boot_id = read_boot_id()
         self.children: dict[str, Child] = {}
+        self.execs: dict[int, Exec] = {}
         self.subscribers: list[socket.socket] = []
         self.connections: dict[int, socket.socket] = {}
         self.parents: set[str] = set()
@@ -84,6 +86,7 @@ class Monitor:
                 "wait": self.do_wait,
                 "subscribe": self.do_subscribe,
                 "retire": self.do_retire,
+                "exec": self.do_exec,
             }[message["op"]]
             operation(sock, message, fds)
         except ConnectionError:
@@ -98,7 +101,10 @@ class Monitor:
 
     def on_launch_status(self, child: Child) -> None:
         """Tell the starter how the set-up ended: the command runs, or a step failed."""
-        failure = read_failure(child.status_fd)
+        child.said, is_all = read_status(child.status_fd, child.said)
+        if not is_all:
+            return
+        _, failure = parse_status(child.said)
         self._unwatch(child.status_fd)
         os.close(child.status_fd)
         child.status_fd = -1
@@ -122,10 +128,10 @@ class Monitor:
 
     def on_exit(self, child: Child) -> None:
         """Record the exit and tell everyone who waits for it."""
-        if child.status_fd >= 0:
+        while child.status_fd >= 0:  # the end came before its beginning was told
             self.on_launch_status(child)
-            if child.id not in self.children:
-                return
+        if child.id not in self.children:
+            return
         self._unwatch_child(child)
         del self.children[child.id]
         exit_record = child.reap()
@@ -136,6 +142,24 @@ class Monitor:
                 self._answer(sock, {"exit": exit_record})
             for sock in list(self.subscribers):
                 self._push(sock, {"id": child.id, "exit": exit_record})
+
+    def on_exec_status(self, process: Exec) -> None:
+        """Tell the client that its process runs, or which step failed."""
+        if not process.read_status():
+            return
+        self._unwatch(process.status_fd)
+        failure = process.finish_launch()
+        if failure is not None:
+            process.close()
+            self._answer(process.sock, {"error": failure})
+            return
+        self._watch(process.pidfd, partial(self.on_exec_exit, process))
+        self._push(process.sock, {"pid": process.pid})
+
+    def on_exec_exit(self, process: Exec) -> None:
+        """Tell the client how its process ended."""
+        self._unwatch(process.pidfd)
+        self._answer(process.sock, {"exit": process.reap()})
 
     # --- requests
 
@@ -182,6 +206,16 @@ class Monitor:
         """Send every exit from now on."""
         self.subscribers.append(sock)
         self._push(sock, {"subscribed": True})
+
+    def do_exec(self, sock: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
+        """Start a further process in a container; say when it runs, and how it ends."""
+        plan = json.loads(read_memfd(fds[0]))
+        if plan["id"] not in self.children:
+            raise FileNotFoundError(2, "no such running container", plan["id"])
+        steps = decode_steps(plan["steps"])
+        launched = launch(steps, 0, plan["cgroupDir"], tuple(fds[1:]))
+        process = self.execs[sock.fileno()] = Exec(sock, launched)
+        self._watch(process.status_fd, partial(self.on_exec_status, process))
 
     def do_retire(self, sock: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
         """End as soon as nothing runs, without lingering."""
@@ -258,6 +292,11 @@ class Monitor:
                 child.waiters.remove(sock)
         if sock in self.subscribers:
             self.subscribers.remove(sock)
+        process = self.execs.pop(sock.fileno(), None)
+        if process is not None:  # one that still runs does not outlive its client
+            self._unwatch(process.status_fd)
+            self._unwatch(process.pidfd)
+            process.close()
         sock.close()
 
     def _guard(self, handler: Handler) -> None:

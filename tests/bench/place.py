@@ -61,6 +61,14 @@ class Place:
             error.add_note((done.stdout + done.stderr)[-4000:])
             raise error
 
+    def clear(self) -> None:
+        """Destroy all containers and let the monitor end."""
+        for container in self.engine.list():
+            container.destroy()
+        for error in self.engine.list_corrupt():
+            self.engine.load_damaged(str(error.container)).destroy()
+        self.engine.monitor.retire()
+
     def write_spec(self, name: str) -> None:
         """Write the spec of a service that sleeps for ever, at once and whole."""
         text = f"command: [/bin/sleep, infinity]\nrootfs: {{path: {self.rootfs}}}\n"
@@ -91,7 +99,7 @@ def make_place() -> Iterator[Place]:
         try:
             yield place
         finally:
-            _destroy_all(place.engine)
+            place.clear()
     finally:
         shutil.rmtree(base)
 
@@ -105,11 +113,3 @@ def _make_rootfs(root: Path) -> Path:
     (root / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\n")
     (root / "etc/group").write_text("root:x:0:\n")
     return root
-
-
-def _destroy_all(engine: Engine) -> None:
-    for container in engine.list():
-        container.destroy()
-    for error in engine.list_corrupt():
-        engine.load_damaged(str(error.container)).destroy()
-    engine.monitor.retire()

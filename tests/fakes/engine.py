@@ -31,6 +31,14 @@ class Cell:
     limits: dict[str, Value] = field(default_factory=dict)
 
 
+class FakeStore:
+    def __init__(self, engine: FakeEngine) -> None:
+        self.engine = engine
+
+    def ids(self) -> list[str]:
+        return sorted(self.engine.cells.keys() | self.engine.corrupt)
+
+
 class FakeDriver:
     def facts(self) -> LimitFacts:
         return FACTS
@@ -43,6 +51,7 @@ class FakeEngine:
         self.run_dir = run_dir
         self.state_dir = state_dir
         self.driver = FakeDriver()
+        self.store = FakeStore(self)
         self.clock = clock
         self.cells: dict[str, Cell] = {}
         self.corrupt: set[str] = set()
@@ -99,12 +108,6 @@ class FakeEngine:
         record = Record(id=container_id, config=Config(command=("unknown",)), created_at=0.0)
         return FakeContainer(self, record)
 
-    def list(self) -> list[FakeContainer]:
-        return [self.load(name) for name in sorted(self.cells)]
-
-    def list_corrupt(self) -> list[ReconcilerError]:  # type: ignore[valid-type]  # `list` above
-        return [error(ErrorCode.RecordCorrupt, name) for name in sorted(self.corrupt)]
-
     @contextlib.contextmanager
     def lock(self, timeout_s: float) -> Iterator[None]:
         if self.is_locked:
@@ -127,6 +130,8 @@ class FakeContainer:
 
     def status(self) -> Status:
         self.engine.note("status", self.id)
+        if self.id in self.engine.corrupt:
+            raise error(ErrorCode.RecordCorrupt, self.id)
         if self.id not in self.engine.cells:
             return Status.DESTROYED
         self.record = self.cell().record

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 
 class Context:
-    """`trees`: fds of detached mounts, by the key of the step that opened them."""
+    """State of one set-up.
 
-    def __init__(self) -> None:
+    `status_fd` is where the parent reads; `streams` are descriptors that came with the request;
+    `trees` are fds of detached mounts, by the key of the step that opened them.
+    """
+
+    def __init__(self, status_fd: int, streams: tuple[int, ...]) -> None:
+        self.status_fd = status_fd
+        self.streams = streams
         self.trees: dict[str, int] = {}

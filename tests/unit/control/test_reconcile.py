@@ -236,14 +236,14 @@ def test_a_convergence_that_does_not_end_is_bounded(
 ) -> None:
     """Somebody thaws the container each time that it was frozen."""
     write(source, "web", "command: [/bin/server]\nstate: paused")
-    original = engine.list
+    original = engine.store.ids
 
-    def contested() -> Any:
+    def contested() -> list[str]:
         for cell in engine.cells.values():
             cell.status = Status.RUNNING
         return original()
 
-    monkeypatch.setattr(engine, "list", contested)
+    monkeypatch.setattr(engine.store, "ids", contested)
     report = make().converge()
     assert len(report.outcomes) == MAX_PASSES
     assert not report.plan.is_empty()

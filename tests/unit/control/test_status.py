@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -153,6 +154,14 @@ def test_an_invalid_spec_is_marked_and_its_container_shown_as_it_is() -> None:
     valid = condition(shown, "Valid")
     assert (valid["status"], valid["reason"]) == ("False", "SpecSyntax")
     assert valid["message"] == "web.yaml:3: no YAML"
+
+
+def test_a_file_that_names_nothing_any_more_is_told_by_its_last_good_spec() -> None:
+    """Of broken YAML nobody knows whose it is, but the file is that of a spec in force."""
+    broken = replace(PROBLEM, file="/etc/specs/web.yaml", spec_name=None)
+    desired = make_desired(make_spec(), invalid=frozenset({"web"}), problems=(broken,))
+    shown = item(desired, make_world(make_observed(make_spec())))
+    assert condition(shown, "Valid")["message"] == "/etc/specs/web.yaml:3: no YAML"
 
 
 def test_one_that_cannot_start_says_why_and_when_it_is_tried_again() -> None:

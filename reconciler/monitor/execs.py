@@ -1,0 +1,71 @@
+"""A further process in a running container, which lives no longer than its client's connection."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from typing import Any
+
+from reconciler.monitor.children import kill_and_reap, make_exit
+from reconciler.monitor.launch import Launched, parse_status, read_status
+
+
+class Exec:
+    """One process joined to a container. `pid` is 0 and `pidfd` -1 until it is known to run."""
+
+    def __init__(self, sock: socket.socket, launched: Launched) -> None:
+        self.sock = sock
+        self.status_fd = launched.status_fd
+        self.pid = 0
+        self.pidfd = -1
+        self._joiner: tuple[int, int] | None = (launched.pid, launched.pidfd)
+        self._said = b""
+
+    def read_status(self) -> bool:
+        """Read what the set-up says; return whether it is over."""
+        self._said, is_all = read_status(self.status_fd, self._said)
+        return is_all
+
+    def finish_launch(self) -> dict[str, Any] | None:
+        """Collect the joiner and take over the process; return the failure where a step failed."""
+        self._reap_joiner()
+        os.close(self.status_fd)
+        self.status_fd = -1
+        pid, failure = parse_status(self._said)
+        if pid is not None:
+            self.pid, self.pidfd = pid, os.pidfd_open(pid)
+        elif failure is None:
+            text = "the process was killed before it ran"
+            failure = {"step": None, "kind": None, "errno": 3, "path": None, "text": text}
+        return failure
+
+    def reap(self) -> dict[str, Any]:
+        """Collect the ended process; return its exit as in a run file."""
+        status = os.waitpid(self.pid, 0)[1]
+        os.close(self.pidfd)
+        self.pid, self.pidfd = 0, -1
+        return make_exit(status, oom=False)
+
+    def close(self) -> None:
+        """Kill what is left and close everything."""
+        self._reap_joiner()
+        if self.status_fd >= 0:
+            with contextlib.suppress(BlockingIOError):
+                self.read_status()
+            pid, _ = parse_status(self._said)
+            if pid is not None and not self.pid:
+                self.pid, self.pidfd = pid, os.pidfd_open(pid)
+            os.close(self.status_fd)
+            self.status_fd = -1
+        if self.pidfd >= 0:
+            kill_and_reap(self.pid, self.pidfd)
+            os.close(self.pidfd)
+            self.pidfd = -1
+
+    def _reap_joiner(self) -> None:
+        if self._joiner is not None:
+            pid, pidfd = self._joiner
+            kill_and_reap(pid, pidfd)
+            os.close(pidfd)
+            self._joiner = None

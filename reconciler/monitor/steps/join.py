@@ -1,0 +1,117 @@
+"""Steps by which a further process joins a running container.
+
+    monitor ---- clone3 into the container's cgroup ----> joiner
+                                                            | setns: all namespaces of the init
+                 clone3(CLONE_PARENT) --------------------> | process in the pid namespace
+    monitor <--- {"pid": N} on the status pipe -------------| joiner ends
+                                                              process: identity, streams, execve
+
+A pid namespace takes effect for children alone (setns(2)), hence the two. CLONE_PARENT makes
+the process the monitor's own child, whose exit it can await.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import struct
+import termios
+from typing import NamedTuple
+
+from reconciler.linux import process
+from reconciler.linux.proc import is_same_process
+from reconciler.linux.process import CloneFlag
+from reconciler.monitor.steps.context import Context
+
+_STREAMS = (0, 1, 2)
+_TIOCSPTLCK = 0x40045431
+_TIOCGPTPEER = 0x5441
+
+
+class DropDescriptors(NamedTuple):
+    """Close all that is the monitor's, before anyone inside can look (CVE-2016-9962)."""
+
+    def describe(self) -> str:
+        return "close the monitor's descriptors"
+
+    def execute(self, context: Context) -> None:
+        keep = {*_STREAMS, context.status_fd, *context.streams}
+        for name in os.listdir("/proc/self/fd"):
+            if int(name) not in keep:
+                try:
+                    os.close(int(name))
+                except OSError:
+                    continue  # the one that listed the directory
+
+
+class JoinNamespaces(NamedTuple):
+    """Enter the namespaces of the init, which must still be the process that it was."""
+
+    pid: int
+    start_ticks: int
+    flags: int
+
+    def describe(self) -> str:
+        return "join the container's namespaces"
+
+    def execute(self, context: Context) -> None:
+        pidfd = os.pidfd_open(self.pid)
+        if not is_same_process(self.pid, self.start_ticks):
+            raise ProcessLookupError(3, "the container's init has ended")
+        process.setns(pidfd, CloneFlag(self.flags))
+        os.close(pidfd)
+        os.chdir("/")
+
+
+class ForkInside(NamedTuple):
+    """Go on in a child that is in the pid namespace; tell the monitor its pid and end."""
+
+    def describe(self) -> str:
+        return "fork into the pid namespace"
+
+    def execute(self, context: Context) -> None:
+        pid, _ = process.clone3(CloneFlag.PARENT)
+        if pid:
+            os.write(context.status_fd, json.dumps({"pid": pid}).encode() + b"\n")
+            os._exit(0)
+        os.setsid()
+
+
+class UseStreams(NamedTuple):
+    """Take the descriptors that came with the request as standard streams."""
+
+    def describe(self) -> str:
+        return "take over the standard streams"
+
+    def execute(self, context: Context) -> None:
+        for target, fd in zip(_STREAMS, context.streams, strict=True):
+            os.dup2(fd, target)
+
+
+class OpenTerminal(NamedTuple):
+    """Open a terminal of the container's own and send its master over the socket that came."""
+
+    rows: int
+    columns: int
+
+    def describe(self) -> str:
+        return "open a terminal"
+
+    def execute(self, context: Context) -> None:
+        master = os.open("/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+        fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
+        slave = fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY)
+        size = struct.pack("4H", self.rows, self.columns, 0, 0)
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, size)
+        with socket.socket(fileno=os.dup(context.streams[0])) as sock:
+            socket.send_fds(sock, [b"terminal"], [master])
+        os.close(master)
+        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+        for target in _STREAMS:
+            os.dup2(slave, target)
+        os.close(slave)
+
+
+STEPS = (DropDescriptors, JoinNamespaces, ForkInside, UseStreams, OpenTerminal)

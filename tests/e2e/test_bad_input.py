@@ -1,0 +1,320 @@
+"""Bad spec files: a clear error with a code and a place, and what runs is left alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.instance import ERROR, NOBODY, PROBLEM_KEYS, Instance, Json, sleeper
+
+INVALID = 3
+
+
+@pytest.fixture
+def running(reconciler: Instance) -> Callable[[], None]:
+    """Start a container and return a check that it runs on untouched."""
+    reconciler.write("good.yaml", sleeper())
+    reconciler.apply()
+    pid = reconciler.pid("good")
+
+    def check() -> None:
+        assert reconciler.pid("good") == pid
+
+    return check
+
+
+def problems(reconciler: Instance, exits: int = INVALID) -> list[Json]:
+    """Return the problems that `validate` finds, after a check of their shape."""
+    found = reconciler.run("validate", reconciler.source, "-o", "json", exits=exits).json["problems"]
+    assert isinstance(found, list)
+    for problem in found:
+        assert set(problem) == PROBLEM_KEYS
+        assert isinstance(problem["code"], int)
+    return found
+
+
+ALIAS_BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{key}: &{key} [{', '.join([f'*{before}'] * 10)}]\n"
+    for before, key in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+# What stands in the file, line and column of the problem, what the message must contain.
+BAD_TEXTS = {
+    "unclosed list": ("command: [/bin/sleep, inf\n", 2, 1, ""),
+    "half a word": ("command: [/bin/sle", 1, 19, ""),
+    "a tab": ("command:\n\t- /bin/sleep\n", 2, 1, "tab"),
+    "a duplicate key": ("command: [a]\nenv: {A: b}\ncommand: [b]\n", 3, 1, "command"),
+    "a nested duplicate key": ("command: [a]\nenv: {A: b, A: c}\n", 2, 13, "A"),
+    "an unknown field": ("command: [a]\ncomand: [b]\n", 2, 1, "did you mean 'command'"),
+    "an unknown nested field": (
+        "command: [a]\nresources:\n  memory:\n    maxx: 1Mi\n", 4, 5, "did you mean 'max'"
+    ),
+    "a wrong type": ("command: /bin/sleep inf\n", 1, 10, "list"),
+    "no command": ("env: {A: b}\n", 1, 1, "command"),
+    "an empty command": ("command: []\n", 1, 10, "command"),
+    "a list of specs": ("- command: [a]\n", 1, 1, "map"),
+    "a scalar": ("just words\n", 1, 1, ""),
+    "an unquoted number": ("command: [a]\nenv:\n  PORT: 8080\n", 3, 9, "quote"),
+    "an unquoted boolean": ("command: [a]\nenv:\n  ON: true\n", 3, 7, "quote"),
+    "a bad size": ("command: [a]\nresources: {memory: {max: 12Q}}\n", 2, 27, "12Q"),
+    "a bad duration": ("command: [a]\nstop: {grace: 5 minutes}\n", 2, 15, "5 minutes"),
+    "a bad choice": ("command: [a]\nstate: runing\n", 2, 8, "running"),
+    "a bad signal": ("command: [a]\nstop: {signal: SIGTERM}\n", 2, 16, "TERM"),
+    "a relative workdir": ("command: [a]\nworkdir: srv\n", 2, 10, "absolute"),
+    "a climbing mount": (
+        "command: [a]\nmounts:\n- {type: tmpfs, target: /a/../../b}\n", 3, 25, ".."
+    ),
+    "a bind without source": ("command: [a]\nmounts:\n- {type: bind, target: /a}\n", 3, 3, "source"),
+    "a job that always restarts": (
+        "kind: Job\ncommand: [a]\nrestart: {policy: always}\n", 3, 19, "Job"
+    ),
+    "a NUL in the command": ('command: ["a\\0b"]\n', 1, 11, "NUL"),
+    "an alias bomb": (ALIAS_BOMB, None, None, "alias"),
+    "a python object": ("command: !!python/object/apply:os.system [id]\n", 1, 10, ""),
+    "deep nesting": ("command: " + "[" * 2000 + "\n", 1, None, ""),
+}
+
+
+@pytest.mark.parametrize("title", BAD_TEXTS)
+def test_a_bad_file_is_reported_with_file_line_and_column(
+    reconciler: Instance, title: str
+) -> None:
+    text, line, column, message = BAD_TEXTS[title]
+    path = reconciler.write("bad.yaml", text)
+    problem = problems(reconciler)[0]
+    assert problem["file"] == str(path)
+    assert line is None or problem["line"] == line
+    assert column is None or problem["column"] == column
+    assert message in problem["message"] + str(problem["field"])
+    shown = reconciler.run("validate", reconciler.source, exits=INVALID)
+    assert f"{path}:{problem['line']}:{problem['column']}: " in shown.text
+    assert problem["name"] in shown.codes
+    assert len(shown.text) < 2000
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"command: [\xff\xfe]\n", b"\x00\x01\x02", b"\xff\xfec\x00o\x00", b"command: [a]\x07\n"],
+    ids=["not UTF-8", "binary", "UTF-16", "control character"],
+)
+def test_a_file_that_is_no_text_is_an_error_with_a_code(
+    reconciler: Instance, running: Callable[[], None], content: bytes
+) -> None:
+    (reconciler.source / "bad.yaml").write_bytes(content)
+    result = reconciler.apply(exits=INVALID)
+    assert result.codes & {"SpecSyntax", "SpecUnreadable"}
+    assert "bad.yaml" in result.text
+    running()
+
+
+def test_a_file_that_is_too_large_is_not_read(
+    reconciler: Instance, running: Callable[[], None]
+) -> None:
+    reconciler.write("bad.yaml", "# " + "x" * (2 << 20) + "\ncommand: [a]\n")
+    result = reconciler.apply(exits=INVALID)
+    assert result.codes == {"SpecTooLarge"}
+    running()
+
+
+@pytest.mark.parametrize("kind", ["directory", "fifo", "dangling link", "link loop"])
+def test_what_is_no_regular_file_is_an_error_and_no_hang(
+    reconciler: Instance, running: Callable[[], None], kind: str
+) -> None:
+    path = reconciler.source / "odd.yaml"
+    match kind:
+        case "directory":
+            path.mkdir()
+        case "fifo":
+            os.mkfifo(path)
+        case "dangling link":
+            path.symlink_to("nowhere.yaml")
+        case _:
+            path.symlink_to(path.name)
+    result = reconciler.apply(exits=None)
+    assert result.code in (0, INVALID)
+    assert result.code == 0 or "odd.yaml" in result.text
+    running()
+
+
+def test_all_problems_of_all_files_are_reported_at_once(reconciler: Instance) -> None:
+    reconciler.write("a.yaml", "comand: [x]\nstate: dead\n")
+    reconciler.write("b.yaml", "command: [x]\nresources: {pids: {max: 0}}\n", "command: [y]\n")
+    reconciler.write("c.yaml", "command: [")
+    found = problems(reconciler)
+    assert {Path(problem["file"]).name for problem in found} == {"a.yaml", "b.yaml", "c.yaml"}
+    assert len(found) >= 5
+    fields = {problem["field"] for problem in found}
+    assert {"state", "resources.pids.max"} <= fields
+    assert found == sorted(found, key=lambda p: (p["file"], p["line"] or 0, p["column"] or 0))
+
+
+def test_an_invalid_edit_leaves_the_container_on_its_last_good_spec(
+    reconciler: Instance, running: Callable[[], None]
+) -> None:
+    path = reconciler.write("good.yaml", "command: [/bin/sleep, inf]\nresources: {memory: {max: 9}}x")
+    result = reconciler.apply(exits=INVALID)
+    assert f"{path}:2:" in result.text
+    running()
+    item = reconciler.items(reconciler.source)["good"]
+    [condition] = [c for c in item["conditions"] if c["type"] == "Valid"]
+    assert condition["status"] == "False"
+    assert f"{path}:2:" in condition["message"]
+    assert reconciler.run("plan", reconciler.source, exits=INVALID).codes == {"SpecSyntax"}
+
+
+def test_a_container_on_its_last_good_spec_is_still_kept_running(
+    reconciler: Instance, running: Callable[[], None]
+) -> None:
+    del running
+    reconciler.write("good.yaml", sleeper(restart={"backoff": {"initial": "0"}}))
+    reconciler.apply()
+    pid = reconciler.pid("good")
+    reconciler.write("good.yaml", "command: [/bin/sle")
+    os.kill(pid, 9)
+    reconciler.wait_for("good", pid=None)
+    reconciler.apply(exits=INVALID)
+    assert reconciler.pid("good") != pid
+
+
+@pytest.mark.parametrize("rest", ["", "command: [/bin/sle", "# nothing yet\n", "comm"])
+def test_a_half_written_file_leaves_its_container_alone(
+    reconciler: Instance, running: Callable[[], None], rest: str
+) -> None:
+    reconciler.write("other.yaml", sleeper())
+    reconciler.apply()
+    (reconciler.source / "good.yaml").write_text(rest)
+    reconciler.apply(exits=INVALID)
+    running()
+    reconciler.write("good.yaml", sleeper())
+    assert reconciler.is_converged()
+    running()
+
+
+def test_valid_files_beside_an_invalid_one_are_carried_out(
+    reconciler: Instance, running: Callable[[], None]
+) -> None:
+    reconciler.write("bad.yaml", "command: 7\n")
+    reconciler.write("new.yaml", sleeper())
+    reconciler.apply(exits=INVALID)
+    assert reconciler.item("new")["state"] == "running"
+    running()
+
+
+def test_of_two_files_with_one_name_the_incumbent_stays(
+    reconciler: Instance, running: Callable[[], None]
+) -> None:
+    intruder = reconciler.write("a-first.yaml", "name: good\ncommand: [/bin/sleep, '4444']\n")
+    result = reconciler.apply(exits=INVALID)
+    assert result.codes == {"SpecDuplicateName"}
+    assert f"{intruder}:1:" in result.text
+    assert "good.yaml" in result.text
+    running()
+
+
+def test_of_two_new_files_with_one_name_neither_ends_what_runs_and_the_user_is_told(
+    reconciler: Instance, running: Callable[[], None]
+) -> None:
+    reconciler.write("one.yaml", sleeper(name="twin"))
+    reconciler.write("two.yaml", sleeper(name="twin"))
+    [problem] = problems(reconciler)
+    assert problem["name"] == "SpecDuplicateName"
+    assert "one.yaml" in problem["message"] + problem["file"]
+    reconciler.apply(exits=INVALID)
+    running()
+
+
+def test_two_documents_of_a_file_with_one_name_are_an_error(reconciler: Instance) -> None:
+    reconciler.write("web.yaml", sleeper(), sleeper(name="web"))
+    [problem] = problems(reconciler)
+    assert problem["name"] == "SpecDuplicateName"
+
+
+BAD_NAMES = {
+    "slash": '"a/b"',
+    "parent": '".."',
+    "parent inside": '"a..b"',
+    "climbing": '"../../etc"',
+    "NUL": '"a\\0b"',
+    "1,025 characters": "a" * 1025,
+    "64 characters": "a" * 64,
+    "leading dash": '"-web"',
+    "leading dot": '".web"',
+    "empty": '""',
+    "space": '"a b"',
+    "newline": '"a\\n"',
+    "not ASCII": "wéb",
+    "a number": "12",
+    "null": "null",
+}
+
+
+@pytest.mark.parametrize("title", BAD_NAMES)
+def test_a_bad_name_is_refused_with_its_place(
+    reconciler: Instance, running: Callable[[], None], title: str
+) -> None:
+    path = reconciler.write("bad.yaml", f"name: {BAD_NAMES[title]}\ncommand: [/bin/true]\n")
+    result = reconciler.apply(exits=INVALID)
+    assert f"{path}:1:7: name: " in result.text
+    assert result.codes <= {"InvalidIdFormat", "SpecSchema", "SpecValue"}
+    assert len(result.text) < 2500
+    assert set(reconciler.items()) == {"good"}
+    running()
+
+
+@pytest.mark.parametrize("stem", ["-web", "a b", "wéb", "a..b", "x" * 64])
+def test_a_bad_file_name_is_refused_when_it_would_be_the_name(
+    reconciler: Instance, running: Callable[[], None], stem: str
+) -> None:
+    path = reconciler.write(f"{stem}.yaml", "command: [/bin/true]\n")
+    result = reconciler.apply(exits=INVALID)
+    assert str(path) in result.text
+    assert "name" in result.text
+    running()
+    reconciler.remove(path.name)
+    reconciler.write(f"{stem}.yaml", sleeper(name="fine"))
+    reconciler.apply()
+    assert set(reconciler.items()) == {"good", "fine"}
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "../../etc", "a" * 1025, "", "a\nb"])
+@pytest.mark.parametrize("verb", ["show", "logs", "destroy", "stats"])
+def test_a_bad_name_on_the_command_line_is_refused(
+    reconciler: Instance, verb: str, name: str
+) -> None:
+    result = reconciler.run(verb, name, exits=None)
+    assert result.code in (1, 64), str(result)
+    assert result.codes <= {"InvalidIdFormat", "NameNotFound", "Usage"}
+    assert result.codes
+    assert len(result.text) < 2500
+
+
+def test_a_leading_dash_on_the_command_line_is_refused(reconciler: Instance) -> None:
+    assert reconciler.run("show", "-web", exits=64).codes == {"Usage"}
+    assert reconciler.run("show", "--", "-web", exits=None).code in (1, 64)
+
+
+def test_a_source_that_may_not_be_read_is_an_error_with_a_code(reconciler: Instance) -> None:
+    reconciler.write("web.yaml", sleeper())
+    reconciler.source.chmod(0o700)
+    result = reconciler.run_as(NOBODY, "validate", reconciler.source, exits=None)
+    assert result.code in (1, INVALID), str(result)
+    assert result.codes == {"SourceUnreadable"}
+
+
+def test_a_file_that_may_not_be_read_is_an_error_with_a_code(reconciler: Instance) -> None:
+    reconciler.write("web.yaml", sleeper()).chmod(0o600)
+    result = reconciler.run_as(NOBODY, "validate", reconciler.source, exits=INVALID)
+    assert result.codes == {"SpecUnreadable"}
+    assert "web.yaml" in result.text
+
+
+def test_every_problem_line_ends_with_its_code(reconciler: Instance) -> None:
+    reconciler.write("bad.yaml", "comand: [x]\nstate: dead\n")
+    shown = reconciler.run("validate", reconciler.source, exits=INVALID)
+    lines = [line for line in shown.text.splitlines() if "bad.yaml:" in line]
+    assert len(lines) >= 2
+    for line in lines:
+        assert ERROR.search(line), line

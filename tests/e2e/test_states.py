@@ -1,0 +1,171 @@
+"""Running, paused, stopped; and what is changed from outside is put right."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from tests.e2e import kernel
+from tests.e2e.instance import Instance, shell, sleeper
+from tests.e2e.waiting import wait_until
+
+STATES = ("running", "paused", "stopped")
+
+
+def assert_state(reconciler: Instance, state: str) -> int | None:
+    """Check a container's state, in `status` and in the kernel; return its pid."""
+    item = reconciler.item("web")
+    assert item["state"] == state
+    pid: int | None = item["pid"]
+    if state == "stopped":
+        assert pid is None
+    else:
+        assert pid is not None
+        assert kernel.is_frozen(pid) is (state == "paused")
+    return pid
+
+
+@pytest.mark.parametrize("first", STATES)
+@pytest.mark.parametrize("second", STATES)
+def test_every_state_leads_to_every_other(reconciler: Instance, first: str, second: str) -> None:
+    reconciler.write("web.yaml", sleeper(state=first))
+    reconciler.apply()
+    before = assert_state(reconciler, first)
+    assert reconciler.is_converged()
+    reconciler.write("web.yaml", sleeper(state=second))
+    reconciler.apply()
+    after = assert_state(reconciler, second)
+    assert reconciler.is_converged()
+    if "stopped" not in (first, second):
+        assert after == before
+    elif before is not None and second == "stopped":
+        assert not kernel.is_alive(before)
+
+
+def test_a_paused_container_does_nothing_and_goes_on_where_it_was(reconciler: Instance) -> None:
+    counter = shell("n=0; while :; do n=$((n+1)); echo $n; sleep 0.02; done")
+    reconciler.write("web.yaml", counter)
+    reconciler.apply()
+    reconciler.wait_for_log("web", "3")
+    reconciler.write("web.yaml", counter | {"state": "paused"})
+    reconciler.apply()
+    lines = reconciler.logs("web")
+    assert reconciler.logs("web") == lines
+    reconciler.write("web.yaml", counter)
+    reconciler.apply()
+    wait_until(lambda: len(reconciler.logs("web")) > len(lines) + 2, "it counts on")
+    numbers = [int(line) for line in reconciler.logs("web")]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_a_limit_of_a_paused_container_changes_live(reconciler: Instance) -> None:
+    reconciler.write("web.yaml", sleeper(state="paused", resources={"pids": {"max": 10}}))
+    reconciler.apply()
+    pid = reconciler.pid("web")
+    reconciler.write("web.yaml", sleeper(state="paused", resources={"pids": {"max": 20}}))
+    reconciler.apply()
+    assert reconciler.pid("web") == pid
+    assert kernel.pids_max(pid) == 20
+    assert kernel.is_frozen(pid)
+
+
+def test_a_new_command_of_a_paused_container_is_paused_too(reconciler: Instance) -> None:
+    reconciler.write("web.yaml", sleeper(state="paused"))
+    reconciler.apply()
+    reconciler.write("web.yaml", sleeper(state="paused", command=["/bin/sleep", "77777"]))
+    reconciler.apply()
+    pid = reconciler.pid("web")
+    assert kernel.argv(pid) == ["/bin/sleep", "77777"]
+    assert kernel.is_frozen(pid)
+    assert reconciler.is_converged()
+
+
+def test_a_paused_container_can_be_destroyed(reconciler: Instance) -> None:
+    reconciler.write("web.yaml", sleeper(state="paused", stop={"signal": "TERM", "grace": "200ms"}))
+    reconciler.write("stays.yaml", sleeper())
+    reconciler.apply()
+    pid = reconciler.pid("web")
+    reconciler.remove("web.yaml")
+    reconciler.apply()
+    assert not kernel.is_alive(pid)
+    assert set(reconciler.items()) == {"stays"}
+
+
+# --- drift: "Kill, freeze or re-limit something behind its back: it is put right" -----------
+
+
+def test_a_limit_changed_from_outside_is_put_right(reconciler: Instance) -> None:
+    limits = {"memory": {"max": "64Mi"}, "pids": {"max": 32}}
+    reconciler.write("web.yaml", sleeper(resources=limits))
+    reconciler.apply()
+    pid = reconciler.pid("web")
+    kernel.memory_file(pid).write_text(str(512 << 20))
+    kernel.pids_file(pid).write_text("max")
+    [action] = reconciler.plan("--detailed-exitcode", exits=2)["actions"]
+    fields = {change["field"] for change in action["changes"]}
+    assert fields == {"resources.memory.max", "resources.pids.max"}
+    reconciler.apply()
+    assert kernel.memory_max(pid) == 64 << 20
+    assert kernel.pids_max(pid) == 32
+    assert reconciler.pid("web") == pid
+
+
+def test_a_limit_set_from_outside_that_no_file_names_is_lifted(reconciler: Instance) -> None:
+    reconciler.write("web.yaml", sleeper())
+    reconciler.apply()
+    pid = reconciler.pid("web")
+    kernel.pids_file(pid).write_text("5")
+    reconciler.run("plan", reconciler.source, "--detailed-exitcode", exits=2)
+    reconciler.apply()
+    assert kernel.pids_max(pid) is None
+
+
+def test_a_container_frozen_from_outside_is_thawed(reconciler: Instance) -> None:
+    reconciler.write("web.yaml", sleeper())
+    reconciler.apply()
+    pid = reconciler.pid("web")
+    kernel.freeze(pid)
+    assert reconciler.item("web")["state"] == "paused"
+    reconciler.apply()
+    assert not kernel.is_frozen(pid)
+    assert reconciler.pid("web") == pid
+
+
+def test_a_container_thawed_from_outside_is_frozen_again(reconciler: Instance) -> None:
+    reconciler.write("web.yaml", sleeper(state="paused"))
+    reconciler.apply()
+    pid = reconciler.pid("web")
+    kernel.freeze(pid, False)
+    reconciler.apply()
+    assert kernel.is_frozen(pid)
+
+
+def test_a_killed_container_is_started_again(reconciler: Instance) -> None:
+    spec = sleeper(restart={"backoff": {"initial": "0"}})
+    reconciler.write("web.yaml", spec)
+    reconciler.apply()
+    pid = reconciler.pid("web")
+    os.kill(pid, signal.SIGKILL)
+    reconciler.wait_for("web", pid=None)
+    assert reconciler.item("web")["lastExit"]["signal"] == 9
+    assert reconciler.item("web")["lastExit"]["code"] is None
+    reconciler.apply()
+    item = reconciler.item("web")
+    assert item["state"] == "running"
+    assert item["pid"] != pid
+    assert item["restarts"] == 1
+    assert item["lastExit"]["signal"] == 9
+
+
+def test_a_hand_destroyed_container_is_made_again(reconciler: Instance) -> None:
+    reconciler.write("web.yaml", sleeper())
+    reconciler.write("db.yaml", sleeper())
+    reconciler.apply()
+    db = reconciler.pid("db")
+    reconciler.run("destroy", "web")
+    assert set(reconciler.items()) == {"db"}
+    reconciler.apply()
+    assert set(reconciler.items()) == {"db", "web"}
+    assert reconciler.pid("db") == db
