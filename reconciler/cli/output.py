@@ -94,7 +94,7 @@ def styled(text: str, style: str) -> str:
 
 
 def format_age(seconds: float) -> str:
-    """Return the two largest units of a time span: 192 is `3m12s`, less than a second `0s`."""
+    """Return the two largest units of a time span: 192 is `3m12s`, 3600 `1h`, 0.5 `0s`."""
     parts: list[str] = []
     left = max(0, int(seconds))
     for unit, size in _AGE_UNITS:

@@ -125,15 +125,14 @@ def _create(engine: EnginePort, spec: Spec) -> None:
 
 def _recreate(engine: EnginePort, spec: Spec) -> None:
     """Replace a container, keeping its logs; its writable layer belongs to the old one."""
-    keep_data = not spec.config.rootfs.overlay
     try:
         container = engine.load(spec.name)
         _stop(container, spec.stop)
     except ReconcilerError as error:
         if error.code is not ErrorCode.RecordCorrupt:
             raise
-        container = engine.load_damaged(spec.name)
-    container.destroy(keep_data=keep_data)
+        container = engine.handle(spec.name)
+    container.destroy(keep_logs=True)
     _create(engine, spec)
 
 

@@ -9,6 +9,7 @@ A failure always has the fields code, name, container, operation, step, errno an
 
 from __future__ import annotations
 
+from _thread import allocate_lock
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -33,6 +34,7 @@ class _State:
     """What `configure` was given, until the first logger is asked for."""
 
     pending: Settings | None = None
+    lock = allocate_lock()
 
 
 def configure(stream: TextIO, *, is_json: bool | None = None, level: str = "INFO") -> None:
@@ -45,11 +47,12 @@ def get_logger(part: str) -> logging.Logger:
     """Return the logger of a part of the program, `reconciler.PART`, configured."""
     import logging
 
-    settings, _State.pending = _State.pending, None
-    if settings is not None:
-        from reconciler.control.log_format import install
+    with _State.lock:  # a second thread must not log before the first has installed the handler
+        settings, _State.pending = _State.pending, None
+        if settings is not None:
+            from reconciler.control.log_format import install
 
-        install(logging.getLogger(ROOT), settings.stream, settings.level, settings.is_json)
+            install(logging.getLogger(ROOT), settings.stream, settings.level, settings.is_json)
     return logging.getLogger(f"{ROOT}.{part}")
 
 

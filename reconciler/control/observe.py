@@ -28,7 +28,7 @@ def observe(engine: EnginePort, now: float) -> World:
     for name in engine.store.ids():
         try:
             # A handle that has read nothing yet: its status() reads the record, once.
-            observed = observe_container(engine.load_damaged(name))
+            observed = observe_container(engine.handle(name))
         except ReconcilerError as error:
             unobserved[name] = Problem.from_error(error)
         else:

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from watchdog.events import FileSystemEvent
 
-# What changes a file or a directory; watchdog also tells of opening and closing.
-_CHANGES = frozenset({"created", "modified", "deleted", "moved"})
+# What watchdog tells of that changes nothing; all else, also what is new to it, may matter.
+_NO_CHANGES = frozenset({"opened", "closed_no_write"})
 
 Names = frozenset[str] | None
 """Which entries of a directory matter; None: all but those of editors at work."""
@@ -35,7 +35,7 @@ class FileWatcher:
         self._sources = [os.path.abspath(source) for source in sources]
         self._wake = wake
         self._observer: Any = None  # watchdog has no precise type for it
-        self._armed: dict[str, tuple[tuple[int, int], Names, Any]] = {}
+        self._armed: dict[str, _Armed] = {}
         self._seen: list[object] = []
         self.is_polling = False
 
@@ -66,6 +66,8 @@ class FileWatcher:
             self._observer.stop()
             self._observer.join()
         self._observer = None
+        for armed in self._armed.values():
+            os.close(armed.fd)
         self._armed.clear()
 
     def _arm(self) -> None:
@@ -75,19 +77,26 @@ class FileWatcher:
             self._observer = Observer()
             self._observer.start()
         wanted = find_directories(self._sources)
-        for path, (armed_inode, names, watch) in list(self._armed.items()):
-            if wanted.get(path) != names or path not in wanted or _inode(path) != armed_inode:
+        for path, armed in list(self._armed.items()):
+            if path not in wanted or armed.names != wanted[path] or not armed.is_at(path):
                 del self._armed[path]
-                self._observer.unschedule(watch)
-        for path, names in wanted.items():
-            inode = _inode(path)
-            if path not in self._armed and inode is not None:
-                handler = _Handler(path, names, self._wake)
-                try:
-                    watch = self._observer.schedule(handler, path, recursive=False)
-                except (FileNotFoundError, NotADirectoryError, PermissionError):
-                    continue  # the pass tells of it; the periodic one looks again
-                self._armed[path] = (inode, names, watch)
+                self._observer.unschedule(armed.watch)
+                os.close(armed.fd)
+        for path in wanted.keys() - self._armed.keys():
+            try:
+                self._armed[path] = self._schedule(path, wanted[path])
+            except (FileNotFoundError, NotADirectoryError, PermissionError):
+                continue  # the pass tells of it; the periodic one looks again
+
+    def _schedule(self, path: str, names: Names) -> _Armed:
+        fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            handler = _Handler(path, names, self._wake)
+            watch = self._observer.schedule(handler, path, recursive=False)
+        except OSError:
+            os.close(fd)
+            raise
+        return _Armed(fd, names, watch)
 
     def _look(self) -> list[object]:
         """Return stamps of all that the sources hold, to be compared."""
@@ -98,6 +107,21 @@ class FileWatcher:
                 names = sorted(os.listdir(source))
                 stamps += [(name, _stamp(os.path.join(source, name))) for name in names]
         return stamps
+
+
+class _Armed(NamedTuple):
+    """One watched directory; `fd` keeps its inode number from being used again."""
+
+    fd: int
+    names: Names
+    watch: object
+
+    def is_at(self, path: str) -> bool:
+        """Tell whether the path still is this directory."""
+        try:
+            return os.path.samestat(os.fstat(self.fd), os.stat(path))
+        except OSError:
+            return False
 
 
 class _Handler:
@@ -113,9 +137,8 @@ class _Handler:
 
         A directory is `modified` with each entry made or removed, which has its own event.
         """
-        if event.event_type not in _CHANGES or (
-            event.is_directory and event.event_type == "modified"
-        ):
+        kind = event.event_type
+        if kind in _NO_CHANGES or (kind == "modified" and event.is_directory):
             return
         paths = [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]
         if any(map(self._matters, paths)):
@@ -129,13 +152,15 @@ class _Handler:
 
 
 def find_directories(sources: Sequence[str]) -> dict[str, Names]:
-    """Return the directories to watch for these sources (absolute), and what matters in each."""
+    """Return the directories to watch for these sources (absolute), and what matters in each.
+
+    A directory's own is not enough: of being moved away, or of a link to it being swapped, only
+    the one above it tells.
+    """
     found: dict[str, Names] = {}
     for source in sources:
         if os.path.isdir(source):
             found[os.path.realpath(source)] = None
-            if not os.path.islink(source):
-                continue
         parent, name = os.path.split(source)
         while not os.path.isdir(parent):
             parent, name = os.path.split(parent)
@@ -151,14 +176,6 @@ def is_editors(name: str) -> bool:
     `..data` is none of them: swapping it is how a config map changes.
     """
     return (name.startswith(".") and not name.startswith("..")) or name.endswith("~")
-
-
-def _inode(path: str) -> tuple[int, int] | None:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _stamp(path: str) -> object:

@@ -18,6 +18,8 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
+from pkgutil import walk_packages
 from typing import TYPE_CHECKING
 
 from reconciler.control.logs import get_logger, log_failure
@@ -90,6 +92,7 @@ class Watch:
 
         Raises: nothing that a later pass may mend; that is logged and tried again.
         """
+        load_own_modules()
         self._log.info("watching %s", ", ".join(self._sources))
         try:
             self._subscribe()
@@ -278,6 +281,14 @@ class Watch:
             self._exits.close()
         self._changed.close()
         self._signals.close()
+
+
+def load_own_modules() -> None:
+    """Import what passes need later, so that an upgrade of the files does not mix two versions."""
+    for layer in ("control", "planning", "loader", "engine", "cgroup", "linux", "model"):
+        package = import_module(f"reconciler.{layer}")
+        for module in walk_packages(package.__path__, f"{package.__name__}."):
+            import_module(module.name)
 
 
 def _to_error(problem: Problem) -> ReconcilerError:

@@ -252,10 +252,10 @@ class Container:
             kept = {key: value for key, value in merged.items() if value is not None}
             self._write(replace(self.record, annotations=kept))
 
-    def destroy(self, *, keep_data: bool = False) -> None:
+    def destroy(self, *, keep_logs: bool = False) -> None:
         """Kill what runs and remove everything; does nothing when it is gone already.
 
-        `keep_data` keeps logs and the writable layer, for one that takes its place.
+        `keep_logs` keeps the logs, for one that takes its place.
 
         Raises: StopTimeout, PermissionDenied, SystemError.
         """
@@ -266,8 +266,9 @@ class Container:
                 with self._translate("remove the cgroup of"):
                     self._engine.driver.kill(self.record.cgroups)
                     self._engine.driver.remove(self.record.cgroups)
-                if not keep_data:
-                    self._engine.remove_data(self.id)
+                self._engine.remove_data(
+                    self.id, ("overlay",) if keep_logs else ("logs", "overlay")
+                )
                 self._engine.store.remove(self.id)
         except ReconcilerError as error:
             if error.code is not ErrorCode.ContainerDestroyed:
@@ -323,11 +324,13 @@ class Container:
     def _cgroup(self) -> Iterator[None]:
         """Have a cgroup with the limits, and take it back when what follows fails."""
         driver, cgroups = self._engine.driver, self.record.cgroups
-        # one that has outlived its init may have limits that are no longer asked for
-        previous = Resources() if driver.exists(cgroups) else None
+        if driver.exists(cgroups):
+            # What it had belongs to the last run. And after a cgroup.kill Linux 6.18 kills
+            # whatever is cloned into the same cgroup (its kill_seq is compared with the parent's).
+            driver.remove(cgroups)
         driver.create(cgroups)
         try:
-            driver.apply(cgroups, self.config.resources, previous)
+            driver.apply(cgroups, self.config.resources, None)
             yield
         except BaseException as error:
             try:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 _LOCK_NAME = "reconcile.lock"
 _LOCK_POLL_S = 0.02
 
+Ids = list[str]
 Containers = list[Container]
 Errors = list[ReconcilerError]
 
@@ -95,8 +96,11 @@ class Engine:
         _check_id(container_id, "load")
         return Container(self, self.store.read(container_id))
 
-    def load_damaged(self, container_id: str) -> Container:
-        """Return a handle on a container whose record cannot be read, good for destroy() alone."""
+    def handle(self, container_id: str) -> Container:
+        """Return a handle on a container that need not exist, without reading its record.
+
+        `status()` and `refresh()` read it; when it cannot be read, `destroy()` still works.
+        """
         record = Record(
             id=container_id,
             config=Config(command=("unknown",)),
@@ -104,6 +108,21 @@ class Engine:
             cgroups=self.driver.paths(self._base_name, container_id),
         )
         return Container(self, record)
+
+    def ids(self) -> Ids:
+        """Return the ids of all containers, damaged ones included, sorted."""
+        return self.store.ids()
+
+    def retire(self) -> None:
+        """Let the monitor end and remove the instance's cgroup, when nothing is left in it.
+
+        Raises: SystemError.
+        """
+        try:
+            self.monitor.retire()
+            self.driver.remove_base(self._base_name)
+        except OSError as error:
+            raise from_os_error(error, "cannot retire the monitor") from error
 
     def list(self) -> Containers:
         """Return all containers whose records can be read, sorted by id."""
@@ -204,11 +223,11 @@ class Engine:
             join_files=self.driver.join_files(record.cgroups),
         )
 
-    def remove_data(self, container_id: str) -> None:
-        """Remove logs and writable layer. Raises: SystemError."""
+    def remove_data(self, container_id: str, kinds: tuple[str, ...]) -> None:
+        """Remove `logs` or `overlay` (the writable layer). Raises: SystemError."""
         import shutil
 
-        for kind in ("logs", "overlay"):
+        for kind in kinds:
             path = os.path.join(self.state_dir, kind, container_id)
             try:
                 if os.path.lexists(path):

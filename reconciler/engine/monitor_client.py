@@ -126,7 +126,7 @@ class MonitorClient:
             return
         with self._connect() as sock:
             answer = _ask(sock, {"op": "retire"})
-        if answer is not None and answer["containers"]:
+        if answer is not None and not answer["ends"]:
             return
         lock_fd = os.open(os.path.join(self.run_dir, LOCK_NAME), os.O_RDWR | os.O_CLOEXEC)
         try:

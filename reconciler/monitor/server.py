@@ -218,9 +218,9 @@ class Monitor:
         self._watch(process.status_fd, partial(self.on_exec_status, process))
 
     def do_retire(self, sock: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
-        """End as soon as nothing runs, without lingering."""
+        """End as soon as nothing runs, without lingering; answer whether that is now."""
         self.linger_s = 0.0
-        self._answer(sock, {"containers": len(self.children)})
+        self._answer(sock, {"ends": not self.children and len(self.connections) == 1})
 
     # --- bookkeeping
 

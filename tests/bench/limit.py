@@ -19,17 +19,19 @@ from typing import Any
 from reconciler.cgroup import files
 from reconciler.engine.container import Container
 from reconciler.engine.engine import Engine
+from reconciler.engine.store import STATE_FILE
 from reconciler.linux.mount import MountFlag
 from reconciler.linux.process import (
     PR_SET_KEEPCAPS,
     PR_SET_NO_NEW_PRIVS,
     CloneFlag,
 )
-from reconciler.monitor.children import RUN_FILE
 from reconciler.monitor.steps import decode_steps, mounts, process, root
 
 Operation = tuple[str | int, ...]
 Operations = list[Operation]
+
+_RUN_FILE = "run.json"
 
 
 class Limit:
@@ -76,7 +78,7 @@ def make_script(engine: Engine, container: Container) -> tuple[Operations, bytes
         container.start()
     container.wait(30)
     directory = engine.store.directory(container.id)
-    state, run = (files.read_text(f"{directory}/{name}") for name in ("state.json", RUN_FILE))
+    state, run = (files.read_text(f"{directory}/{name}") for name in (STATE_FILE, _RUN_FILE))
     with _recorded() as removed:
         container.destroy()
     steps = decode_steps(plan["steps"])
@@ -93,12 +95,12 @@ def make_script(engine: Engine, container: Container) -> tuple[Operations, bytes
         ("read_stat",),
         ("read", f"{memory}/memory.oom_control"),
         ("watch", f"{directory}/stdout", f"{directory}/stderr"),
-        *_replace(f"{directory}/{RUN_FILE}", run),
+        *_replace(f"{directory}/{_RUN_FILE}", run),
         ("await_exec",),
         ("unlock",),
         ("await_exit",),
         ("read", f"{memory}/memory.oom_control"),
-        *_replace(f"{directory}/{RUN_FILE}", run),
+        *_replace(f"{directory}/{_RUN_FILE}", run),
         ("lock", directory),
         *removed,
         *_remove(directory),
@@ -142,7 +144,7 @@ def _create(directory: str, state: str) -> Operations:
     staging = f"{directory}.new"
     return [
         ("mkdir", staging, 0o700),
-        *_replace(f"{staging}/state.json", state),
+        *_replace(f"{staging}/{STATE_FILE}", state),
         ("mkfifo", f"{staging}/stdout"),
         ("mkfifo", f"{staging}/stderr"),
         ("rename", staging, directory),
@@ -155,14 +157,14 @@ def _replace(path: str, text: str) -> Operations:
 
 def _remove(directory: str) -> Operations:
     dead = f"{directory}.dead"
-    names = ("stdout", "stderr", "state.json", RUN_FILE)
+    names = ("stdout", "stderr", STATE_FILE, _RUN_FILE)
     unlinks = [("unlink", f"{dead}/{name}") for name in names]
     return [("rename", directory, dead), *unlinks, ("rmdir", dead)]
 
 
 def _child(step: Any) -> Operations:
     """Return the system calls of a step. Raises: TypeError for one that is not known here."""
-    for translate in (_root_step, _mount_step, _process_step):
+    for translate in (_root_step, _mount_step, _process_step, _last_step):
         operations = translate(step)
         if operations is not None:
             return operations
@@ -185,7 +187,8 @@ def _root_step(step: Any) -> Operations | None:
             return [("detach", path) for path in paths]
         case root.SetRootReadonly():
             return [("path_attributes", "/", 1)]
-    return None
+        case _:
+            return None
 
 
 def _mount_step(step: Any) -> Operations | None:
@@ -200,7 +203,8 @@ def _mount_step(step: Any) -> Operations | None:
             return [("check_null", "/dev/null"), *[("mask", path) for path in paths]]
         case mounts.ReadonlyPaths(paths):
             return [("readonly", path) for path in paths]
-    return None
+        case _:
+            return None
 
 
 def _devices() -> Operations:
@@ -219,9 +223,8 @@ def _process_step(step: Any) -> Operations | None:
         case process.UnshareCgroup():
             return [("unshare", int(CloneFlag.NEWCGROUP))]
         case process.OpenOutput(stdout, stderr, uid, gid):
-            pairs = ((stdout, 1), (stderr, 2))
             opened: Operations = [("setsid",)]
-            for path, fd in pairs:
+            for path, fd in ((stdout, 1), (stderr, 2)):
                 opened += [("redirect", path, os.O_RDWR, fd), ("chown_fd", fd, uid, gid)]
             return opened
         case process.OpenInput():
@@ -230,6 +233,12 @@ def _process_step(step: Any) -> Operations | None:
             return [("hostname", name)]
         case process.RaiseLoopback():
             return [("loopback",)]
+        case _:
+            return None
+
+
+def _last_step(step: Any) -> Operations | None:
+    match step:
         case process.ChangeDirectory(path):
             return [("chdir", path)]
         case process.Confine():
@@ -238,7 +247,8 @@ def _process_step(step: Any) -> Operations | None:
             variables: Operations = [("env", f"{key}={value}") for key, value in env.items()]
             last: Operations = [("default_signals",), ("close_range", 3)]
             return [*variables, *last, ("exec", step.find(), *argv)]
-    return None
+        case _:
+            return None
 
 
 def _confine(step: process.Confine) -> Operations:

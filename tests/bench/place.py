@@ -1,7 +1,8 @@
 """Where a benchmark runs: directories, a busybox root, an engine of its own; removed afterwards.
 
-Called by the benchmarks. Everything that `Place` makes it takes away again, on an error or
-Ctrl-C too: containers, cgroups, the monitor, files.
+Called by the benchmarks. All of it, runc's state too, is on a tmpfs, as /run is on a host: a
+disk's journal is not what is measured. Everything is taken away again, on an error or Ctrl-C
+too: containers, cgroups, the monitor, files.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler import Engine
+from reconciler.linux.mount import MountFlag, mount, unmount
 
 BUSYBOX = "/bin/busybox"
 PROJECT = Path(__file__).parents[2]
@@ -66,7 +68,7 @@ class Place:
         for container in self.engine.list():
             container.destroy()
         for error in self.engine.list_corrupt():
-            self.engine.load_damaged(str(error.container)).destroy()
+            self.engine.handle(str(error.container)).destroy()
         self.engine.monitor.retire()
 
     def write_spec(self, name: str) -> None:
@@ -87,8 +89,8 @@ class Place:
 def make_place() -> Iterator[Place]:
     """Give a Place for the time of a benchmark."""
     base = Path(tempfile.mkdtemp(prefix="rb-", dir="/tmp"))
+    mount("tmpfs", str(base), "tmpfs", MountFlag.NODEV, "mode=755")
     try:
-        base.chmod(0o755)  # any user of a container may look for its root there
         place = Place(
             base=base,
             rootfs=_make_rootfs(base / "root"),
@@ -101,7 +103,8 @@ def make_place() -> Iterator[Place]:
         finally:
             place.clear()
     finally:
-        shutil.rmtree(base)
+        unmount(str(base))
+        base.rmdir()
 
 
 def _make_rootfs(root: Path) -> Path:

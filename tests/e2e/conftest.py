@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,16 +46,17 @@ def _nothing_is_left() -> Iterator[None]:
 @pytest.fixture
 def reconciler() -> Iterator[Instance]:
     """Give a reconciler of its own to a test; afterwards everything of it must be gone."""
-    yield from _lend()
+    yield from lend()
 
 
 @pytest.fixture
 def other() -> Iterator[Instance]:
     """Give a second, independent reconciler on the same host."""
-    yield from _lend()
+    yield from lend()
 
 
-def _lend() -> Iterator[Instance]:
+def lend() -> Iterator[Instance]:
+    """Give a new instance, close it after use, and look up every error code that it showed."""
     instance = make_instance()
     _closed.append(instance)
     yield instance
@@ -89,14 +89,3 @@ def make_busybox_root(root: Path) -> None:
     (root / "etc/group").write_text("root:x:0:\napp:x:4343:\nvideo:x:4444:app\n")
     for name in ("proc", "sys", "dev", "tmp", "run"):
         (root / name).mkdir()
-
-
-@pytest.fixture
-def small_disk(reconciler: Instance) -> Iterator[Path]:
-    """Give a directory of 1 MiB, which is soon full."""
-    point = reconciler.base / "small"
-    point.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=755", "tmpfs", str(point)]
-    subprocess.run(mount, check=True)
-    yield point
-    subprocess.run(["umount", "-l", str(point)], check=True)

@@ -48,7 +48,14 @@ def test_each_file_type_and_each_document_counts(reconciler: Instance) -> None:
 
 def test_other_files_do_not_count(reconciler: Instance) -> None:
     reconciler.write("web.yaml", sleeper())
-    for name in (".hidden.yaml", "web.yaml~", "web.yaml.bak", ".web.yaml.swp", "README.md", "x.txt"):
+    for name in (
+        ".hidden.yaml",
+        "web.yaml~",
+        "web.yaml.bak",
+        ".web.yaml.swp",
+        "README.md",
+        "x.txt",
+    ):
         (reconciler.source / name).write_text("this: is not [ for us")
     reconciler.apply()
     assert set(reconciler.items()) == {"web"}
@@ -216,8 +223,10 @@ def test_stopping_is_orderly_first_and_certain_after_the_grace_period(
 ) -> None:
     orderly = shell("trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.05; done")
     stubborn = shell("trap '' TERM; echo up; while :; do sleep 0.05; done")
-    reconciler.write("orderly.yaml", orderly | {"stop": {"signal": "TERM", "grace": "10s"}})
-    reconciler.write("stubborn.yaml", stubborn | {"stop": {"signal": "TERM", "grace": "300ms"}})
+    orderly["stop"] = {"signal": "TERM", "grace": "10s"}
+    stubborn["stop"] = {"signal": "TERM", "grace": "300ms"}
+    reconciler.write("orderly.yaml", orderly)
+    reconciler.write("stubborn.yaml", stubborn)
     reconciler.apply()
     for name in ("orderly", "stubborn"):
         reconciler.wait_for_log(name, "up")

@@ -104,7 +104,7 @@ class FakeEngine:
             raise error(ErrorCode.ContainerNotExists, container_id)
         return FakeContainer(self, self.cells[container_id].record)
 
-    def load_damaged(self, container_id: str) -> FakeContainer:
+    def handle(self, container_id: str) -> FakeContainer:
         record = Record(id=container_id, config=Config(command=("unknown",)), created_at=0.0)
         return FakeContainer(self, record)
 
@@ -188,8 +188,8 @@ class FakeContainer:
         kept = {key: value for key, value in merged.items() if value is not None}
         self.write(replace(self.cell().record, annotations=kept))
 
-    def destroy(self, *, keep_data: bool = False) -> None:
-        self.engine.note("destroy" + (" keep_data" if keep_data else ""), self.id)
+    def destroy(self, *, keep_logs: bool = False) -> None:
+        self.engine.note("destroy" + (" keep_logs" if keep_logs else ""), self.id)
         self.engine.cells.pop(self.id, None)
         self.engine.corrupt.discard(self.id)
 

@@ -26,8 +26,8 @@ def engine(run_dirs: RunDirs) -> Iterator[Engine]:
     for container in made.list():
         container.destroy()
     for error in made.list_corrupt():
-        made.load_damaged(str(error.container)).destroy()
-    made.monitor.retire()
+        made.handle(str(error.container)).destroy()
+    made.retire()
 
 
 @pytest.fixture

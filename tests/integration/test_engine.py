@@ -314,3 +314,16 @@ def test_stats_show_what_the_cgroup_uses(engine: Engine) -> None:
     assert stats.cpu.usage_ns > 0
     assert stats.pids.current >= 1
     assert stats.memory.usage_bytes > 0
+
+
+def test_a_container_that_was_killed_starts_again_with_its_present_limits(engine: Engine) -> None:
+    container = engine.create(
+        "again", shell("sleep 60", resources=Resources(pids=PidsLimits(max=9)))
+    )
+    container.start()
+    container.stop(signal.SIGKILL, 0)
+    container.reconfigure(shell("echo $((6*7)); sleep 60"))
+    container.start()
+    assert wait_for_output(engine, "again", 1) == ["42"]
+    assert container.status() is Status.RUNNING
+    assert container.limits()["resources.pids.max"] is None

@@ -44,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
     with engine.lock(args.timeout):
         names = engine.store.ids() if args.all else list(dict.fromkeys(args.names))
         results = _destroy(engine, names)
+        if args.all and not engine.ids():
+            engine.retire()
     if args.output == "json":
         emit_json({"items": [_to_json(name, error) for name, (error, _) in results.items()]})
     else:
@@ -89,7 +91,7 @@ def _destroy_damaged(engine: Engine, name: str) -> ReconcilerError | None:
     from reconciler.errors import ReconcilerError
 
     try:
-        engine.load_damaged(name).destroy()
+        engine.handle(name).destroy()
     except ReconcilerError as error:
         return error
     return None

@@ -21,6 +21,7 @@ from reconciler.cli.output import (
     emit_json,
     emit_table,
     format_age,
+    styled,
 )
 
 if TYPE_CHECKING:
@@ -64,11 +65,20 @@ def run(args: argparse.Namespace) -> int:
         items = [item for item in items if _is_of_sources(item["name"], report)]
     if args.output == "json":
         emit_json({"items": items})
-    elif items:
+    else:
+        _show(items, report)
+    return 0
+
+
+def _show(items: list[dict[str, Any]], report: PassReport) -> None:
+    if items:
         emit_table(_HEADER, [_row(item, report) for item in items], _STYLES)
     else:
         emit("no containers")
-    return 0
+    shown = {item["name"] for item in items} | report.world.containers.keys()
+    for name, failure in sorted(report.world.failures.items()):
+        if name not in shown:  # never made, and so of no known source
+            emit(styled(f"! {failure.problem.message}", RED))
 
 
 def _look_at(args: argparse.Namespace, engine: Engine) -> PassReport:

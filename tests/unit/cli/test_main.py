@@ -177,6 +177,7 @@ def test_the_version_is_told_without_loading_what_it_does_not_need() -> None:
         "reconciler.cli",
         "reconciler.cli.arguments",
         "reconciler.cli.main",
+        "reconciler.cli.output",
         "reconciler.cli.verbs",
         "reconciler.cli.verbs.version",
     }

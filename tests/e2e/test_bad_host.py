@@ -1,0 +1,186 @@
+"""What the host lacks: each a clear error with a code, and what runs is left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.e2e import kernel
+from tests.e2e.instance import NOBODY, Instance, Json, sleeper
+
+FAILED = 1
+
+
+def bad_specs(base: Path, busybox: Path) -> dict[str, tuple[Json, str, str]]:
+    """Return spec, name of the error, and what its message must say."""
+    script = base / "script"
+    script.write_text("no interpreter\n")
+    script.chmod(0o755)
+    shebang = base / "shebang"
+    shebang.write_text("#!/no/such/interpreter\n")
+    shebang.chmod(0o755)
+    plain = base / "plain"
+    plain.write_text("not executable\n")
+    rooted = {"rootfs": {"path": str(busybox)}}
+
+    def bind(source: str) -> Json:
+        return {"mounts": [{"type": "bind", "source": source, "target": "/tmp/x"}]}
+
+    def show(path: Path) -> Json:
+        return bind(str(path)) | {"command": ["/tmp/x"]}
+
+    return {
+        "nothere": (sleeper(command=["/no/such"]), "CommandNotFound", "/no/such"),
+        "notinpath": (sleeper(command=["nosuchcmd"]), "CommandNotFound", "nosuchcmd"),
+        "notexec": (sleeper(command=["/etc/passwd"]), "CommandNotExecutable", "/etc/passwd"),
+        "directory": (sleeper(command=["/usr"]), "CommandNotExecutable", "/usr"),
+        "noformat": (sleeper(**show(script)), "CommandNotExecutable", "/tmp/x"),
+        "noshebang": (sleeper(**show(shebang)), "CommandNotFound", "/tmp/x"),
+        "nopermit": (sleeper(**show(plain)), "CommandNotExecutable", "/tmp/x"),
+        "noroot": (sleeper(rootfs={"path": "/no/root"}), "RootfsNotFound", "/no/root"),
+        "fileroot": (sleeper(rootfs={"path": "/etc/passwd"}), "RootfsNotFound", "/etc/passwd"),
+        "nosource": (sleeper(**bind("/no/source")), "MountSourceNotFound", "/no/source"),
+        "relsource": (sleeper(**bind("./nosource")), "MountSourceNotFound", "nosource"),
+        "nouser": (sleeper(user="nosuchuser", **rooted), "UserNotFound", "nosuchuser"),
+        "nogroup": (sleeper(groups=["nosuchgrp"], **rooted), "UserNotFound", "nosuchgrp"),
+        "nocpu": (sleeper(resources={"cpu": {"cpus": "4000"}}), "", "4000"),
+        "nodir": (sleeper(workdir="/no/dir"), "", "/no/dir"),
+        "nodevice": (
+            sleeper(resources={"io": {"max": [{"device": "/dev/nodev", "writeBytes": 1}]}}),
+            "",
+            "/dev/nodev",
+        ),
+    }
+
+
+BAD = [
+    "nothere",
+    "notinpath",
+    "notexec",
+    "directory",
+    "noformat",
+    "noshebang",
+    "nopermit",
+    "noroot",
+    "fileroot",
+    "nosource",
+    "relsource",
+    "nouser",
+    "nogroup",
+    "nocpu",
+    "nodir",
+    "nodevice",
+]
+
+
+@pytest.fixture
+def good(reconciler: Instance) -> Callable[[], None]:
+    """Start a container and return a check that it runs on untouched."""
+    reconciler.write("good.yaml", sleeper())
+    reconciler.apply()
+    pid = reconciler.pid("good")
+
+    def check() -> None:
+        assert reconciler.pid("good") == pid
+
+    return check
+
+
+def test_every_bad_container_is_an_error_of_its_own(
+    reconciler: Instance, good: Callable[[], None], busybox: Path
+) -> None:
+    specs = bad_specs(reconciler.base, busybox)
+    assert set(specs) == set(BAD)
+    for name, (spec, _, _) in specs.items():
+        reconciler.write(f"{name}.yaml", spec)
+    result = reconciler.apply("-o", "json", exits=FAILED)
+    errors = {a["name"]: a["error"] for a in result.json["actions"]}
+    wrong = []
+    for name, (_, code_name, text) in specs.items():
+        error = errors.get(name)
+        if not error or code_name not in ("", error["name"]) or text not in error["message"]:
+            wrong.append((name, error))
+    assert wrong == []
+    good()
+    cgroups = [path for root in reconciler.cgroups for path in root.glob("*/")]
+    assert {path.name for path in cgroups} == {"good"}
+    for name in BAD:
+        reconciler.write(f"{name}.yaml", sleeper(command=["/bin/sleep", "4000"]))
+    reconciler.apply()
+    assert {item["state"] for item in reconciler.items().values()} == {"running"}
+    good()
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_an_edit_that_cannot_be_carried_out_leaves_the_old_container_or_says_so(
+    reconciler: Instance, busybox: Path, name: str
+) -> None:
+    reconciler.write("web.yaml", sleeper())
+    reconciler.apply()
+    pid = reconciler.pid("web")
+    spec, code_name, text = bad_specs(reconciler.base, busybox)[name]
+    reconciler.write("web.yaml", spec)
+    result = reconciler.apply(exits=FAILED)
+    assert text in result.text
+    assert code_name in ("", *result.codes)
+    item = reconciler.items().get("web")
+    assert item is not None, "the container is gone without a trace"
+    if name in ("noroot", "fileroot", "nosource", "relsource", "nouser", "nogroup", "nodevice"):
+        assert item["pid"] == pid, "what can be checked first must not stop what runs"
+    reconciler.write("web.yaml", sleeper())
+    reconciler.apply()
+    assert reconciler.pid("web")
+
+
+def test_a_limit_that_the_host_cannot_enforce_is_refused(
+    reconciler: Instance, good: Callable[[], None]
+) -> None:
+    if kernel.is_unified("memory"):
+        pytest.skip("memory.high exists on cgroup v2: this host can enforce it")
+    reconciler.write("web.yaml", sleeper(resources={"memory": {"high": "64Mi"}}))
+    result = reconciler.apply(exits=FAILED)
+    assert result.codes == {"LimitNotSupported"}
+    assert "memory.high" in result.text
+    assert "v2" in result.text
+    assert reconciler.items().get("web", {"pid": None})["pid"] is None
+    good()
+
+
+def test_an_unenforceable_limit_edited_in_leaves_the_container_running(
+    reconciler: Instance,
+) -> None:
+    if kernel.is_unified("memory"):
+        pytest.skip("memory.high exists on cgroup v2: this host can enforce it")
+    reconciler.write("web.yaml", sleeper())
+    reconciler.apply()
+    pid = reconciler.pid("web")
+    reconciler.write("web.yaml", sleeper(resources={"memory": {"high": "64Mi"}}))
+    reconciler.apply(exits=FAILED)
+    assert reconciler.pid("web") == pid
+
+
+@pytest.mark.parametrize("verb", ["apply", "plan", "status", "destroy"])
+def test_without_permission_there_is_a_clear_error(
+    reconciler: Instance, good: Callable[[], None], verb: str
+) -> None:
+    arg = "--all" if verb == "destroy" else reconciler.source
+    result = reconciler.run_as(NOBODY, verb, arg, exits=FAILED)
+    assert result.codes == {"PermissionDenied"}
+    assert str(reconciler.base) in result.text
+    good()
+
+
+def test_a_user_without_privileges_cannot_start_a_container_and_is_told(
+    reconciler: Instance,
+) -> None:
+    reconciler.write("web.yaml", sleeper())
+    own = reconciler.base / "own"
+    own.mkdir()
+    own.chmod(0o777)
+    env = {"RECONCILER_RUN_DIR": f"{own}/run", "RECONCILER_STATE_DIR": f"{own}/state"}
+    result = reconciler.run_as(NOBODY, "apply", reconciler.source, exits=FAILED, env=env)
+    assert result.codes
+    assert result.codes <= {"PermissionDenied", "CgroupUnavailable", "NotSupported"}
+    reconciler.run_as(NOBODY, "destroy", "--all", env=env)
