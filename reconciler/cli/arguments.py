@@ -85,7 +85,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "-o",
         "--output",
-        choices=("table", "json"),
+        choices=("table", "json", "yaml"),
         default="table",
         help="the form of the result (default: table)",
     )

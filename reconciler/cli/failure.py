@@ -2,8 +2,8 @@
 
 Called by `main` for whatever a verb raises. One line goes to standard error in any case:
 `error: <message> (<name> <code>; see: reconciler explain <code>)`, or a log record with
-`--log-format json`. With `--output json` standard output gets `{"error": {...}}` as well, so
-that a program always finds one JSON document there.
+`--log-format json`. With `--output json` or `yaml` standard output gets `{"error": {...}}` as
+well, so that a program always finds one document there.
 """
 
 from __future__ import annotations
@@ -36,8 +36,9 @@ def report(error: Exception, arguments: Sequence[str]) -> int:
     """
     is_debug = "--debug" in arguments
     known = error if isinstance(error, ReconcilerError) else _internal(error)
-    if _chosen(arguments, "--output", "-o") == "json":
-        _write_json(known)
+    form = _chosen(arguments, "--output", "-o")
+    if form in ("json", "yaml"):
+        _write_data(known, form)
     if _chosen(arguments, "--log-format") == "json":
         from reconciler.control import logs
 
@@ -72,12 +73,13 @@ def _internal(error: Exception) -> ReconcilerError:
     return wrapped
 
 
-def _write_json(error: ReconcilerError) -> None:
-    import json
+def _write_data(error: ReconcilerError, form: str) -> None:
+    from reconciler.cli.output import OutputClosed, emit_data, flush
 
     try:
-        print(json.dumps({"error": error.to_json()}, indent=2), flush=True)
-    except (OSError, ValueError):
+        emit_data({"error": error.to_json()}, form)
+        flush()
+    except (OutputClosed, ReconcilerError, ValueError):
         print("error: and standard output cannot be written", file=sys.stderr)
 
 

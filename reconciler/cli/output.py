@@ -1,4 +1,4 @@
-"""What goes to standard output: text, tables for people, JSON for programs.
+"""What goes to standard output: text, tables for people, JSON and YAML for programs.
 
 Called by the verbs, for all that they print. Colour and width follow the terminal; no verb
 looks at it itself.
@@ -55,11 +55,28 @@ def _translated() -> Iterator[None]:
         raise from_os_error(error, "cannot write to standard output") from error
 
 
-def emit_json(data: object) -> None:
-    """Write one JSON document to standard output. Raises: as `emit`."""
-    import json
+def emit_data(data: object, form: str) -> None:
+    """Write one document to standard output, `form` being json or yaml. Raises: as `emit`."""
+    if form == "yaml":
+        emit(to_yaml(data))
+    else:
+        import json
 
-    emit(json.dumps(data, indent=2))
+        emit(json.dumps(data, indent=2))
+
+
+def to_yaml(data: object) -> str:
+    """Return data of JSON's types as YAML, without a newline at the end."""
+    import yaml
+
+    class Plain(yaml.SafeDumper):
+        """No anchors: a text that stands twice is shown twice."""
+
+        def ignore_aliases(self, data: object) -> bool:
+            return True
+
+    text: str = yaml.dump(data, Dumper=Plain, sort_keys=False, allow_unicode=True, width=100)
+    return text.rstrip("\n")
 
 
 def emit_table(

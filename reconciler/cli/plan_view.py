@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from reconciler.cli.output import GREEN, RED, YELLOW, emit, emit_json, format_age, plural, styled
+from reconciler.cli.output import GREEN, RED, YELLOW, emit, emit_data, format_age, plural, styled
 
 if TYPE_CHECKING:
     from reconciler.control.report import PassReport
@@ -27,8 +27,8 @@ _OTHER_SIGN = ("~", YELLOW)
 
 def show_plan(report: PassReport, output: str, *, is_detailed: bool) -> int:
     """Print the plan of a report as text or JSON, and return the exit code."""
-    if output == "json":
-        emit_json(report.plan.to_json())
+    if output != "table":
+        emit_data(report.plan.to_json(), output)
     else:
         _show_text(report)
     return report.exit_code(detailed=is_detailed)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 
+from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.monitor.names import SOCKET_NAME
+
+_SOCKET_PATH_MAX = 107
 _ROOT_RUN_DIR = "/run/reconciler"
 
 
@@ -16,6 +20,22 @@ def default_run_dir() -> str:
         return _ROOT_RUN_DIR
     runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
     return os.path.join(runtime, "reconciler")
+
+
+def check_run_dir(run_dir: str) -> str:
+    """Return `run_dir`, which must be short enough for the socket in it (unix(7): 107 bytes).
+
+    Raises: ConfigInvalid.
+    """
+    longest = _SOCKET_PATH_MAX - len("/" + SOCKET_NAME)
+    if len(os.fsencode(run_dir)) > longest:
+        raise ReconcilerError(
+            ErrorCode.ConfigInvalid,
+            f"cannot use the run directory {run_dir}: its path has more than {longest} bytes; "
+            "choose a shorter one with --run-dir or RECONCILER_RUN_DIR",
+            path=run_dir,
+        )
+    return run_dir
 
 
 def default_state_dir() -> str:

@@ -44,7 +44,10 @@ Errors = list[ReconcilerError]
 
 
 class Engine:
-    """One instance: a run directory, a state directory and a cgroup of its own."""
+    """One instance: a run directory, a state directory and a cgroup of its own.
+
+    Raises: ConfigInvalid for a run directory whose path is too long, CgroupUnavailable.
+    """
 
     def __init__(
         self,
@@ -53,7 +56,7 @@ class Engine:
         state_dir: str | None = None,
         cgroup_parent: str | None = None,
     ) -> None:
-        self.run_dir = os.path.abspath(run_dir or dirs.default_run_dir())
+        self.run_dir = dirs.check_run_dir(os.path.abspath(run_dir or dirs.default_run_dir()))
         self.state_dir = os.path.abspath(state_dir or dirs.default_state_dir())
         self.driver: CgroupDriver = choose_driver(cgroup_parent or dirs.default_cgroup_parent())
         self.store = Store(self.run_dir)

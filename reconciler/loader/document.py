@@ -46,18 +46,21 @@ class DocumentError(Exception):
 class Node:
     """A value with its place (1-based line and column).
 
-    `data` is the plain value (dict, list or scalar), `text` a scalar as it was written.
-    `children` are the nodes of a mapping's values or a list's items, `keys` the places of a
-    mapping's keys.
+    `data` is the plain value (dict, list or scalar), `text` a scalar as it was written, `file`
+    where it stands. `children` are the nodes of a mapping's values or a list's items, `keys` the
+    places of a mapping's keys: each in the file of its value.
     """
 
-    __slots__ = ("children", "column", "data", "keys", "line", "text")
+    __slots__ = ("children", "column", "data", "file", "keys", "line", "text")
 
-    def __init__(self, data: Any, line: int, column: int, text: str | None = None) -> None:
+    def __init__(
+        self, data: Any, line: int, column: int, text: str | None = None, *, file: str = ""
+    ) -> None:
         self.data = data
         self.line = line
         self.column = column
         self.text = text
+        self.file = file
         self.children: Any = None
         self.keys: dict[str, tuple[int, int]] = {}
 
@@ -120,15 +123,15 @@ def _place(text: str, index: int) -> tuple[int, int]:
     return text.count("\n", 0, index) + 1, index - text.rfind("\n", 0, index)
 
 
-def read_documents(text: str) -> Iterator[Node]:
-    """Yield the root node of each document; an empty document is left out.
+def read_documents(text: str, file: str = "") -> Iterator[Node]:
+    """Yield the root node of each document of `file`; an empty document is left out.
 
     Raises: DocumentError at the first place that is no YAML or goes beyond a bound; the
     documents before it have been yielded.
     """
     import yaml
 
-    builder = _Builder()
+    builder = _Builder(file)
     try:
         for event in yaml.parse(text, yaml.CSafeLoader):
             if isinstance(event, yaml.DocumentEndEvent):
@@ -146,10 +149,11 @@ def read_documents(text: str) -> Iterator[Node]:
 class _Builder:
     """Makes nodes from events; `root` is the last document's."""
 
-    def __init__(self) -> None:
+    def __init__(self, file: str) -> None:
         import yaml
 
         self.root = Node(None, 1, 1, "")
+        self._file = file
         self.anchors: dict[str, tuple[Node, int, int]] = {}  # node, nodes in it, height
         self._count = 0
         self._stack: list[_Frame] = []
@@ -175,10 +179,11 @@ class _Builder:
         mark = event.start_mark
         text, tag = event.value, event.tag
         if tag is None and event.implicit[0]:
-            node = Node(resolve_scalar(text), mark.line + 1, mark.column + 1, text)
+            value = resolve_scalar(text)
         else:
             _check_tag(tag, ("str",), mark)
-            node = Node(text, mark.line + 1, mark.column + 1, text or "''")
+            value, text = text, text or "''"
+        node = Node(value, mark.line + 1, mark.column + 1, text, file=self._file)
         self._add(node, 1, 0)
         if event.anchor:
             self.anchors[event.anchor] = (node, 1, 0)
@@ -193,7 +198,7 @@ class _Builder:
             what = "an empty key" if key == "" else "'<<' (merge key) is not supported"
             raise _error(mark, what)
         if event.anchor:
-            self.anchors[event.anchor] = (Node(key, *place, key), 1, 0)
+            self.anchors[event.anchor] = (Node(key, *place, key, file=self._file), 1, 0)
         frame.key, frame.key_place = key, place
 
     def _on_start(self, event: Any) -> None:
@@ -204,10 +209,11 @@ class _Builder:
             raise _error(mark, "a list or a mapping cannot be a key")
         is_mapping = type(event) is self._mapping_start
         _check_tag(event.tag, ("map",) if is_mapping else ("seq",), mark)
-        node = Node({} if is_mapping else [], mark.line + 1, mark.column + 1)
+        place = (mark.line + 1, mark.column + 1)
+        node = Node({} if is_mapping else [], *place, file=self._file)
         node.children = {} if is_mapping else []
         start_count = self._count
-        self._count_nodes(1, mark.line + 1, mark.column + 1)
+        self._count_nodes(1, *place)
         self._stack.append(_Frame(node, event.anchor, start_count))
 
     def _is_key_expected(self) -> bool:

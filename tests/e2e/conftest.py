@@ -33,7 +33,7 @@ def _nothing_is_left() -> Iterator[None]:
     yield
     try:
         for instance in _closed:
-            wait_until(lambda i=instance: not i.monitors(), "idle monitors end")  # type: ignore[misc]
+            wait_until(lambda i=instance: not i.monitors(), f"the monitor of {instance.base} ends")  # type: ignore[misc]
             wait_until(
                 lambda i=instance: not any(p.exists() for p in i.cgroups),  # type: ignore[misc]
                 f"the cgroups of {instance.base} are removed",

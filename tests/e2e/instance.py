@@ -29,7 +29,7 @@ from tests.e2e.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "reconciler"]
-ERROR = re.compile(r"\((?P<name>[A-Z]\w+) (?P<code>\d+)(?:; see: reconciler explain (?P<see>\d+))?")
+ERROR = re.compile(r"\((?P<name>[A-Z][a-z]\w+) (?P<code>\d{1,3})(?:\)|; see: reconciler explain )")
 PROBLEM_KEYS = {"code", "name", "message", "file", "line", "column", "field"}
 NOBODY = 65534
 
@@ -209,6 +209,10 @@ class Instance:
     def item(self, name: str) -> Json:
         """Return the item of a container in `status`."""
         return self.items()[name]
+
+    def made(self) -> set[str]:
+        """Return the names of the containers that exist; `status` also shows planned ones."""
+        return {name for name, item in self.items().items() if item["state"] != "pending"}
 
     def pid(self, name: str) -> int:
         """Return the process id of a running container."""

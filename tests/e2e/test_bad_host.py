@@ -37,7 +37,7 @@ def bad_specs(base: Path, busybox: Path) -> dict[str, tuple[Json, str, str]]:
         "notexec": (sleeper(command=["/etc/passwd"]), "CommandNotExecutable", "/etc/passwd"),
         "directory": (sleeper(command=["/usr"]), "CommandNotExecutable", "/usr"),
         "noformat": (sleeper(**show(script)), "CommandNotExecutable", "/tmp/x"),
-        "noshebang": (sleeper(**show(shebang)), "CommandNotFound", "/tmp/x"),
+        "noshebang": (sleeper(**show(shebang)), "CommandNotExecutable", "/tmp/x"),
         "nopermit": (sleeper(**show(plain)), "CommandNotExecutable", "/tmp/x"),
         "noroot": (sleeper(rootfs={"path": "/no/root"}), "RootfsNotFound", "/no/root"),
         "fileroot": (sleeper(rootfs={"path": "/etc/passwd"}), "RootfsNotFound", "/etc/passwd"),

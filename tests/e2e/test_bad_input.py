@@ -297,7 +297,7 @@ def badly_named() -> Iterator[tuple[Instance, Result]]:
             instance.write(f"{stem}.yaml", "command: [/bin/true]\n")
         result = instance.apply(exits=None)
         assert instance.pid("good") == pid
-        assert set(instance.items()) == {"good"}
+        assert instance.made() == {"good"}
         yield instance, result
 
 

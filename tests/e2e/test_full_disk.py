@@ -80,10 +80,11 @@ def test_a_full_disk_for_state_is_an_error_and_leaves_no_half_container(
         result = reconciler.apply(exits=1)
         assert result.codes == {"NoSpace"}
         assert reconciler.pid("good") == pid
-        assert set(reconciler.items()) == {"good"}
+        assert reconciler.item("new")["pid"] is None
+        assert not any((root / "new").exists() for root in reconciler.cgroups)
         filler.unlink()
         reconciler.apply()
-        assert set(reconciler.items()) == {"good", "new"}
+        assert reconciler.made() == {"good", "new"}
         assert reconciler.pid("good") == pid
 
 
@@ -105,4 +106,4 @@ def test_a_container_can_be_destroyed_when_the_disk_is_full(reconciler: Instance
         fill(disk)
         reconciler.remove("a.yaml")
         reconciler.apply()
-        assert set(reconciler.items()) == {"b"}
+        assert reconciler.made() == {"b"}

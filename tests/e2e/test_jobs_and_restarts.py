@@ -107,7 +107,7 @@ def test_the_policy_decides_what_is_restarted(
     if not is_restarted:
         item = reconciler.item("web")
         assert item["restarts"] == 0
-        assert item["state"] == "stopped"
+        assert item["state"] == ("failed" if "exit 1" in script else "completed")
         assert reconciler.logs("web") == ["run"]
         assert reconciler.is_converged()
 

@@ -58,7 +58,7 @@ def test_other_files_do_not_count(reconciler: Instance) -> None:
     ):
         (reconciler.source / name).write_text("this: is not [ for us")
     reconciler.apply()
-    assert set(reconciler.items()) == {"web"}
+    assert reconciler.made() == {"web"}
 
 
 def test_apply_twice_finds_nothing_to_do(reconciler: Instance) -> None:
@@ -205,7 +205,7 @@ def test_a_renamed_file_renames_the_container(reconciler: Instance) -> None:
     reconciler.apply()
     (reconciler.source / "old.yaml").rename(reconciler.source / "new.yaml")
     reconciler.apply()
-    assert set(reconciler.items()) == {"new", "stays"}
+    assert reconciler.made() == {"new", "stays"}
 
 
 def test_a_container_may_move_to_another_file_of_its_source(reconciler: Instance) -> None:
@@ -251,7 +251,7 @@ def test_several_sources_are_kept_apart(reconciler: Instance) -> None:
         "b": str(second),
     }
     assert reconciler.apply("--output", "json").json["actions"] == []
-    assert set(reconciler.items()) == {"a", "b"}
+    assert reconciler.made() == {"a", "b"}
 
 
 def test_two_instances_do_not_see_each_other(reconciler: Instance, other: Instance) -> None:

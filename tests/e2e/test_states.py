@@ -90,7 +90,7 @@ def test_a_paused_container_can_be_destroyed(reconciler: Instance) -> None:
     reconciler.remove("web.yaml")
     reconciler.apply()
     assert not kernel.is_alive(pid)
-    assert set(reconciler.items()) == {"stays"}
+    assert reconciler.made() == {"stays"}
 
 
 # --- drift: "Kill, freeze or re-limit something behind its back: it is put right" -----------
@@ -164,7 +164,7 @@ def test_a_hand_destroyed_container_is_made_again(reconciler: Instance) -> None:
     reconciler.apply()
     db = reconciler.pid("db")
     reconciler.run("destroy", "web")
-    assert set(reconciler.items()) == {"db"}
+    assert reconciler.made() == {"db"}
     reconciler.apply()
-    assert set(reconciler.items()) == {"db", "web"}
+    assert reconciler.made() == {"db", "web"}
     assert reconciler.pid("db") == db

@@ -327,3 +327,10 @@ def test_a_container_that_was_killed_starts_again_with_its_present_limits(engine
     assert wait_for_output(engine, "again", 1) == ["42"]
     assert container.status() is Status.RUNNING
     assert container.limits()["resources.pids.max"] is None
+
+
+def test_a_run_directory_with_a_path_too_long_for_a_socket_is_refused() -> None:
+    with pytest.raises(ReconcilerError) as error:
+        Engine(run_dir="/tmp/" + "x" * 100)
+    assert code_of(error) is ErrorCode.ConfigInvalid
+    assert "choose a shorter one" in str(error.value)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from reconciler.cli.arguments import add_lock_timeout, add_plan_options, add_sources
 from reconciler.cli.failure import hint
 from reconciler.cli.instance import configure_logs, is_log_json, make_reconciler
-from reconciler.cli.output import GREEN, RED, emit, emit_json, plural, styled
+from reconciler.cli.output import GREEN, RED, emit, emit_data, plural, styled
 from reconciler.cli.plan_view import describe_converged, show_plan, show_problems, show_waits
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ def run(args: argparse.Namespace) -> int:
     if args.dry_run:
         return show_plan(reconciler.plan(), args.output, is_detailed=False)
     report = reconciler.converge(lock_timeout_s=args.timeout)
-    if args.output == "json":
-        emit_json(_to_json(report))
+    if args.output != "table":
+        emit_data(_to_json(report), args.output)
     else:
         _show(report, is_terse=not is_log_json(args))
     return report.exit_code()

@@ -11,7 +11,7 @@ from reconciler.cli.arguments import Parser, add_lock_timeout
 from reconciler.cli.failure import hint
 from reconciler.cli.instance import configure_logs, make_engine
 from reconciler.cli.names import name_not_found
-from reconciler.cli.output import GREEN, RED, emit, emit_json, styled
+from reconciler.cli.output import GREEN, RED, emit, emit_data, styled
 
 if TYPE_CHECKING:
     from reconciler.engine.engine import Engine
@@ -46,8 +46,10 @@ def run(args: argparse.Namespace) -> int:
         results = _destroy(engine, names)
         if args.all and not engine.ids():
             engine.retire()
-    if args.output == "json":
-        emit_json({"items": [_to_json(name, error) for name, (error, _) in results.items()]})
+    if args.output != "table":
+        emit_data(
+            {"items": [_to_json(name, error) for name, (error, _) in results.items()]}, args.output
+        )
     else:
         _show(results)
     return 1 if any(error for error, _ in results.values()) else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from reconciler.cli.output import emit, emit_json, emit_table
+from reconciler.cli.output import emit, emit_data, emit_table
 
 if TYPE_CHECKING:
     from reconciler.errors.catalogue import Entry
@@ -28,15 +28,15 @@ def run(args: argparse.Namespace) -> int:
     from reconciler.errors.catalogue import ENTRIES, find_entry
 
     if args.code is None:
-        if args.output == "json":
-            emit_json({"items": [_to_json(entry) for entry in ENTRIES]})
+        if args.output != "table":
+            emit_data({"items": [_to_json(entry) for entry in ENTRIES]}, args.output)
             return 0
         rows = [(str(int(entry.code)), entry.code.name, entry.meaning) for entry in ENTRIES]
         emit_table(("CODE", "NAME", "MEANING"), rows)
         return 0
     entry = find_entry(args.code)
-    if args.output == "json":
-        emit_json(_to_json(entry))
+    if args.output != "table":
+        emit_data(_to_json(entry), args.output)
     else:
         _show(entry)
     return 0

@@ -11,13 +11,14 @@ from reconciler.cli.arguments import count, duration_s
 from reconciler.cli.instance import make_engine
 from reconciler.cli.log_reader import LogFilter, LogLine, LogReader
 from reconciler.cli.names import name_not_found
-from reconciler.cli.output import emit_bytes
+from reconciler.cli.output import emit_bytes, to_yaml
 
 EXAMPLES = """\
   reconciler logs web
   reconciler logs web --tail 20 -f
   reconciler logs web --since 10m --stream stderr --timestamps
-  reconciler logs web --output json       # one JSON object a line"""
+  reconciler logs web --output json       # one JSON object a line
+  reconciler logs web --output yaml       # one YAML document a line of the log"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,14 +63,14 @@ class _Printer:
     """Writes lines as they were written, parts of a line joined again."""
 
     def __init__(self, args: argparse.Namespace) -> None:
-        self._is_json = args.output == "json"
+        self._form = args.output
         self._has_times = args.timestamps
         self._open_stream: str | None = None  # whose line is not ended yet
 
     def print(self, lines: Iterable[LogLine]) -> None:
         """Write some lines and flush. Raises: OutputClosed, NoSpace, SystemError."""
         for line in lines:
-            emit_bytes(self._json(line) if self._is_json else self._text(line))
+            emit_bytes(self._text(line) if self._form == "table" else self._data(line))
         emit_bytes(b"", flush=True)
 
     def end(self) -> None:
@@ -77,7 +78,9 @@ class _Printer:
         if self._open_stream is not None:
             emit_bytes(b"\n")
 
-    def _json(self, line: LogLine) -> bytes:
+    def _data(self, line: LogLine) -> bytes:
+        if self._form == "yaml":
+            return f"---\n{to_yaml(line.to_json())}\n".encode()
         return json.dumps(line.to_json()).encode() + b"\n"
 
     def _text(self, line: LogLine) -> bytes:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from reconciler.cli.output import emit
+from reconciler.cli.output import emit, emit_data
 
 EXAMPLES = """\
   reconciler schema > container.schema.json
+  reconciler schema --output yaml
   # in a spec file, for editors with a YAML language server:
   # yaml-language-server: $schema=container.schema.json"""
 
@@ -17,8 +18,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the schema as it is shipped; it is JSON with either `--output`."""
+    """Print the schema: as it is shipped, which is JSON, or as YAML."""
     from reconciler.loader.schema import read_schema_text
 
-    emit(read_schema_text().rstrip("\n"))
+    if args.output == "yaml":
+        import json
+
+        emit_data(json.loads(read_schema_text()), "yaml")
+    else:
+        emit(read_schema_text().rstrip("\n"))
     return 0

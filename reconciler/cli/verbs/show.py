@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.instance import make_engine
 from reconciler.cli.names import load_container, name_not_found
-from reconciler.cli.output import emit, emit_json
+from reconciler.cli.output import emit_data
 
 if TYPE_CHECKING:
     from reconciler.engine.container import Container
@@ -35,10 +35,7 @@ def run(args: argparse.Namespace) -> int:
     if observed is None:
         raise name_not_found(engine, args.name)
     facts = _collect(engine, container, observed)
-    if args.output == "json":
-        emit_json(facts)
-    else:
-        emit(_to_yaml(facts))
+    emit_data(facts, "json" if args.output == "json" else "yaml")
     return 0
 
 
@@ -102,16 +99,3 @@ def _limits(observed: Observed) -> dict[str, Any]:
         path: "unlimited" if value in (None, ()) else spelled[path](value)
         for path, value in observed.limits.items()
     }
-
-
-def _to_yaml(facts: dict[str, Any]) -> str:
-    import yaml
-
-    class Plain(yaml.SafeDumper):
-        """No anchors: a text that stands twice is shown twice."""
-
-        def ignore_aliases(self, data: object) -> bool:
-            return True
-
-    text: str = yaml.dump(facts, Dumper=Plain, sort_keys=False, allow_unicode=True, width=100)
-    return text.rstrip("\n")

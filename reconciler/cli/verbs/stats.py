@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.cli.instance import make_engine
 from reconciler.cli.names import load_container
-from reconciler.cli.output import camel_case, emit, emit_json, emit_table
+from reconciler.cli.output import camel_case, emit, emit_data, emit_table
 
 if TYPE_CHECKING:
     from reconciler.engine.container import Container
@@ -35,11 +35,11 @@ def run(args: argparse.Namespace) -> int:
         figures = {name: load_container(engine, name).stats() for name in args.names}
     else:
         figures = {one.id: stats for one in engine.list() if (stats := _stats_if_alive(one))}
-    if args.output == "json":
+    if args.output != "table":
         from reconciler.model.codec import to_dict
 
         items = [{"name": name, **to_dict(one)} for name, one in figures.items()]
-        emit_json({"items": camel_case(items)})
+        emit_data({"items": camel_case(items)}, args.output)
     elif figures:
         emit_table(_HEADER, (_row(name, stats) for name, stats in figures.items()))
     else:

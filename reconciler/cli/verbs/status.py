@@ -18,7 +18,7 @@ from reconciler.cli.output import (
     RED,
     YELLOW,
     emit,
-    emit_json,
+    emit_data,
     emit_table,
     format_age,
     styled,
@@ -63,8 +63,8 @@ def run(args: argparse.Namespace) -> int:
     items = status_items(report)
     if args.sources:
         items = [item for item in items if _is_of_sources(item["name"], report)]
-    if args.output == "json":
-        emit_json({"items": items})
+    if args.output != "table":
+        emit_data({"items": items}, args.output)
     else:
         _show(items, report)
     return 0

@@ -6,7 +6,7 @@ import argparse
 
 from reconciler.cli.arguments import add_sources
 from reconciler.cli.instance import sources_of
-from reconciler.cli.output import RED, emit, emit_json, plural, styled
+from reconciler.cli.output import RED, emit, emit_data, plural, styled
 
 EXAMPLES = """\
   reconciler validate                     # the default source
@@ -26,13 +26,14 @@ def run(args: argparse.Namespace) -> int:
     from reconciler.loader.load import validate_paths
 
     desired = validate_paths(sources_of(args))
-    if args.output == "json":
-        emit_json(
+    if args.output != "table":
+        emit_data(
             {
                 "valid": not desired.problems,
                 "names": sorted(desired.specs),
                 "problems": [problem.to_json() for problem in desired.problems],
-            }
+            },
+            args.output,
         )
     else:
         for problem in desired.problems:

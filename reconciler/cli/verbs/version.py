@@ -20,6 +20,8 @@ def run(args: argparse.Namespace) -> int:
     """Print the version."""
     if args.output == "json":
         emit(f'{{"version": "{__version__}"}}')
+    elif args.output == "yaml":
+        emit(f"version: {__version__}")
     else:
         emit(f"reconciler {__version__}")
     return 0
