@@ -46,8 +46,8 @@ def parse_env(data: bytes) -> dict[str, Variable]:
         name, equals, value = text.partition("=")
         name = name.rstrip()
         if not equals or not _NAME.fullmatch(name):
-            message = f"{_shown(name)} is not NAME=VALUE"
-            raise DocumentError(ErrorCode.SpecSyntax, message, number, 1)
+            # What stands there is not shown: it may be a secret.
+            raise DocumentError(ErrorCode.SpecSyntax, "the line is not NAME=VALUE", number, 1)
         variables[name] = Variable(_unquote(value.strip(), number), number)
     return variables
 
@@ -62,7 +62,3 @@ def _unquote(value: str, line: int) -> str:
         raise DocumentError(ErrorCode.SpecSyntax, message, line, 1)
     return _ESCAPE.sub(r"\1", match[1]) if value[0] == '"' else match[1]
 
-
-def _shown(text: str) -> str:
-    # Never more than a name's worth: a line may hold a secret.
-    return repr(text if len(text) <= 20 else text[:17] + "...")

@@ -77,13 +77,13 @@ def merge_node(target: Node | None, patch: Node) -> Node:
     merged = Node({}, target.line, target.column, file=target.file)
     merged.children, merged.keys = dict(target.children), dict(target.keys)
     for name, child in patch.children.items():
-        before = merged.children.pop(name, None)
-        key = merged.keys.pop(name, None)
+        before = target.children.get(name)
         if child.data is None:
+            merged.children.pop(name, None)
+            merged.keys.pop(name, None)
             continue
-        after = merge_node(before, child)
-        merged.children[name] = after
-        is_mixed = before is not None and key and isinstance(before.data, dict)
-        merged.keys[name] = key if is_mixed and after is not child else patch.keys[name]
+        merged.children[name] = merge_node(before, child)
+        if before is None or not (isinstance(before.data, dict) and isinstance(child.data, dict)):
+            merged.keys[name] = patch.keys[name]
     merged.data = {name: child.data for name, child in merged.children.items()}
     return merged

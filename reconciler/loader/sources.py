@@ -1,7 +1,7 @@
 """Source directories and their files: which of them count, and reading them without blocking.
 
-Called by `load` alone. Symbolic links are followed; FIFOs, sockets and devices are never
-opened. It may not know what is in a file.
+Called by `look`, `layers` and `reader`. Symbolic links are followed; FIFOs, sockets and devices
+are never opened. It may not know what is in a file.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from reconciler.model.world import Source, SourceStatus
 
 ENDINGS = (".yaml", ".yml", ".json")
 MAX_BYTES = 2**20
+COMMON = "container.d"
+_DROP_IN_ENDINGS = tuple(f"{ending}.d" for ending in ENDINGS)
+_NULL = os.makedev(1, 3)
 
 Stamp = tuple[int, int, int, int, int]
 """What changes when a file changes: mtime_ns, ctime_ns, size, inode, device."""
@@ -39,16 +42,26 @@ class FileTrouble(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """A source, its files in order of their names, and what is wrong with it."""
+    """A source, its files in order of their names, and what is wrong with it.
+
+    `drop_in_dirs` are `NAME.yaml.d` and `container.d` in it or, for a file, beside it.
+    """
 
     source: Source
     files: tuple[str, ...] = ()
+    drop_in_dirs: tuple[str, ...] = ()
+    is_directory: bool = True
     trouble: FileTrouble | None = None
 
 
 def is_spec_file(name: str) -> bool:
     """Tell whether a file of this name counts: no hidden file, no editor's backup or lock."""
     return name.endswith(ENDINGS) and not name.startswith((".", "#", "~"))
+
+
+def stem_of(file: str) -> str:
+    """Return the name that a file gives: `web` for web.yaml, web.json and web.yaml.d."""
+    return os.path.splitext(os.path.basename(file).removesuffix(".d"))[0]
 
 
 def identify_source(path: str) -> str:
@@ -64,23 +77,112 @@ def identify_source(path: str) -> str:
 
 def list_source(identity: str) -> Listing:
     """Return the files of a source directory, or the one file that the source is."""
-    status, trouble = SourceStatus.OK, None
-    files: tuple[str, ...] = ()
+    status = SourceStatus.MISSING
     try:
         if stat.S_ISDIR(os.stat(identity).st_mode):
-            with os.scandir(identity) as entries:
-                names = sorted(item.name for item in entries if is_spec_file(item.name))
-            files = tuple(os.path.join(identity, name) for name in names)
-        else:
-            files = (identity,)
+            return _list_directory(identity)
+        return Listing(
+            source=Source(path=identity),
+            files=(identity,),
+            drop_in_dirs=_drop_in_dirs_beside(identity),
+            is_directory=False,
+        )
     except FileNotFoundError:
-        status = SourceStatus.MISSING
         trouble = FileTrouble(ErrorCode.SourceMissing, "cannot read source: it does not exist")
     except (OSError, ValueError) as error:
         status = SourceStatus.UNREADABLE
         cause = (error.strerror or "unknown error") if isinstance(error, OSError) else str(error)
         trouble = FileTrouble(ErrorCode.SourceUnreadable, f"cannot read source: {cause.lower()}")
-    return Listing(source=Source(path=identity, status=status), files=files, trouble=trouble)
+    return Listing(source=Source(path=identity, status=status), trouble=trouble)
+
+
+def _list_directory(identity: str) -> Listing:
+    files, directories = [], []
+    with os.scandir(identity) as entries:
+        for entry in entries:
+            if is_spec_file(entry.name):
+                if not _is_directory(entry):
+                    files.append(entry.name)
+            elif is_drop_in_dir(entry.name) and _is_directory(entry):
+                directories.append(entry.name)
+    return Listing(
+        source=Source(path=identity),
+        files=tuple(os.path.join(identity, name) for name in sorted(files)),
+        drop_in_dirs=tuple(os.path.join(identity, name) for name in sorted(directories)),
+    )
+
+
+def is_drop_in_dir(name: str) -> bool:
+    """Tell whether a directory of this name holds drop-ins: NAME.yaml.d or container.d."""
+    return name == COMMON or (name.endswith(_DROP_IN_ENDINGS) and is_spec_file(name[:-2]))
+
+
+def _is_directory(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a loop of links: to be told of as a file
+        return False
+
+
+def _drop_in_dirs_beside(file: str) -> tuple[str, ...]:
+    base = os.path.splitext(file)[0]
+    common = os.path.join(os.path.dirname(file), COMMON)
+    return tuple(filter(os.path.isdir, [common, *(base + end for end in _DROP_IN_ENDINGS)]))
+
+
+def list_drop_ins(directory: str) -> list[str]:
+    """Return the names of the files in a directory of drop-ins; none when it is gone.
+
+    Raises: FileTrouble (SpecUnreadable) when it cannot be read.
+    """
+    try:
+        with os.scandir(directory) as entries:
+            return sorted(e.name for e in entries if is_spec_file(e.name) and not _is_directory(e))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        cause = (error.strerror or "unknown error").lower()
+        message = f"cannot read the drop-ins: {cause}"
+        raise FileTrouble(ErrorCode.SpecUnreadable, message) from None
+
+
+def is_null(file: str) -> bool:
+    """Tell whether the file is /dev/null, by way of a link as a rule: it masks."""
+    try:
+        found = os.stat(file)
+    except OSError:
+        return False
+    return stat.S_ISCHR(found.st_mode) and found.st_rdev == _NULL
+
+
+def find_git_lock(directory: str) -> str | None:
+    """Return the lock that git holds while it replaces files here, None when it does not.
+
+    git keeps `index.lock` from before it removes the first file of a checkout until after it
+    has written the last (git-scm.com, api-lockfile).
+    """
+    lock = git_lock_path(directory)
+    return lock if lock is not None and os.path.exists(lock) else None
+
+
+def git_lock_path(directory: str) -> str | None:
+    """Return where git would put its lock for a working tree's directory, None outside one."""
+    while True:
+        git = os.path.join(directory, ".git")
+        if os.path.isdir(git):
+            return os.path.join(git, "index.lock")
+        if os.path.isfile(git):  # a linked working tree: `gitdir: PATH`
+            return os.path.join(directory, _read_git_dir(git), "index.lock")
+        if directory == (directory := os.path.dirname(directory)):
+            return None
+
+
+def _read_git_dir(file: str) -> str:
+    try:
+        with open(file, encoding="utf-8", errors="replace") as stream:
+            return stream.readline(4096).removeprefix("gitdir:").strip("\n ")
+    except OSError:  # then git cannot use it either
+        return ""
 
 
 def stat_file(file: str) -> Stamp | None:

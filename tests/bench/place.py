@@ -35,13 +35,18 @@ class Place:
 
     @property
     def environ(self) -> dict[str, str]:
-        """Return the environment in which `python -m reconciler` is this instance."""
+        """Return the environment in which `python -m reconciler` is this instance.
+
+        Without Python's own variables: PYTHONDONTWRITEBYTECODE would have every process compile
+        all modules again, which no installed program does.
+        """
         own = {
             "RECONCILER_RUN_DIR": self.engine.run_dir,
             "RECONCILER_STATE_DIR": self.engine.state_dir,
             "PYTHONPATH": str(PROJECT),
         }
-        return os.environ | own
+        inherited = {key: text for key, text in os.environ.items() if not key.startswith("PYTHON")}
+        return inherited | own
 
     def command(self, *arguments: str) -> list[str]:
         """Return the command line of a verb."""

@@ -104,8 +104,7 @@ def watch(run_dirs: RunDirs, engine: Engine, source: Path) -> Iterator[Callable[
 
     yield start
     for daemon in made:
-        if daemon.process.poll() is None:
-            daemon.end()
+        daemon.end()  # of one that has ended already this closes the pipe
 
 
 def pid_of(engine: Engine, name: str) -> int:
