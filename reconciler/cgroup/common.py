@@ -103,14 +103,20 @@ class TableDriver:
             enable_controllers(os.path.dirname(directory), unified.mount_point, self._offered)
 
     def facts(self) -> LimitFacts:
-        shown = (c.shown_fields(self._probe(key)) for c, key in self._table)
         return LimitFacts(
-            fields=frozenset(field for fields in shown for field in fields),
-            is_bfq=self._is_bfq(),
+            fields=self._shown_fields,
+            is_bfq=self._is_bfq,
             inherited_cpus=self._inherited("cpuset.cpus"),
             inherited_mems=self._inherited("cpuset.mems"),
         )
 
+    @cached_property
+    def _shown_fields(self) -> frozenset[str]:
+        """The fields that this kernel shows for a container's cgroup."""
+        shown = (c.shown_fields(self._probe(key)) for c, key in self._table)
+        return frozenset(field for fields in shown for field in fields)
+
+    @cached_property
     def _is_bfq(self) -> bool:
         """Tell whether io.weight is BFQ's; v1 knows no other."""
         if v1_blkio.NAME in self._bases:
@@ -213,8 +219,11 @@ class TableDriver:
         return paths.get(UNIFIED)
 
     def join_files(self, paths: Paths, *, with_unified: bool = False) -> list[str]:
-        unified = None if with_unified else paths.get(UNIFIED)
-        return [f"{path}/cgroup.procs" for path in core.directories(paths) if path != unified]
+        # To v1's tasks a thread moves itself without the lock of all thread groups, whose
+        # taking waits for RCU (cgroup_procs_write_start); a child before execve has one thread.
+        unified = paths.get(UNIFIED)
+        files = [f"{path}/tasks" for path in core.directories(paths) if path != unified]
+        return [*files, f"{unified}/cgroup.procs"] if unified and with_unified else files
 
 
 def _verify(wanted: Limits, got: Limits, path: str) -> None:

@@ -15,7 +15,7 @@ from reconciler.cgroup.detect import Hierarchies, Hierarchy
 from reconciler.errors import ErrorCode, ReconcilerError
 
 WANTED_V2 = frozenset({"memory", "cpu", "cpuset", "pids", "io"})
-WANTED_V1 = ("memory", "cpu", "cpuacct", "cpuset", "pids", "blkio", "devices")
+WANTED_V1 = ("memory", "cpu", "cpuacct", "cpuset", "pids", "blkio")
 
 
 def base_paths(hierarchies: Hierarchies, parent: str | None) -> dict[str, str]:

@@ -5,6 +5,7 @@ Called by the drivers (and by the monitor if it ever has to clean up).
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import time
@@ -24,6 +25,8 @@ def make(path: str) -> list[str]:
 
     Raises: OSError with the path.
     """
+    with contextlib.suppress(FileNotFoundError):  # mostly the parent is there
+        return [path] if files.mkdir(path) else []
     missing = [path]
     while not files.exists(os.path.dirname(missing[-1])):
         missing.append(os.path.dirname(missing[-1]))
@@ -54,6 +57,9 @@ def remove(path: str) -> None:
 
     Raises: OSError with the path; EBUSY while a process lives in it.
     """
+    with contextlib.suppress(OSError):  # mostly it is empty
+        files.rmdir(path)
+        return
     deadline = time.monotonic() + _REMOVE_WAIT_S
     for directory in reversed(descend(path)):
         _remove_one(directory, deadline)

@@ -53,6 +53,9 @@ def parse(verb: str, module: ModuleType, arguments: list[str]) -> argparse.Names
     )
     module.add_arguments(parser)
     _add_common(parser)
+    command: list[str] | None = None
+    if hasattr(module, "split_command"):  # what follows is of another program, and not ours
+        arguments, command = module.split_command(arguments)
     has_positionals = any(not action.option_strings for action in parser._actions)
     # With positionals alone, since it imports what formats usage texts.
     parse_arguments = (
@@ -61,6 +64,8 @@ def parse(verb: str, module: ModuleType, arguments: list[str]) -> argparse.Names
     parsed, unknown = parse_arguments(arguments)
     if unknown:
         parser.error(parser.suggest(unknown))
+    if command is not None:
+        parsed.command = command
     return parsed
 
 

@@ -82,11 +82,19 @@ def to_yaml(data: object) -> str:
 def emit_table(
     header: Sequence[str], rows: Iterable[Sequence[str]], styles: dict[str, str] | None = None
 ) -> None:
-    """Write columns as wide as their widest cell, two spaces apart; the last one is cut to fit.
+    """Write the lines of `table_lines` to standard output. Raises: as `emit`."""
+    for line in table_lines(header, rows, styles):
+        emit(line)
+
+
+def table_lines(
+    header: Sequence[str], rows: Iterable[Sequence[str]], styles: dict[str, str] | None = None
+) -> list[str]:
+    """Return columns as wide as their widest cell, two spaces apart; the last one is cut to fit.
 
     An empty cell is shown as `-`. A cell of the text of one of `styles` gets that style.
-    Raises: as `emit`.
     """
+    lines: list[str] = []
     cells = [list(header), *([_one_line(cell) or "-" for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     room = _terminal_width()
@@ -100,7 +108,8 @@ def emit_table(
             styled(text, styles[cell]) if styles and cell in styles else text
             for text, cell in zip(padded, row, strict=True)
         ]
-        emit("  ".join(shown))
+        lines.append("  ".join(shown))
+    return lines
 
 
 def styled(text: str, style: str) -> str:

@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from typing import assert_never
 
 from reconciler.control.logs import log_failure, log_info
-from reconciler.control.notes import decode_memory, encode_memory, encode_spec
+from reconciler.control.notes import PAUSED, decode_memory, encode_memory, encode_spec
 from reconciler.control.outcome import Outcome
 from reconciler.control.ports import ContainerPort, EnginePort
+from reconciler.control.process import mend_process
 from reconciler.control.threads import run_tasks
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.model.action import (
     Action,
+    ChangeClass,
     Create,
     Destroy,
     Pause,
@@ -101,7 +103,7 @@ def _carry_out(engine: EnginePort, action: Action) -> None:
             _note(container, action.spec)
         case StopAction():
             container = engine.load(action.name)
-            _stop(container, action.spec.stop)
+            _stop(container, action.spec.stop, action.memory)
             _adopt(container, action.spec)
         case Destroy():
             _destroy(engine, action)
@@ -109,9 +111,9 @@ def _carry_out(engine: EnginePort, action: Action) -> None:
             assert_never(action)
 
 
-def _create(engine: EnginePort, spec: Spec) -> None:
-    """Make and start a container, or leave nothing of it."""
-    notes = encode_spec(spec) | encode_memory(RestartMemory())
+def _create(engine: EnginePort, spec: Spec, kept: Mapping[str, str] | None = None) -> None:
+    """Make and start a container, with notes that were kept, or leave nothing of it."""
+    notes = encode_spec(spec) | encode_memory(RestartMemory()) | dict(kept or {})
     container = engine.create(spec.name, spec.config, notes)
     try:
         _run(container, spec)
@@ -132,12 +134,13 @@ def _recreate(engine: EnginePort, spec: Spec) -> None:
         if error.code is not ErrorCode.RecordCorrupt:
             raise
         container = engine.handle(spec.name)
+    kept = {key: note for key, note in container.record.annotations.items() if key == PAUSED}
     container.destroy(keep_logs=True)
-    _create(engine, spec)
+    _create(engine, spec, kept)
 
 
 def _start(container: ContainerPort, spec: Spec, memory: RestartMemory) -> None:
-    _adopt(container, spec, memory)
+    _adopt(container, spec, replace(memory, is_stopped=False, is_overdue=False))
     _run(container, spec)
 
 
@@ -149,12 +152,13 @@ def _run(container: ContainerPort, spec: Spec) -> None:
         container.pause()
 
 
-def _stop(container: ContainerPort, stop: Stop) -> None:
+def _stop(container: ContainerPort, stop: Stop, memory: RestartMemory | None = None) -> None:
     """End what runs, having noted first that it is the reconciler who ends it."""
     if not container.status().has_processes():
         return
-    memory = decode_memory(container.record.annotations)
-    container.annotate({**encode_memory(replace(memory, is_stopped=True))})
+    if memory is None:
+        memory = replace(decode_memory(container.record.annotations), is_stopped=True)
+    container.annotate({**encode_memory(memory)})
     container.stop(signal.Signals[f"SIG{stop.signal}"], stop.grace_ns)
 
 
@@ -165,6 +169,10 @@ def _update(container: ContainerPort, action: Update) -> None:
         return
     if any(change.field.startswith("resources.") for change in action.changes):
         container.set(action.spec.config.resources)
+    init = container.record.init
+    paths = [one.field for one in action.changes if one.change_class is ChangeClass.LIVE]
+    if init is not None and any(path.startswith(("oomScoreAdj", "rlimits.")) for path in paths):
+        mend_process(action.name, init, action.spec.config, paths)
     _note(container, action.spec)
 
 

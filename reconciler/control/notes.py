@@ -2,8 +2,10 @@
 
     reconciler/spec      the Spec it was last made equal to, without its Config, as JSON
     reconciler/restarts  the RestartMemory, as JSON
+    reconciler/suspend   the Suspend that a user commanded, as JSON
+    reconciler/paused    when a user paused it by command: wall-clock seconds
 
-Called by observe and execute.
+Called by observe, execute and by_hand.
 """
 
 from __future__ import annotations
@@ -14,11 +16,13 @@ from dataclasses import replace
 
 from reconciler.model.codec import from_dict, to_compact
 from reconciler.model.config import Config
-from reconciler.model.spec import Origin, Spec
+from reconciler.model.spec import Origin, Spec, Suspend
 from reconciler.model.world import RestartMemory
 
 SPEC = "reconciler/spec"
 RESTARTS = "reconciler/restarts"
+SUSPEND = "reconciler/suspend"
+PAUSED = "reconciler/paused"
 
 
 def encode_spec(spec: Spec) -> dict[str, str]:
@@ -58,6 +62,36 @@ def decode_memory(annotations: Mapping[str, str]) -> RestartMemory:
         return from_dict(RestartMemory, json.loads(annotations.get(RESTARTS, "{}")))
     except (ValueError, TypeError):
         return RestartMemory()
+
+
+def encode_suspend(suspend: Suspend | None) -> dict[str, str | None]:
+    """Return the annotations that suspend a container, or with None no more."""
+    return {SUSPEND: None if suspend is None else _dump(to_compact(suspend))}
+
+
+def encode_paused(at: float | None) -> dict[str, str | None]:
+    """Return the annotations for paused by hand at `at`, or with None no more."""
+    return {PAUSED: None if at is None else _dump(at)}
+
+
+def decode_suspend(annotations: Mapping[str, str]) -> Suspend | None:
+    """Return the suspension by command; one without an end where it cannot be read."""
+    if SUSPEND not in annotations:
+        return None
+    try:
+        return from_dict(Suspend, json.loads(annotations[SUSPEND]))
+    except (ValueError, TypeError):
+        return Suspend(reason="its note cannot be understood")
+
+
+def decode_paused(annotations: Mapping[str, str]) -> float | None:
+    """Return when it was paused by hand, None when it was not."""
+    if PAUSED not in annotations:
+        return None
+    try:
+        return float(annotations[PAUSED])
+    except ValueError:
+        return 0.0
 
 
 def _dump(data: object) -> str:

@@ -12,13 +12,19 @@ from collections.abc import Mapping
 from reconciler.cgroup.canonical import canonical_limits
 from reconciler.control.failures import read_failures
 from reconciler.control.logs import log_failure
-from reconciler.control.notes import decode_memory, decode_spec
+from reconciler.control.notes import decode_memory, decode_paused, decode_spec, decode_suspend
 from reconciler.control.ports import ContainerPort, EnginePort
+from reconciler.control.process import read_process
 from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.linux.proc import read_boot_id
 from reconciler.model.config import Resources
+from reconciler.model.record import Record
 from reconciler.model.spec import Spec
-from reconciler.model.state import Status
+from reconciler.model.state import ExitStatus, Status
 from reconciler.model.world import Failure, Observed, Problem, Value, World
+
+# The monitor notes an exit within moments of it; a moment too early it would seem unknown.
+_EXIT_PATIENCE_S = 1.0
 
 
 def observe(engine: EnginePort, now: float) -> World:
@@ -61,9 +67,12 @@ def observe_container(container: ContainerPort) -> Observed | None:
         spec=decode_spec(record.id, record.annotations, record.config),
         pid=record.init.pid if is_alive and record.init is not None else None,
         started_at=record.started_at,
-        last_exit=record.exit,
+        last_exit=_last_exit(container, record) if status is Status.STOPPED else record.exit,
         limits=_limits(container) if is_alive else {},
+        process=read_process(record.init.pid, record.config) if is_alive and record.init else {},
         memory=decode_memory(record.annotations),
+        suspend=decode_suspend(record.annotations),
+        paused_at=decode_paused(record.annotations),
     )
 
 
@@ -84,6 +93,18 @@ def desired_limits(
         if resources not in by_resources:
             by_resources[resources] = canonical_limits(resources, facts)
     return {name: by_resources[resources] for name, resources in wanted.items()}
+
+
+def _last_exit(container: ContainerPort, record: Record) -> ExitStatus | None:
+    """Return how it ended, waiting for the monitor to have noted it: an exit decides much."""
+    init = record.init
+    if record.exit is not None or init is None or init.boot_id != read_boot_id():
+        return record.exit
+    try:
+        return container.wait(_EXIT_PATIENCE_S)
+    except ReconcilerError as error:
+        log_failure(error)
+        return None
 
 
 def _limits(container: ContainerPort) -> Mapping[str, Value]:

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from reconciler.control.execute import execute_plan
+from reconciler.control.drift import find_all_drift
 from reconciler.control.failures import next_failures, write_failures
 from reconciler.control.logs import log_failure
 from reconciler.control.observe import desired_limits, observe
@@ -21,6 +22,7 @@ from reconciler.control.ports import EnginePort
 from reconciler.control.report import PassReport
 from reconciler.errors import ReconcilerError
 from reconciler.linux.clock import wall_s
+from reconciler.model.action import FieldChange
 from reconciler.model.world import Desired, Failure, World
 from reconciler.planning.plan import PlanOptions, make_plan
 
@@ -59,6 +61,15 @@ class Reconciler:
         Raises: ReconcilerError when the records cannot be listed.
         """
         return self._look(self._options)
+
+    def drift(self) -> tuple[PassReport, dict[str, tuple[FieldChange, ...]]]:
+        """Return what a pass would see, and by name what is not as its spec says.
+
+        Changes nothing and takes no lock. Raises: ReconcilerError as `plan`.
+        """
+        report = self._look(self._options)
+        limits = desired_limits(self._engine, report.desired.specs, report.world)
+        return report, find_all_drift(report, limits)
 
     def run_pass(self, *, lock_timeout_s: float = LOCK_TIMEOUT_S) -> PassReport:
         """Make one plan and carry it out.

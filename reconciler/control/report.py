@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from reconciler.control.outcome import Outcome
 from reconciler.errors import ErrorCode
-from reconciler.model.action import Plan
+from reconciler.model.action import Plan, WaitKind
 from reconciler.model.world import Desired, World
 
 DONE, FAILED, CHANGES_PENDING, INVALID, REFUSED = 0, 1, 2, 3, 4
@@ -55,7 +55,7 @@ class PassReport:
     def failed(self) -> frozenset[str]:
         """Return the containers that an action failed for and has not succeeded since."""
         concerned = {outcome.action.name for outcome in self.outcomes}
-        concerned |= {wait.name for wait in self.plan.waits}
+        concerned |= {wait.name for wait in self.plan.waits if wait.kind is WaitKind.BACKOFF}
         return frozenset(concerned & self.world.failures.keys())
 
     def next_due(self) -> float | None:

@@ -8,7 +8,8 @@ contract with programs:
 
 Times are RFC 3339 in UTC. A condition's status is True, False or Unknown. `state` is one of
 running, pausing, paused, stopped, created; completed, failed (ended for good), backoff (to be
-started again), pending (to be created), invalid (has never had a valid spec), unknown.
+started again), suspended (it does not run and nothing is done about it), pending (to be
+created), invalid (has never had a valid spec), unknown.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from typing import Any
 
 from reconciler.control.clock import format_time
 from reconciler.control.report import PassReport
-from reconciler.model.action import Action, Wait
-from reconciler.model.spec import DesiredState, Kind, Spec
+from reconciler.errors import ErrorCode
+from reconciler.model.action import Action, Wait, WaitKind
+from reconciler.model.spec import DesiredState, Kind, Spec, Suspend
 from reconciler.model.state import ExitStatus, Status
 from reconciler.model.world import Failure, Observed, Problem
 
@@ -39,6 +41,7 @@ class _Facts:
     unobserved: Problem | None
     problems: tuple[Problem, ...]
     is_invalid: bool
+    suspend: Suspend | None
 
 
 def status_items(report: PassReport) -> list[Item]:
@@ -59,6 +62,7 @@ def status_items(report: PassReport) -> list[Item]:
                 unobserved=world.unobserved.get(name),
                 problems=_problems_of(name, report),
                 is_invalid=name in desired.invalid,
+                suspend=plan.suspended.get(name),
             )
         )
         for name in sorted(names)
@@ -90,7 +94,12 @@ def _item(facts: _Facts) -> Item:
         "restarts": observed.memory.count if observed is not None else 0,
         "startedAt": _time(observed.started_at if observed is not None else None),
         "lastExit": _exit(observed.last_exit if observed is not None else None),
-        "conditions": [_valid(facts), _running(facts, state), _progressing(facts)],
+        "conditions": [
+            _valid(facts),
+            _running(facts, state),
+            _progressing(facts),
+            _suspended(facts),
+        ],
     }
 
 
@@ -100,9 +109,11 @@ def _state(facts: _Facts) -> str:
     status = facts.observed.status
     if status.has_processes() or _is_to_be_stopped(facts):
         return status.value
+    if facts.suspend is not None:
+        return "suspended"
     if facts.wait is not None:
         return "backoff"
-    if facts.failure is not None:
+    if facts.failure is not None or _crash_loop(facts) is not None:
         return "failed"
     if status is not Status.STOPPED or facts.action is not None:
         return status.value
@@ -114,6 +125,8 @@ def _state_of_absent(facts: _Facts) -> str:
         return "unknown"
     if facts.spec is None:
         return "invalid"
+    if facts.suspend is not None:
+        return "suspended"
     if facts.wait is not None:
         return "backoff"
     return "failed" if facts.failure is not None else "pending"
@@ -123,7 +136,12 @@ def _state_of_ended(observed: Observed) -> str:
     """Return what a container is that ended and will not be started again."""
     if observed.last_exit is None or observed.memory.is_stopped:
         return observed.status.value
-    return "completed" if observed.last_exit.is_success() else "failed"
+    is_success = observed.last_exit.is_success() and not observed.memory.is_overdue
+    return "completed" if is_success else "failed"
+
+
+def _crash_loop(facts: _Facts) -> Problem | None:
+    return next((one for one in facts.problems if one.code == ErrorCode.CrashLoop), None)
 
 
 def _is_to_be_stopped(facts: _Facts) -> bool:
@@ -152,14 +170,24 @@ def _running(facts: _Facts, state: str) -> Item:
     if facts.unobserved is not None:
         return _condition("Running", "Unknown", facts.unobserved.name, facts.unobserved.message)
     reason = state.capitalize()
+    if observed is not None and observed.paused_at is not None and observed.status.has_processes():
+        message = "paused by hand; `reconciler resume` lets it run on"
+        return _condition("Running", "False", "PausedByHand", message, observed.paused_at)
     if observed is None or observed.status is not Status.STOPPED or observed.last_exit is None:
         return _condition("Running", "False", reason, "")
-    last_exit = observed.last_exit
-    return _condition("Running", "False", reason, last_exit.describe(), last_exit.at)
+    last_exit, message = observed.last_exit, observed.last_exit.describe()
+    if observed.memory.is_overdue:
+        reason, message = "DeadlineExceeded", f"its deadline had passed; {message}"
+    if _crash_loop(facts) is not None:
+        reason = ErrorCode.CrashLoop.name
+    return _condition("Running", "False", reason, message, last_exit.at)
 
 
 def _progressing(facts: _Facts) -> Item:
-    if facts.wait is not None:
+    if facts.suspend is not None:
+        message = f"suspended: {facts.suspend.describe()}"
+        return _condition("Progressing", "False", "Suspended", message)
+    if facts.wait is not None and facts.wait.kind is WaitKind.BACKOFF:
         message = f"{facts.wait.reason}; next try at {format_time(facts.wait.until)}"
         return _condition("Progressing", "True", "Backoff", message)
     if facts.action is not None:
@@ -168,6 +196,14 @@ def _progressing(facts: _Facts) -> Item:
         problem = facts.problems[0]
         return _condition("Progressing", "False", problem.name, problem.message)
     return _condition("Progressing", "False", "Converged", "")
+
+
+def _suspended(facts: _Facts) -> Item:
+    if facts.suspend is None:
+        return _condition("Suspended", "False", "NotSuspended", "")
+    is_by_command = facts.observed is not None and facts.observed.suspend == facts.suspend
+    reason = "ByCommand" if is_by_command else "BySpec"
+    return _condition("Suspended", "True", reason, facts.suspend.describe())
 
 
 def _condition(

@@ -22,7 +22,7 @@ from reconciler.linux.proc import is_same_process, read_boot_id
 from reconciler.linux.signals import can_reach_init
 from reconciler.model.config import Command, Config, Resources
 from reconciler.model.record import Record
-from reconciler.model.state import ExitStatus, Stats, Status
+from reconciler.model.state import ExitStatus, ProcessId, Stats, Status
 from reconciler.model.world import Value
 
 if TYPE_CHECKING:
@@ -142,8 +142,12 @@ class Container:
                     started = self._engine.monitor.start(plan)
                 except SetupFailed as failure:
                     raise translate_setup_failure(failure, self.record) from failure
-            self.refresh()
-            return Process(int(started["pid"]), self)
+            pid, ticks = int(started["pid"]), int(started["startTicks"])
+            init = ProcessId(pid=pid, start_ticks=ticks, boot_id=read_boot_id())
+            self.record = replace(
+                self.record, init=init, started_at=started["startedAt"], exit=None
+            )
+            return Process(pid, self)
 
     def execute(self, command: Command, streams: list[int]) -> ExecSession:
         """Run a further process in the container; return once it executes.

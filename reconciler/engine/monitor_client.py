@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import socket
+from _thread import allocate_lock
 from typing import Any
 
 from reconciler.engine.failures import SetupFailed
@@ -29,6 +30,7 @@ class MonitorClient:
     def __init__(self, run_dir: str) -> None:
         self.run_dir = run_dir
         self._path = os.path.join(run_dir, SOCKET_NAME)
+        self._spawning = allocate_lock()
 
     def start(self, plan: dict[str, Any]) -> dict[str, Any]:
         """Start a container from its launch plan; return `{pid, startTicks, startedAt}`.
@@ -143,8 +145,10 @@ class MonitorClient:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             if sock.connect_ex(self._path) != 0:
-                spawn_monitor(self.run_dir)
-                sock.connect(self._path)
+                with self._spawning:  # one thread starts it, the others wait for it
+                    if sock.connect_ex(self._path) != 0:
+                        spawn_monitor(self.run_dir)
+                        sock.connect(self._path)
         except OSError as error:
             sock.close()
             raise from_os_error(

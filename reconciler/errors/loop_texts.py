@@ -231,8 +231,9 @@ ROWS: tuple[Row, ...] = (
     (
         ErrorCode.CrashLoop,
         (
-            "The container ends again and again soon after its start. It is started again after a "
-            "wait that grows up to `restart.backoff.max`."
+            "The container ended again and again soon after its start, as often as its "
+            "`restart.maxAttempts` allows. It is left alone until its file changes or it is "
+            "restarted by hand."
         ),
         (
             "its command fails: a wrong argument, a missing file, a port in use",
@@ -243,6 +244,7 @@ ROWS: tuple[Row, ...] = (
             "see what it wrote: `reconciler logs NAME`",
             "see how it ended: `reconciler show NAME`",
             "correct its file; a changed spec is tried at once: `reconciler apply DIR`",
+            "when the cause was elsewhere and is gone: `reconciler restart NAME`",
         ),
     ),
     (

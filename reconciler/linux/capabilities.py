@@ -7,10 +7,9 @@ Sources: capabilities(7), capset(2), include/uapi/linux/capability.h.
 from __future__ import annotations
 
 import ctypes
-import errno
-import itertools
 import struct
 from collections.abc import Iterable
+from functools import cache
 from typing import NamedTuple
 
 from reconciler.linux.libc import check, libc
@@ -56,8 +55,9 @@ def mask_of(names: Iterable[str]) -> int:
     return mask
 
 
+@cache
 def last_cap() -> int:
-    """Return the number of the running kernel's last capability. Raises: OSError."""
+    """Return the number of the running kernel's last capability, read once. Raises: OSError."""
     return int(read_file("/proc/sys/kernel/cap_last_cap"))
 
 
@@ -80,18 +80,11 @@ def set_capabilities(effective: int, permitted: int, inheritable: int) -> None:
 def drop_bounding(keep_mask: int) -> None:
     """Drop all but `keep_mask` from the calling thread's bounding set, unknown ones too.
 
-    It asks the kernel, not /proc, where the list ends: a container may have no /proc. Needs
-    CAP_SETPCAP. Raises: OSError.
+    Needs CAP_SETPCAP. Raises: OSError.
     """
-    for number in itertools.count():
-        if keep_mask >> number & 1:
-            continue
-        try:
+    for number in range(last_cap() + 1):
+        if not keep_mask >> number & 1:
             prctl(_PR_CAPBSET_DROP, number)
-        except OSError as error:
-            if error.errno == errno.EINVAL and number > 0:
-                return
-            raise
 
 
 def set_ambient(mask: int) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
+from collections.abc import Callable
+from functools import partial
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -26,16 +27,31 @@ libc.unshare.argtypes = [_int]
 libc.setns.argtypes = [_int, _int]
 libc.sethostname.argtypes = [_char_p, ctypes.c_size_t]
 libc.prctl.argtypes = [_int] + [ctypes.c_ulong] * 4
-libc.syscall.restype = _long
 
 # The same numbers on every architecture since 2019 (asm-generic/unistd.h).
-SYS_OPEN_TREE = 428
-SYS_MOVE_MOUNT = 429
 SYS_CLONE3 = 435
-SYS_CLOSE_RANGE = 436
-SYS_OPENAT2 = 437
-SYS_MOUNT_SETATTR = 442
-SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}.get(platform.machine(), -1)
+_SYS_OPEN_TREE = 428
+_SYS_MOVE_MOUNT = 429
+_SYS_CLOSE_RANGE = 436
+_SYS_OPENAT2 = 437
+_SYS_MOUNT_SETATTR = 442
+_SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}.get(os.uname().machine, -1)
+_SYS_SECCOMP = {"x86_64": 317, "aarch64": 277}.get(os.uname().machine, -1)
+
+
+def _raw(number: int, *argtypes: type) -> Callable[..., int]:
+    """Return a function for a system call that the C library may have no wrapper for."""
+    prototype = ctypes.CFUNCTYPE(_long, _long, *argtypes, use_errno=True)
+    return partial(prototype(("syscall", libc)), number)
+
+
+open_tree = _raw(_SYS_OPEN_TREE, _int, _char_p, _uint)
+move_mount = _raw(_SYS_MOVE_MOUNT, _int, _char_p, _int, _char_p, _uint)
+close_range = _raw(_SYS_CLOSE_RANGE, _uint, _uint, _uint)
+openat2 = _raw(_SYS_OPENAT2, _int, _char_p, _char_p, ctypes.c_size_t)
+mount_setattr = _raw(_SYS_MOUNT_SETATTR, _int, _char_p, _uint, _char_p, ctypes.c_size_t)
+seccomp = _raw(_SYS_SECCOMP, _uint, _uint, _char_p)
+pivot_root = _raw(_SYS_PIVOT_ROOT, _char_p, _char_p)
 
 
 def check(result: int, path: str | None = None) -> int:
@@ -44,12 +60,3 @@ def check(result: int, path: str | None = None) -> int:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), path)
     return result
-
-
-def syscall(number: int, *args: int | bytes | None, path: str | None = None) -> int:
-    """Make a raw system call; ints are passed as 64-bit longs.
-
-    Raises: OSError.
-    """
-    converted = [_long(arg) if isinstance(arg, int) else arg for arg in args]
-    return check(libc.syscall(_long(number), *converted), path)

@@ -11,14 +11,13 @@ import os
 import struct
 
 from reconciler.linux.libc import (
-    SYS_MOUNT_SETATTR,
-    SYS_MOVE_MOUNT,
-    SYS_OPEN_TREE,
-    SYS_OPENAT2,
-    SYS_PIVOT_ROOT,
     check,
     libc,
-    syscall,
+    mount_setattr,
+    move_mount,
+    open_tree,
+    openat2,
+    pivot_root,
 )
 
 
@@ -59,10 +58,11 @@ MNT_DETACH = 2
 RESOLVE_NO_MAGICLINKS = 2
 RESOLVE_IN_ROOT = 16
 _MOUNT_ATTR_ATIME = 0x70
+_NOATIME = int(MountAttr.NOATIME)
 
 
 def mount(
-    source: str | None, target: str, fs_type: str | None, flags: MountFlag, data: str | None = None
+    source: str | None, target: str, fs_type: str | None, flags: int, data: str | None = None
 ) -> None:
     """Call mount(2). Raises: OSError with the target as path."""
     encoded = [None if text is None else os.fsencode(text) for text in (source, fs_type, data)]
@@ -80,30 +80,27 @@ def clone_tree(path: str, *, recursive: bool) -> int:
     Raises: OSError with the path.
     """
     flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (AT_RECURSIVE if recursive else 0)
-    return syscall(SYS_OPEN_TREE, AT_FDCWD, os.fsencode(path), flags, path=path)
+    return check(open_tree(AT_FDCWD, os.fsencode(path), flags), path)
 
 
 def attach_tree(tree_fd: int, target: str) -> None:
     """Mount a detached tree on `target` (move_mount(2)). Raises: OSError."""
     encoded = os.fsencode(target)
-    syscall(SYS_MOVE_MOUNT, tree_fd, b"", AT_FDCWD, encoded, MOVE_MOUNT_F_EMPTY_PATH, path=target)
+    check(move_mount(tree_fd, b"", AT_FDCWD, encoded, MOVE_MOUNT_F_EMPTY_PATH), target)
 
 
-def set_mount_attributes(
-    where: int | str, add: MountAttr, clear: MountAttr | None = None, *, recursive: bool
-) -> None:
-    """Set and clear attributes of a mount, given by fd or path (mount_setattr(2)).
+def set_mount_attributes(where: int | str, add: int, clear: int = 0, *, recursive: bool) -> None:
+    """Set and clear attributes (bits of MountAttr) of a mount, given by fd or path.
 
-    Raises: OSError.
+    Source: mount_setattr(2). Raises: OSError.
     """
-    atime = _MOUNT_ATTR_ATIME if add & MountAttr.NOATIME else 0
-    attr = struct.pack("=4Q", add, (clear or 0) | atime, 0, 0)
+    atime = _MOUNT_ATTR_ATIME if add & _NOATIME else 0
+    attr = struct.pack("=4Q", add, clear | atime, 0, 0)
     flags = AT_RECURSIVE if recursive else 0
     if isinstance(where, int):
-        syscall(SYS_MOUNT_SETATTR, where, b"", flags | AT_EMPTY_PATH, attr, len(attr))
+        check(mount_setattr(where, b"", flags | AT_EMPTY_PATH, attr, len(attr)))
     else:
-        path = os.fsencode(where)
-        syscall(SYS_MOUNT_SETATTR, AT_FDCWD, path, flags, attr, len(attr), path=where)
+        check(mount_setattr(AT_FDCWD, os.fsencode(where), flags, attr, len(attr)), where)
 
 
 def pivot_root_here() -> None:
@@ -112,7 +109,7 @@ def pivot_root_here() -> None:
     The trick of pivot_root(2): `pivot_root(".", ".")` stacks the old root on the new one,
     from where it is unmounted. Raises: OSError.
     """
-    syscall(SYS_PIVOT_ROOT, b".", b".", path="/")
+    check(pivot_root(b".", b"."), "/")
     unmount(".")
 
 
@@ -123,4 +120,4 @@ def open_in_root(root_fd: int, path: str, flags: int) -> int:
     """
     how = struct.pack("=3Q", flags | os.O_CLOEXEC, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
     encoded = os.fsencode(path.lstrip("/") or ".")
-    return syscall(SYS_OPENAT2, root_fd, encoded, how, len(how), path=path)
+    return check(openat2(root_fd, encoded, how, len(how)), path)

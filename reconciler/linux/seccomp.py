@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import os
 import struct
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from reconciler.linux.libc import syscall
+from reconciler.linux.libc import check, seccomp
 
 AUDIT_ARCH_X86_64 = 0xC000003E
 AUDIT_ARCH_AARCH64 = 0xC00000B7
@@ -34,7 +33,6 @@ BPF_AND, BPF_JA, BPF_JEQ, BPF_JGE = 0x50, 0x00, 0x10, 0x30
 
 WORD = 0xFFFFFFFF
 _X32_SYSCALL_BIT = 0x40000000
-_SYS_SECCOMP = {"x86_64": 317, "aarch64": 277}.get(os.uname().machine, -1)
 
 # struct seccomp_data: int nr; u32 arch; u64 instruction_pointer; u64 args[6]
 _NR_OFFSET, _ARCH_OFFSET, _ARGS_OFFSET = 0, 4, 16
@@ -86,7 +84,7 @@ def install_filter(program: bytes) -> None:
     filters = ctypes.create_string_buffer(program, len(program))
     count = len(program) // _INSTRUCTION.size
     sock_fprog = struct.pack("@HP", count, ctypes.addressof(filters))
-    syscall(_SYS_SECCOMP, SECCOMP_SET_MODE_FILTER, 0, sock_fprog)
+    check(seccomp(SECCOMP_SET_MODE_FILTER, 0, sock_fprog))
 
 
 def _to_ranges(verdicts: Mapping[int, Verdict], default: int) -> list[tuple[int, Verdict]]:

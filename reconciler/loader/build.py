@@ -7,9 +7,11 @@ model alone: what a file does not give is not passed on. Pure functions.
 from __future__ import annotations
 
 import os.path
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from reconciler.loader.findings import Path
 from reconciler.model.codec import spec_digest
 from reconciler.model.config import (
     Config,
@@ -28,6 +30,7 @@ from reconciler.model.config import (
     SeccompMode,
     Security,
 )
+from reconciler.model.moment import parse_time
 from reconciler.model.quantity import parse_cpu, parse_duration, parse_size
 from reconciler.model.spec import (
     Backoff,
@@ -38,22 +41,29 @@ from reconciler.model.spec import (
     RestartPolicy,
     Spec,
     Stop,
+    Suspend,
 )
 
 _Data = dict[str, Any]
+_BaseOf = Callable[[Path], str]
 
 
-def build_spec(data: _Data, name: str, origin: Origin) -> Spec:
-    """Return the spec of one document; relative paths are relative to `origin.file`."""
+def build_spec(data: _Data, name: str, origin: Origin, base_of: _BaseOf) -> Spec:
+    """Return the spec of one document.
+
+    A relative path is relative to the directory that `base_of` returns for its field.
+    """
     kind = Kind(data.get("kind", Kind.CONTAINER))
     spec = Spec(
         name=name,
-        config=_build_config(data, os.path.dirname(origin.file)),
+        config=_build_config(data, base_of),
         kind=kind,
         labels=data.get("labels", {}),
         state=DesiredState(data.get("state", DesiredState.RUNNING)),
         restart=_build_restart(data.get("restart", {}), kind),
+        deadline_ns=parse_duration(data["deadline"]) if "deadline" in data else None,
         stop=_given(Stop, data.get("stop", {}), grace=("grace_ns", parse_duration)),
+        suspend=_build_suspend(data.get("suspend", False)),
         origin=origin,
         digest="",
     )
@@ -69,7 +79,7 @@ def _given(cls: type, data: _Data, **renamed: tuple[str, Any]) -> Any:
     return cls(**values)
 
 
-def _build_config(data: _Data, base: str) -> Config:
+def _build_config(data: _Data, base_of: _BaseOf) -> Config:
     conversions: dict[str, tuple[str, Any]] = {
         "command": ("command", tuple),
         "env": ("env", None),
@@ -77,8 +87,8 @@ def _build_config(data: _Data, base: str) -> Config:
         "user": ("user", str),
         "groups": ("groups", lambda groups: tuple(map(str, groups))),
         "hostname": ("hostname", None),
-        "rootfs": ("rootfs", lambda rootfs: _build_rootfs(rootfs, base)),
-        "mounts": ("mounts", lambda mounts: tuple(_build_mount(item, base) for item in mounts)),
+        "rootfs": ("rootfs", lambda rootfs: _build_rootfs(rootfs, base_of)),
+        "mounts": ("mounts", lambda mounts: _build_mounts(mounts, base_of)),
         "network": ("network", NetworkMode),
         "resources": ("resources", _build_resources),
         "security": ("security", _build_security),
@@ -95,12 +105,17 @@ def _absolute(path: str, base: str) -> str:
     return os.path.normpath(os.path.join(base, path))
 
 
-def _build_rootfs(data: _Data, base: str) -> Rootfs:
+def _build_rootfs(data: _Data, base_of: _BaseOf) -> Rootfs:
     values = dict(data)
     if "path" in data:
-        values["path"] = _absolute(data["path"], base)
+        values["path"] = _absolute(data["path"], base_of(("rootfs", "path")))
     values.setdefault("readonly", not data.get("overlay", False))
     return Rootfs(**values)
+
+
+def _build_mounts(items: list[_Data], base_of: _BaseOf) -> tuple[Mount, ...]:
+    bases = (base_of(("mounts", index)) for index in range(len(items)))
+    return tuple(map(_build_mount, items, bases))
 
 
 def _build_mount(data: _Data, base: str) -> Mount:
@@ -178,6 +193,13 @@ def _rlimit_value(value: int | str) -> int | None:
     return None if value == "unlimited" else int(value)
 
 
+def _build_suspend(data: _Data | bool) -> Suspend | None:
+    if isinstance(data, bool):
+        return Suspend() if data else None
+    suspend: Suspend = _given(Suspend, data, until=("until", parse_time))
+    return suspend
+
+
 def _build_restart(data: _Data, kind: Kind) -> Restart:
     default = RestartPolicy.NEVER if kind is Kind.JOB else RestartPolicy.ALWAYS
     backoff = _given(
@@ -186,5 +208,14 @@ def _build_restart(data: _Data, kind: Kind) -> Restart:
         initial=("initial_ns", parse_duration),
         factor=("factor", float),
         max=("max_ns", parse_duration),
+        jitter=("jitter", float),
     )
-    return Restart(policy=RestartPolicy(data.get("policy", default)), backoff=backoff)
+    restart: Restart = _given(
+        Restart,
+        data | {"policy": data.get("policy", default), "backoff": backoff},
+        policy=("policy", RestartPolicy),
+        resetAfter=("reset_after_ns", parse_duration),
+        maxAttempts=("max_attempts", int),
+        permanentExitCodes=("permanent_exit_codes", lambda codes: tuple(sorted(set(codes)))),
+    )
+    return restart

@@ -1,8 +1,8 @@
 """What is remembered of the files between passes: their stamps, results and last good specs.
 
-Called by `load` alone. One JSON file in the state directory for each set of sources, replaced
-atomically. It is a cache: damaged or unwritable it costs time, and the memory of last good
-specs, but never stops a pass; that is logged.
+Called by `load`; `look` reads its values. One JSON file in the state directory for each set of
+sources, replaced atomically. It is a cache: damaged or unwritable it costs time, and the memory
+of last good specs, but never stops a pass; that is logged.
 """
 
 from __future__ import annotations
@@ -17,33 +17,38 @@ from typing import Any
 from reconciler import __version__
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.loader.parsed import Parsed
-from reconciler.loader.sources import Stamp
+from reconciler.loader.reader import Print
 from reconciler.model.codec import from_dict, to_compact
 from reconciler.model.spec import Spec
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One file as it was read. `is_racy`: so fresh that a change could keep the stamp.
+    """One file's result, and the digests of all that it was made from.
 
-    As with git's index ("racy git"): a file can change twice within one tick of the file
-    system's clock, so a file that was young when it was read is read again.
+    `digest` of the file itself; `patches` are its drop-ins (file, digest) in order,
+    `env_digests` belong to `parsed.env_files`, "" for one that is missing.
     """
 
-    stamp: Stamp
-    is_racy: bool
     digest: str
     parsed: Parsed
+    patches: tuple[tuple[str, str], ...] = ()
+    env_digests: tuple[str, ...] = ()
+
+    def is_mask(self) -> bool:
+        """Tell whether the file only takes its name away from earlier directories."""
+        return self.digest == ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cache:
-    """Entries by file, and the last good spec by name."""
+    """Entries by file, the last good spec by name, and the stamps of all files read."""
 
     entries: Mapping[str, Entry] = field(default_factory=dict)
     good: Mapping[str, Spec] = field(default_factory=dict)
+    prints: Mapping[str, Print] = field(default_factory=dict)
 
 
 def cache_path(state_dir: str, sources: Sequence[str]) -> str:
@@ -128,7 +133,14 @@ def _encode(cache: Cache, sources: Sequence[str]) -> dict[str, Any]:
         "format": _FORMAT,
         "version": __version__,
         "sources": sorted(sources),
-        "files": {file: _encode_entry(entry) for file, entry in cache.entries.items()},
+        "prints": {
+            file: [*found.stamp, found.is_racy, found.digest]
+            for file, found in cache.prints.items()
+        },
+        "files": {
+            file: _encode_entry(entry, cache.prints.get(file))
+            for file, entry in cache.entries.items()
+        },
         # Only where several files give a name; the digest tells one file's documents apart.
         "winners": {
             name: [spec.origin.file, spec.digest]
@@ -139,19 +151,23 @@ def _encode(cache: Cache, sources: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _encode_entry(entry: Entry) -> dict[str, Any]:
-    return {
-        "stamp": entry.stamp,
-        "racy": entry.is_racy,
-        "digest": entry.digest,
-        "parsed": to_compact(entry.parsed),
-    }
+def _encode_entry(entry: Entry, found: Print | None) -> dict[str, Any]:
+    """Return JSON data; the digest only where it is not that of the file's stamp."""
+    data = {"parsed": to_compact(entry.parsed)}
+    if found is None or found.digest != entry.digest:
+        data["digest"] = entry.digest
+    if entry.patches:
+        data["patches"] = entry.patches
+    if entry.env_digests:
+        data["env"] = entry.env_digests
+    return data
 
 
 def _decode(data: dict[str, Any], sources: Sequence[str]) -> Cache:
     if data["format"] != _FORMAT or data["sources"] != sorted(sources):
         return Cache()
-    entries = {file: _decode_entry(item) for file, item in data["files"].items()}
+    prints = {file: _decode_print(item) for file, item in data["prints"].items()}
+    entries = {file: _decode_entry(item, prints.get(file)) for file, item in data["files"].items()}
     good: dict[str, Spec] = {}
     winners = data["winners"]
     for entry in entries.values():
@@ -159,14 +175,25 @@ def _decode(data: dict[str, Any], sources: Sequence[str]) -> Cache:
             if spec.name not in winners or winners[spec.name] == [spec.origin.file, spec.digest]:
                 good[spec.name] = spec
     good |= {name: from_dict(Spec, item) for name, item in data["kept"].items()}
-    return Cache(entries=entries if data["version"] == __version__ else {}, good=good)
+    if data["version"] != __version__:
+        return Cache(good=good)
+    return Cache(entries=entries, good=good, prints=prints)
 
 
-def _decode_entry(item: dict[str, Any]) -> Entry:
-    mtime_ns, ctime_ns, size, inode, device = item["stamp"]
+def _decode_print(item: list[Any]) -> Print:
+    mtime_ns, ctime_ns, size, inode, device, is_racy, digest = item
+    return Print((mtime_ns, ctime_ns, size, inode, device), is_racy, digest)
+
+
+def _decode_entry(item: dict[str, Any], found: Print | None) -> Entry:
+    digest = item.get("digest")
+    if digest is None:
+        if found is None:
+            raise ValueError("a file without a digest")
+        digest = found.digest
     return Entry(
-        stamp=(mtime_ns, ctime_ns, size, inode, device),
-        is_racy=item["racy"],
-        digest=item["digest"],
+        digest=digest,
         parsed=from_dict(Parsed, item["parsed"]),
+        patches=tuple((file, digest) for file, digest in item.get("patches", ())),
+        env_digests=tuple(item.get("env", ())),
     )

@@ -1,22 +1,24 @@
 """Env files: lines of `NAME=VALUE`, as systemd's EnvironmentFile= and docker's --env-file.
 
-Called by `parse` and `look`. Nothing is expanded, neither by a shell nor by us:
+Called by `parse`. Nothing is expanded, neither by a shell nor by us:
 
     # a comment, as is a line that begins with ;
     PLAIN=anything to the end of the line # this too
     SINGLE='kept as it is, \\n and all'
     DOUBLE="\\" \\\\ \\$ and \\` lose their backslash"
 
-Later lines win. Pure functions.
+Later lines win.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 from reconciler.errors.codes import ErrorCode
 from reconciler.loader.document import DocumentError, decode_text
+from reconciler.loader.sources import FileTrouble, read_file
 
 _NAME = re.compile(r"[^\s=\"'#;]+")
 _ESCAPE = re.compile(r'\\(["\\$`])')
@@ -26,19 +28,50 @@ _QUOTED = {
 }
 
 
-class Variable(NamedTuple):
-    """A value and the line (1-based) that gives it."""
+class EnvValue(NamedTuple):
+    """A variable's value and where it stands."""
 
-    value: str
+    text: str
+    file: str
     line: int
 
 
-def parse_env(data: bytes) -> dict[str, Variable]:
-    """Return the variables of an env file's content.
+def read_content(file: str) -> bytes | None:
+    """Return the content of a file, None when it is missing.
+
+    Raises: FileTrouble when it is there and cannot be read.
+    """
+    content = read_file(file)
+    return None if content is None else content[1]
+
+
+def read_env(
+    file: str, read: Callable[[str], bytes | None], *, is_optional: bool
+) -> dict[str, EnvValue]:
+    """Return the variables of an env file; none if it is optional and missing or empty.
+
+    An empty file that is required is one that is being written: a comment makes it whole.
+
+    Raises: FileTrouble; DocumentError (SpecSyntax) at the first line that is not understood.
+    """
+    try:
+        data = read(file)
+    except FileTrouble as trouble:
+        message = trouble.message.replace("cannot read file", f"cannot read {file}")
+        raise FileTrouble(trouble.code, message) from None
+    if not data and not is_optional:
+        cause = "it does not exist" if data is None else "it is empty"
+        message = f"cannot read {file}: {cause}; '-' before the path makes it optional"
+        raise FileTrouble(ErrorCode.SpecValue, message)
+    return parse_env(file, data or b"")
+
+
+def parse_env(file: str, data: bytes) -> dict[str, EnvValue]:
+    """Return the variables of an env file with the content `data`.
 
     Raises: DocumentError (SpecSyntax) at the first line that is not understood.
     """
-    variables: dict[str, Variable] = {}
+    variables: dict[str, EnvValue] = {}
     for number, line in enumerate(decode_text(data).split("\n"), 1):
         text = line.strip()
         if not text or text[0] in "#;":
@@ -48,7 +81,7 @@ def parse_env(data: bytes) -> dict[str, Variable]:
         if not equals or not _NAME.fullmatch(name):
             # What stands there is not shown: it may be a secret.
             raise DocumentError(ErrorCode.SpecSyntax, "the line is not NAME=VALUE", number, 1)
-        variables[name] = Variable(_unquote(value.strip(), number), number)
+        variables[name] = EnvValue(_unquote(value.strip(), number), file, number)
     return variables
 
 
@@ -61,4 +94,3 @@ def _unquote(value: str, line: int) -> str:
         message = f"the value begins with {value[0]} and does not end with it"
         raise DocumentError(ErrorCode.SpecSyntax, message, line, 1)
     return _ESCAPE.sub(r"\1", match[1]) if value[0] == '"' else match[1]
-

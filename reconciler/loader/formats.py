@@ -62,6 +62,10 @@ def _check_host_path(value: str) -> None:
         raise ValueError("the path is empty")
 
 
+def _check_env_file(value: str) -> None:
+    _check_host_path(value.removeprefix("-"))
+
+
 def _check_id(value: str | int, what: str) -> None:
     text = str(value)
     if text.isdecimal():
@@ -127,6 +131,7 @@ _FORMATS: dict[str, tuple[_Check, tuple[type, ...]]] = {
     "absolute-path": (_check_absolute, (str,)),
     "mount-target": (_check_target, (str,)),
     "host-path": (_check_host_path, (str,)),
+    "env-file": (_check_env_file, (str,)),
     "user": (_check_user, (str, int)),
     "group": (_check_group, (str, int)),
     "host-name": (_check_hostname, (str,)),

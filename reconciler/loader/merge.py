@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from reconciler.errors.codes import ErrorCode
 from reconciler.loader.parsed import Parsed
+from reconciler.loader.sources import stem_of
 from reconciler.model.spec import Spec
 from reconciler.model.world import Problem
 
@@ -54,14 +55,20 @@ def _keep_last_good(
     previous: Mapping[str, Spec],
     rivals: dict[str, list[Spec]],
 ) -> None:
-    """Put the last good specs of files in trouble in force."""
+    """Put the last good specs of files in trouble in force.
+
+    What came from a file that does not count any more is a file's of the same stem: it overrides
+    the other, or has uncovered it.
+    """
     former: dict[str, list[str]] = {}
     for name, spec in previous.items():
-        former.setdefault(spec.origin.file, []).append(name)
+        file = spec.origin.file
+        former.setdefault(file if file in files else stem_of(file), []).append(name)
     for file in troubled:
         parsed = files[file]
         good = {spec.name for spec in parsed.specs}
-        lost = [name for name in former.get(file, ()) if name not in good]
+        names = (*former.get(file, ()), *former.get(stem_of(file), ()))
+        lost = [name for name in names if name not in good]
         merged.invalid.update(lost, parsed.troubled)
         if parsed.has_unnamed and not set(lost) - set(parsed.troubled):
             merged.unknown_files.append(file)

@@ -34,6 +34,7 @@ _BOUNDS = {
     "minLength": "the text is empty",
     "maxLength": "{value} is too long; the most is {limit} characters",
     "minItems": "the list is empty; it needs at least one item",
+    "maxItems": "the list is too long; the most is {limit} items",
 }
 _FEW = 12  # so many choices are listed; more are not
 # Of several errors at one place the first in this order is told.

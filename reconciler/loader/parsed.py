@@ -14,13 +14,15 @@ class Parsed:
     """What one file gives: specs of its valid documents, and what is known of the others.
 
     `troubled` are the names of invalid documents, as far as they could be read; `has_unnamed`
-    tells that something in the file is in trouble whose name is not known.
+    tells that something in the file is in trouble whose name is not known. `env_files` are all
+    that were looked for, those that are missing included.
     """
 
     specs: tuple[Spec, ...] = ()
     problems: tuple[Problem, ...] = ()
     troubled: tuple[str, ...] = ()
     has_unnamed: bool = False
+    env_files: tuple[str, ...] = ()
 
     def is_good(self) -> bool:
         """Tell whether nothing in the file is in trouble."""
@@ -38,3 +40,8 @@ def make_problem(
     return Problem(
         code=int(code), name=code.name, message=message, file=file, line=line, column=column
     )
+
+
+def printable(path: str) -> str:
+    """Return the path with what cannot be printed (also bytes that are no UTF-8) escaped."""
+    return path if path.isprintable() else ascii(path)[1:-1]

@@ -11,6 +11,7 @@ from typing import Any
 
 from reconciler.errors.codes import ErrorCode
 from reconciler.loader.findings import Finding, Path
+from reconciler.model.moment import parse_time
 from reconciler.model.quantity import format_duration, parse_cpu, parse_duration, parse_size
 from reconciler.model.spec import Backoff
 
@@ -41,6 +42,8 @@ def check_rules(data: dict[str, Any]) -> Iterator[Finding]:
     yield from _check_not_zero(resources)
     yield from _check_rlimits(data.get("rlimits", {}))
     yield from _check_restart(data)
+    yield from _check_deadline(data)
+    yield from _check_suspend(data.get("suspend"))
     size = data.get("logs", {}).get("maxSize")
     if size is not None and parse_size(size) < _MIN_LOG_BYTES:
         yield _finding(("logs", "maxSize"), f"{size} is too small; the least is 4Ki")
@@ -123,6 +126,24 @@ def _check_rlimits(rlimits: dict[str, Any]) -> Iterator[Finding]:
         if hard != "unlimited" and (soft == "unlimited" or soft > hard):
             message = f"{soft} is more than the hard limit ({hard})"
             yield _finding(("rlimits", name, "soft"), message)
+
+
+def _check_suspend(suspend: dict[str, Any] | bool | None) -> Iterator[Finding]:
+    if isinstance(suspend, dict) and "until" in suspend:
+        try:
+            parse_time(suspend["until"])
+        except ValueError as error:
+            yield _finding(("suspend", "until"), str(error))
+
+
+def _check_deadline(data: dict[str, Any]) -> Iterator[Finding]:
+    if "deadline" not in data:
+        return
+    if data.get("kind") != "Job":
+        message = "a container is kept running and has no deadline; it is for kind: Job"
+        yield _finding(("deadline",), message)
+    elif parse_duration(data["deadline"]) == 0:
+        yield _finding(("deadline",), "must be more than 0; leave it out for no deadline")
 
 
 def _check_restart(data: dict[str, Any]) -> Iterator[Finding]:

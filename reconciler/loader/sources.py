@@ -155,13 +155,13 @@ def is_null(file: str) -> bool:
     return stat.S_ISCHR(found.st_mode) and found.st_rdev == _NULL
 
 
-def find_git_lock(directory: str) -> str | None:
+def find_git_lock(source: str) -> str | None:
     """Return the lock that git holds while it replaces files here, None when it does not.
 
     git keeps `index.lock` from before it removes the first file of a checkout until after it
     has written the last (git-scm.com, api-lockfile).
     """
-    lock = git_lock_path(directory)
+    lock = git_lock_path(source if os.path.isdir(source) else os.path.dirname(source))
     return lock if lock is not None and os.path.exists(lock) else None
 
 

@@ -6,11 +6,13 @@ Made by planning, carried out by control, shown by the command line. Match an `A
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from reconciler.model.spec import Spec
+from reconciler.model.moment import format_time
+from reconciler.model.spec import Spec, Suspend
 from reconciler.model.world import Problem, RestartMemory, Value
 
 
@@ -38,7 +40,7 @@ class FieldChange:
 
     def describe(self) -> str:
         """Return `user 0:0 -> 1000:1000`."""
-        return f"{self.field} {_spell(self.observed)} -> {_spell(self.desired)}"
+        return f"{self.field} {spell_value(self.observed)} -> {spell_value(self.desired)}"
 
     def to_json(self) -> dict[str, Any]:
         """Return `{field, desired, observed, class}`."""
@@ -50,13 +52,14 @@ class FieldChange:
         }
 
 
-def _spell(value: Value) -> str:
+def spell_value(value: Value) -> str:
+    """Return a value for people: `none`, `true`, `[a, b]`, text and numbers as they are."""
     if value is None:
         return "none"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, tuple):
-        return "[" + ", ".join(map(_spell, value)) + "]"
+        return "[" + ", ".join(map(spell_value, value)) + "]"
     return str(value)
 
 
@@ -150,10 +153,14 @@ class Resume(BaseAction):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopAction(BaseAction):
-    """Stop gracefully and leave it stopped."""
+    """Stop gracefully and leave it stopped.
+
+    `memory` is to be written before the signal; None: what is remembered, as stopped.
+    """
 
     verb: ClassVar[str] = "stop"
     stage: ClassVar[int] = 1
+    memory: RestartMemory | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,34 +174,48 @@ class Destroy(BaseAction):
 Action = Create | Recreate | Start | Restart | Update | Pause | Resume | StopAction | Destroy
 
 
+class WaitKind(StrEnum):
+    """What is waited for: a backoff, the deadline of a job that runs, a suspension's end."""
+
+    BACKOFF = "backoff"
+    DEADLINE = "deadline"
+    SUSPENDED = "suspended"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """Nothing to do before `until` (wall-clock seconds): a backoff is running.
+    """Nothing to do before `until` (wall-clock seconds).
 
-    `attempts` is how many ends or failures in a row it answers.
+    `attempts` is how many ends or failures in a row a backoff answers.
     """
 
     name: str
     until: float
     reason: str
-    attempts: int
+    attempts: int = 0
+    kind: WaitKind = WaitKind.BACKOFF
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Actions in order, waits, and what was refused or is wrong."""
+    """Actions in order, waits, what was refused or is wrong, and what is suspended, by name."""
 
     actions: tuple[Action, ...] = ()
     waits: tuple[Wait, ...] = ()
     problems: tuple[Problem, ...] = ()
+    suspended: Mapping[str, Suspend] = field(default_factory=dict)
 
     def is_empty(self) -> bool:
         """Tell whether nothing is to be done now."""
         return not self.actions
 
     def to_json(self) -> dict[str, Any]:
-        """Return `{actions, problems}`: what `plan --output json` prints."""
+        """Return `{actions, problems, suspended}`: what `plan --output json` prints."""
         return {
             "actions": [action.to_json() for action in self.actions],
             "problems": [problem.to_json() for problem in self.problems],
+            "suspended": [
+                {"name": name, "reason": one.reason, "until": one.until and format_time(one.until)}
+                for name, one in sorted(self.suspended.items())
+            ],
         }

@@ -9,7 +9,7 @@ from typing import Any
 
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.model.config import Config
-from reconciler.model.spec import Spec
+from reconciler.model.spec import Spec, Suspend
 from reconciler.model.state import ExitStatus, Status
 
 Value = str | int | float | bool | tuple["Value", ...] | None
@@ -119,12 +119,14 @@ class RestartMemory:
 
     `count`: restarts by policy since it was created. `failures`: of those, how many in a row
     without a stable run between them (the backoff's n). `is_stopped`: its last init was ended
-    by the reconciler itself, which is no failure.
+    by the reconciler itself, which is no failure. `is_overdue`: it was ended by the reconciler
+    as its deadline had passed, which is one.
     """
 
     count: int = 0
     failures: int = 0
     is_stopped: bool = False
+    is_overdue: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +151,8 @@ class Observed:
     `config` is what it was made from. `spec` is the last spec that was applied to it, with
     `config` as its Config; None when the reconciler did not make it. `limits` are the resource
     fields as read from the cgroup (canonical values by field path); a field that could not be
-    read is absent. Wall-clock seconds.
+    read is absent; `process` are those of its init. `suspend` and `paused_at` are what a user told it by command: to leave the
+    container alone, and to keep it paused. Wall-clock seconds.
     """
 
     name: str
@@ -160,7 +163,10 @@ class Observed:
     started_at: float | None = None
     last_exit: ExitStatus | None = None
     limits: Mapping[str, Value] = field(default_factory=dict)
+    process: Mapping[str, Value] = field(default_factory=dict)
     memory: RestartMemory = RestartMemory()
+    suspend: Suspend | None = None
+    paused_at: float | None = None
 
     @property
     def source(self) -> str | None:

@@ -20,7 +20,8 @@ import os
 import resource
 from typing import Any, NamedTuple
 
-from reconciler.linux.process import CloneFlag, clone3
+from reconciler.linux.capabilities import last_cap
+from reconciler.linux.process import clone3
 from reconciler.monitor.steps import Step
 from reconciler.monitor.steps.context import Context
 
@@ -54,7 +55,8 @@ def launch(
     try:
         if cgroup_dir is not None:
             cgroup_fd = os.open(cgroup_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        pid, pidfd = clone3(CloneFlag(flags), cgroup_fd)
+        last_cap()  # read here, since the child may have no /proc
+        pid, pidfd = clone3(flags, cgroup_fd)
         if pid == 0:
             run_steps(steps, Context(status_write, streams))
     except BaseException:
@@ -70,19 +72,21 @@ def launch(
 def run_steps(steps: list[Step], context: Context) -> None:
     """Execute every step in the child; report the first failure and exit. Never returns."""
     gc.disable()  # a collection would copy every page it visits
+    step: Step | None = None
     message: dict[str, Any] = {}
     try:
         if original_nofile is not None:
             resource.setrlimit(resource.RLIMIT_NOFILE, original_nofile)
         for step in steps:
-            message = {"step": step.describe(), "kind": type(step).__name__}
             step.execute(context)
-        message |= {"errno": 0, "path": None, "text": "internal error: the last step returned"}
+        message = {"errno": 0, "path": None, "text": "internal error: the last step returned"}
     except OSError as error:
-        message |= {"errno": error.errno, "path": error.filename, "text": error.strerror}
+        message = {"errno": error.errno, "path": error.filename, "text": error.strerror}
     except BaseException as error:  # noqa: BLE001 - the child must not outlive its set-up
-        message |= {"errno": 0, "path": None, "text": f"internal error: {error!r}"}
+        message = {"errno": 0, "path": None, "text": f"internal error: {error!r}"}
     finally:
+        message["step"] = step.describe() if step is not None else "prepare"
+        message["kind"] = type(step).__name__
         os.write(context.status_fd, json.dumps(message).encode() + b"\n")
         os._exit(_EXIT_SETUP_FAILED)
 

@@ -15,10 +15,14 @@ from reconciler.model.action import ChangeClass, FieldChange
 from reconciler.model.spec import DesiredState, Spec
 from reconciler.model.state import Status
 from reconciler.model.world import Observed, Value
+from reconciler.planning.by_hand import wanted_state
 from reconciler.planning.fields import FIELDS, Field, ObservedBy
+from reconciler.planning.process import identity_drift, mendable_drift
 
 # Everything of a Spec that the table speaks of; not its name, its place in the file, its digest.
-_COMPARED = attrgetter("config", "kind", "labels", "state", "restart", "stop", "origin.file")
+_COMPARED = attrgetter(
+    "config", "kind", "labels", "state", "restart", "deadline_ns", "suspend", "stop", "origin.file"
+)
 
 _STATE_BY_STATUS = {
     Status.RUNNING: DesiredState.RUNNING,
@@ -41,9 +45,17 @@ def diff(
         raise ValueError(f"internal error: {observed.name} is not the reconciler's own")
     shown = _shown_by_kernel(spec, observed, desired_limits)
     is_as_shown = all(one == other for one, other in shown.values())
+    mendable = tuple(mendable_drift(spec, observed))
     if is_as_shown and _COMPARED(spec) == _COMPARED(recorded):
-        return ()
-    return tuple(_changes(spec, recorded, shown, observed.status.has_processes()))
+        return mendable
+    return (*_changes(spec, recorded, shown, observed.status.has_processes()), *mendable)
+
+
+def find_drift(
+    spec: Spec, observed: Observed, desired_limits: Mapping[str, Value]
+) -> tuple[FieldChange, ...]:
+    """Return what `diff` does, and what is reported only: no plan acts on it."""
+    return (*diff(spec, observed, desired_limits), *identity_drift(spec, observed))
 
 
 _Shown = dict[str, tuple[Value, Value]]
@@ -59,7 +71,7 @@ def _shown_by_kernel(spec: Spec, observed: Observed, desired_limits: Mapping[str
         for path, value in observed.limits.items()
         if path in desired_limits
     }
-    shown["state"] = (spec.state.value, state.value)
+    shown["state"] = (wanted_state(spec, observed).value, state.value)
     return shown
 
 

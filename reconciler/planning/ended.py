@@ -2,45 +2,50 @@
 
 Called by the state table. The restart policy decides whether, the backoff when. Any end that
 the reconciler did not bring about counts for the backoff, an exit with 0 too, or a policy of
-`always` could become a hot loop; a run of at least `backoff.max` sets the count back. A new
-spec is a new chance: it starts at once and its count begins at zero.
+`always` could become a hot loop; a run of at least `resetAfter` sets the count back. After
+`maxAttempts` restarts in a row it is left alone. A new spec is a new chance: it starts at once
+and its count begins at zero.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from reconciler.errors import ErrorCode
 from reconciler.model.action import ChangeClass, FieldChange, Start, Update, Wait
+from reconciler.model.quantity import format_duration
 from reconciler.model.spec import DesiredState, Kind, RestartPolicy, Spec
 from reconciler.model.state import ExitStatus
-from reconciler.model.world import Observed, RestartMemory
+from reconciler.model.world import Observed, Problem, RestartMemory
 from reconciler.planning import backoff
 
 
 def plan_ended(
     spec: Spec, observed: Observed, changes: tuple[FieldChange, ...], now: float
-) -> Start | Update | Wait | None:
+) -> Start | Update | Wait | Problem | None:
     """Return what a stopped container needs that is to be running or paused."""
-    fresh = replace(observed.memory, failures=0, is_stopped=False)
+    fresh = RestartMemory(count=observed.memory.count)
     if _is_new_run(changes):
         return _start(spec, "its spec changed", changes, fresh)
     if observed.memory.is_stopped:
         return _start(spec, "it was stopped by the reconciler", changes, fresh)
     last_exit = observed.last_exit or _unknown_exit(observed)
-    if not _may_restart(spec, last_exit):
+    if not _may_restart(spec, last_exit, observed.memory):
         return _update(spec, changes)
     return _restart_or_wait(spec, observed, changes, now)
 
 
 def _restart_or_wait(
     spec: Spec, observed: Observed, changes: tuple[FieldChange, ...], now: float
-) -> Start | Update | Wait:
+) -> Start | Update | Wait | Problem:
     memory, last_exit = observed.memory, observed.last_exit or _unknown_exit(observed)
     rules = spec.restart.backoff
-    was_stable = backoff.is_stable(observed.started_at, last_exit.at, rules)
+    was_stable = backoff.is_stable(observed.started_at, last_exit.at, spec.restart)
     attempts = 1 if was_stable else memory.failures + 1
-    due = backoff.due_at(last_exit.at, rules, attempts)
     reason = f"it ended: {last_exit.describe()}"
+    if memory.is_overdue:
+        reason = f"it was stopped: {overdue_reason(spec)}"
+    if spec.restart.max_attempts is not None and attempts > spec.restart.max_attempts:
+        return _update(spec, changes) or _crash_loop(spec, reason)
+    due = backoff.due_at(last_exit.at, rules, attempts, spec.name)
     if backoff.is_due(last_exit.at, due, now):
         after = RestartMemory(count=memory.count + 1, failures=attempts)
         return _start(spec, f"{reason}; restart {after.count}", changes, after)
@@ -58,14 +63,31 @@ def _is_new_run(changes: tuple[FieldChange, ...]) -> bool:
     )
 
 
-def _may_restart(spec: Spec, last_exit: ExitStatus) -> bool:
-    if spec.kind is Kind.JOB and last_exit.is_success():
+def overdue_reason(spec: Spec) -> str:
+    """Return why a job was stopped that did not end in time."""
+    return f"it ran longer than its deadline of {format_duration(spec.deadline_ns or 0)}"
+
+
+def _crash_loop(spec: Spec, reason: str) -> Problem:
+    times = spec.restart.max_attempts
+    message = (
+        f"cannot keep {spec.name} running: {reason}; {times} restarts in a row did not help, so "
+        "it is left alone until its file changes or `reconciler restart` is told to start it"
+    )
+    return Problem.of(ErrorCode.CrashLoop, message, spec)
+
+
+def _may_restart(spec: Spec, last_exit: ExitStatus, memory: RestartMemory) -> bool:
+    is_success = last_exit.is_success() and not memory.is_overdue
+    if last_exit.code in spec.restart.permanent_exit_codes and not memory.is_overdue:
+        return False
+    if spec.kind is Kind.JOB and is_success:
         return False
     match spec.restart.policy:
         case RestartPolicy.ALWAYS:
             return True
         case RestartPolicy.ON_FAILURE:
-            return not last_exit.is_success()
+            return not is_success
         case RestartPolicy.NEVER:
             return False
 

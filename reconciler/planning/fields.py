@@ -15,7 +15,7 @@ from typing import Any
 from reconciler.model.action import ChangeClass
 from reconciler.model.config import IoDeviceLimits
 from reconciler.model.quantity import format_cpu, format_duration, format_size
-from reconciler.model.spec import Spec
+from reconciler.model.spec import Spec, Suspend
 from reconciler.model.world import Value
 
 
@@ -23,11 +23,13 @@ class ObservedBy(StrEnum):
     """Where the observed side of a field comes from.
 
     kernel: the cgroup or the run state, while the container has processes. record: the spec
-    that the container was last made equal to.
+    that the container was last made equal to. process: the record, and for more than the spec
+    gives the init itself (process.py).
     """
 
     KERNEL = "kernel"
     RECORD = "record"
+    PROCESS = "process"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,11 @@ def _kernel(path: str, attribute: str, spell: Callable[[Any], Value] = spell_pla
     return Field(path, attribute, ObservedBy.KERNEL, ChangeClass.LIVE, spell, getter)
 
 
+def _process(path: str, attribute: str, get: Callable[[Spec], Any] | None = None) -> Field:
+    getter = get or attrgetter(attribute)
+    return Field(path, attribute, ObservedBy.PROCESS, ChangeClass.RESTART, spell_plain, getter)
+
+
 _RECORD, _RESTART, _RECREATE = ChangeClass.RECORD, ChangeClass.RESTART, ChangeClass.RECREATE
 
 # Every start makes namespaces, mounts and the process anew, so that a restart is enough for
@@ -132,16 +139,16 @@ FIELDS: tuple[Field, ...] = (
     _row("command", "config.command", _RESTART),
     _row("env", "config.env", _RESTART),
     _row("workdir", "config.workdir", _RESTART),
-    _row("user", "config.user", _RESTART, get=_user_of),
+    _process("user", "config.user", get=_user_of),
     _row("groups", "config.groups", _RESTART),
     _row("hostname", "config.hostname", _RESTART),
     _row("mounts", "config.mounts", _RESTART),
     _row("network", "config.network", _RESTART),
-    _row("security.capabilities", "config.security.capabilities", _RESTART),
-    _row("security.noNewPrivileges", "config.security.no_new_privileges", _RESTART),
-    _row("security.seccomp", "config.security.seccomp", _RESTART),
-    _row("rlimits", "config.rlimits", _RESTART),
-    _row("oomScoreAdj", "config.oom_score_adj", _RESTART),
+    _process("security.capabilities", "config.security.capabilities"),
+    _process("security.noNewPrivileges", "config.security.no_new_privileges"),
+    _process("security.seccomp", "config.security.seccomp"),
+    _process("rlimits", "config.rlimits"),
+    _process("oomScoreAdj", "config.oom_score_adj"),
     _row("logs.maxSize", "config.logs.max_size_bytes", _RESTART, format_size),
     _row("logs.maxFiles", "config.logs.max_files", _RESTART),
     _kernel("resources.memory.max", "config.resources.memory.max_bytes", format_size),
@@ -160,7 +167,13 @@ FIELDS: tuple[Field, ...] = (
     _row("restart.backoff.initial", "restart.backoff.initial_ns", _RECORD, format_duration),
     _row("restart.backoff.factor", "restart.backoff.factor", _RECORD),
     _row("restart.backoff.max", "restart.backoff.max_ns", _RECORD, format_duration),
+    _row("restart.backoff.jitter", "restart.backoff.jitter", _RECORD),
+    _row("restart.resetAfter", "restart.reset_after_ns", _RECORD, format_duration),
+    _row("restart.maxAttempts", "restart.max_attempts", _RECORD),
+    _row("restart.permanentExitCodes", "restart.permanent_exit_codes", _RECORD),
+    _row("deadline", "deadline_ns", _RECORD, format_duration),
     _row("stop.signal", "stop.signal", _RECORD),
     _row("stop.grace", "stop.grace_ns", _RECORD, format_duration),
+    _row("suspend", "suspend", _RECORD, Suspend.describe),
     _row("source", "origin.file", _RECORD),
 )

@@ -17,10 +17,12 @@ from reconciler.model.action import (
     Restart,
     Start,
     Wait,
+    WaitKind,
 )
-from reconciler.model.spec import Spec
+from reconciler.model.spec import Spec, Suspend
 from reconciler.model.world import Desired, Failure, Observed, Problem, Value, World
 from reconciler.planning import backoff
+from reconciler.planning.by_hand import suspension_of
 from reconciler.planning.diff import diff
 from reconciler.planning.prune import PlanOptions, is_owned, plan_prune
 from reconciler.planning.states import plan_existing
@@ -29,6 +31,8 @@ __all__ = ["Limits", "PlanOptions", "make_plan"]
 
 Limits = Mapping[str, Mapping[str, Value]]
 """By container name: what the kernel would show for the spec's resources, by field path."""
+
+_Step = Action | Wait | Problem | None
 
 _NO_LIMITS: Mapping[str, Value] = {}
 
@@ -40,19 +44,30 @@ def make_plan(desired: Desired, world: World, desired_limits: Limits, options: P
     """Return the actions, at most one a container, in order; the waits; all problems.
 
     Problems are the loader's and the planner's own: NotOwned, PruneRefused, SourceEmpty,
-    RecordCorrupt.
+    RecordCorrupt, CrashLoop.
     """
     pruned = plan_prune(desired, world, options)
     wanted = _wanted(desired, world)
-    steps: list[Action | Wait | Problem | None] = [
+    steps: list[_Step] = [
         *desired.problems,
         *pruned.problems,
         *(problem for name, problem in sorted(world.unobserved.items()) if name not in wanted),
-        *(_hold(action, world, options) for action in pruned.actions),
     ]
-    for name, spec in wanted.items():
-        step = _plan_one(spec, desired, world, desired_limits.get(name, _NO_LIMITS))
-        steps.append(step if step is None else _hold(step, world, options))
+    suspended: dict[str, Suspend] = {}
+    candidates: list[tuple[str, Spec | None, _Step]] = [
+        *((action.name, None, action) for action in pruned.actions),
+        *(
+            (name, spec, _plan_one(spec, desired, world, desired_limits.get(name, _NO_LIMITS)))
+            for name, spec in wanted.items()
+        ),
+    ]
+    for name, spec, step in candidates:
+        suspend = suspension_of(spec, world.containers.get(name), world.now)
+        if suspend is not None and not _is_not_owned(step):
+            suspended[name] = suspend
+            steps.append(_until_resumed(name, suspend))
+        else:
+            steps.append(step if step is None else _hold(step, world, options))
     waits = [step for step in steps if isinstance(step, Wait)]
     problems = [step for step in steps if isinstance(step, Problem)]
     actions = [step for step in steps if isinstance(step, Action)]
@@ -60,7 +75,19 @@ def make_plan(desired: Desired, world: World, desired_limits: Limits, options: P
         actions=tuple(sorted(actions, key=_order)),
         waits=tuple(sorted(waits, key=lambda wait: (wait.until, wait.name))),
         problems=tuple(dict.fromkeys(problems)),
+        suspended=suspended,
     )
+
+
+def _is_not_owned(step: _Step) -> bool:
+    return isinstance(step, Problem) and step.code == ErrorCode.NotOwned
+
+
+def _until_resumed(name: str, suspend: Suspend) -> Wait | None:
+    if suspend.until is None:
+        return None
+    reason = f"it is suspended: {suspend.describe()}"
+    return Wait(name=name, until=suspend.until, reason=reason, kind=WaitKind.SUSPENDED)
 
 
 def _order(action: Action) -> tuple[int, str]:
@@ -108,7 +135,7 @@ def _hold(
     failure = world.failures.get(step.name)
     if failure is None or not _is_same(failure, step):
         return step
-    due = backoff.due_at(failure.at, step.spec.restart.backoff, failure.count)
+    due = backoff.due_at(failure.at, step.spec.restart.backoff, failure.count, step.name)
     if backoff.is_due(failure.at, due, world.now):
         return step
     return Wait(name=step.name, until=due, reason=failure.problem.message, attempts=failure.count)

@@ -93,7 +93,7 @@ class Place:
 @contextlib.contextmanager
 def make_place() -> Iterator[Place]:
     """Give a Place for the time of a benchmark."""
-    base = Path(tempfile.mkdtemp(prefix="rb-", dir="/tmp"))
+    base = Path(tempfile.mkdtemp(prefix="rcb-", dir="/tmp"))
     mount("tmpfs", str(base), "tmpfs", MountFlag.NODEV, "mode=755")
     try:
         place = Place(

@@ -192,7 +192,7 @@ def test_a_clone_goes_into_the_unified_cgroup_and_joins_the_others(cell: Cell) -
     joins = cell.driver.join_files(cell.paths)
     assert len(joins) == len(set(joins)) == len(set(cell.paths.values()) - {unified})
     assert set(cell.driver.join_files(cell.paths, with_unified=True)) == {
-        f"{path}/cgroup.procs" for path in cell.paths.values()
+        f"{path}/{'cgroup.procs' if path == unified else 'tasks'}" for path in cell.paths.values()
     }
 
 

@@ -17,7 +17,7 @@ BUSYBOX = Path("/bin/busybox")
 APPLETS = ("cat", "echo", "grep", "hostname", "id", "ls", "mount", "sh", "sleep", "touch", "wc")
 
 # An idle monitor ends by itself after some seconds; to wait for each would take minutes.
-_closed: list[Instance] = []
+_lent: list[Instance] = []
 _explained: set[str] = set()
 
 
@@ -32,14 +32,11 @@ def _nothing_is_left() -> Iterator[None]:
     """Check at the very end that every monitor has ended and taken its cgroup along."""
     yield
     try:
-        for instance in _closed:
-            wait_until(lambda i=instance: not i.monitors(), f"the monitor of {instance.base} ends")  # type: ignore[misc]
-            wait_until(
-                lambda i=instance: not any(p.exists() for p in i.cgroups),  # type: ignore[misc]
-                f"the cgroups of {instance.base} are removed",
-            )
+        for instance in _lent:
+            if instance.is_closed:
+                wait_until(instance.has_vanished, f"monitor and cgroups of {instance.base} go")
     finally:
-        for instance in _closed:
+        for instance in _lent:
             discard(instance)
 
 
@@ -58,7 +55,7 @@ def other() -> Iterator[Instance]:
 def lend() -> Iterator[Instance]:
     """Give a new instance, close it after use, and look up every error code that it showed."""
     instance = make_instance()
-    _closed.append(instance)
+    _lent.append(instance)
     yield instance
     instance.close()
     for name in instance.codes - _explained:

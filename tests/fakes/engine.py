@@ -156,6 +156,12 @@ class FakeContainer:
         cell.limits = canonical_limits(cell.record.config.resources, FACTS)
         return init
 
+    def wait(self, timeout_s: float | None = None) -> ExitStatus | None:
+        self.engine.note("wait", self.id)
+        if self.cell().record.init is None:
+            raise error(ErrorCode.ContainerNotRunning, self.id)
+        return self.cell().record.exit
+
     def stop(self, signal: int, grace_ns: int) -> ExitStatus | None:
         cell = self.cell()
         if cell.status.has_processes():

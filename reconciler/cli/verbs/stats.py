@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from reconciler.cli.instance import make_engine
 from reconciler.cli.names import load_container
 from reconciler.cli.output import camel_case, emit, emit_data, emit_table
+from reconciler.cli.usage import size, stats_if_alive
 
 if TYPE_CHECKING:
-    from reconciler.engine.container import Container
     from reconciler.model.state import Stats
 
 EXAMPLES = """\
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     if args.names:
         figures = {name: load_container(engine, name).stats() for name in args.names}
     else:
-        figures = {one.id: stats for one in engine.list() if (stats := _stats_if_alive(one))}
+        figures = {one.id: stats for one in engine.list() if (stats := stats_if_alive(one))}
     if args.output != "table":
         from reconciler.model.codec import to_dict
 
@@ -47,24 +47,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _stats_if_alive(container: Container) -> Stats | None:
-    """Return the figures, or None for a container that does not run (any more)."""
-    from reconciler.errors import ErrorCode, ReconcilerError
-
-    try:
-        return container.stats() if container.status().has_processes() else None
-    except ReconcilerError as error:
-        if error.code in (ErrorCode.ContainerNotRunning, ErrorCode.ContainerDestroyed):
-            return None
-        raise
-
-
 def _row(name: str, stats: Stats) -> list[str]:
-    from reconciler.model.quantity import format_size_rounded
-
-    def size(size_bytes: int | None) -> str:
-        return "" if size_bytes is None else format_size_rounded(size_bytes)
-
     tasks = str(stats.pids.current)
     if stats.pids.limit is not None:
         tasks += f"/{stats.pids.limit}"

@@ -11,7 +11,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.arguments import add_sources
-from reconciler.cli.instance import configure_logs, default_source, make_engine
+from reconciler.cli.instance import configure_logs, make_engine
+from reconciler.cli.look import look_at_all, spell_exit
 from reconciler.cli.output import (
     DIM,
     GREEN,
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
 
     configure_logs(args, is_told_on_stdout=True)
     engine = make_engine(args)
-    report = _look_at(args, engine) if args.sources else _look_at_all(engine)
+    report = _look_at(args, engine) if args.sources else look_at_all(engine)
     items = status_items(report)
     if args.sources:
         items = [item for item in items if _is_of_sources(item["name"], report)]
@@ -96,19 +97,6 @@ def _look_at(args: argparse.Namespace, engine: Engine) -> PassReport:
     return Reconciler(engine, args.sources).plan()
 
 
-def _look_at_all(engine: Engine) -> PassReport:
-    """Return the plan for all sources that containers were made from, and the default one."""
-    from reconciler.control.notes import decode_spec
-    from reconciler.control.reconcile import Reconciler
-
-    records = [container.record for container in engine.list()]
-    specs = (decode_spec(one.id, one.annotations, one.config) for one in records)
-    sources = {spec.source for spec in specs if spec is not None}
-    if os.path.isdir(default_source()):
-        sources.add(os.path.realpath(default_source()))
-    return Reconciler(engine, sorted(sources)).plan()
-
-
 def _is_of_sources(name: str, report: PassReport) -> bool:
     from reconciler.planning.prune import is_owned
 
@@ -128,7 +116,7 @@ def _row(item: dict[str, Any], report: PassReport) -> list[str]:
         str(item["pid"] or ""),
         str(item["restarts"]),
         _age(observed, report.world.now),
-        _last_exit(observed),
+        "" if observed is None else spell_exit(observed.last_exit),
         _message(item["conditions"]),
     ]
 
@@ -140,18 +128,6 @@ def _age(observed: Observed | None, now: float) -> str:
     if observed.pid is None and observed.last_exit is not None:
         return format_age(now - observed.last_exit.at)
     return "" if observed.started_at is None else format_age(now - observed.started_at)
-
-
-def _last_exit(observed: Observed | None) -> str:
-    import signal
-
-    last = None if observed is None else observed.last_exit
-    if last is None:
-        return ""
-    if last.signal is not None:
-        known = {number.value: number.name for number in signal.Signals}
-        return known.get(last.signal, f"signal {last.signal}") + (" (oom)" if last.oom else "")
-    return "unknown" if last.code is None else str(last.code)
 
 
 def _message(conditions: list[dict[str, Any]]) -> str:

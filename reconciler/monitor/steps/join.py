@@ -60,7 +60,7 @@ class JoinNamespaces(NamedTuple):
         pidfd = os.pidfd_open(self.pid)
         if not is_same_process(self.pid, self.start_ticks):
             raise ProcessLookupError(3, "the container's init has ended")
-        process.setns(pidfd, CloneFlag(self.flags))
+        process.setns(pidfd, self.flags)
         os.close(pidfd)
         os.chdir("/")
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from reconciler.linux import capabilities, net, process, seccomp
 from reconciler.monitor.steps.context import Context
 
+_NEWCGROUP = int(process.CloneFlag.NEWCGROUP)
 _EXEC_PATH_DEFAULT = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -41,7 +42,7 @@ class UnshareCgroup(NamedTuple):
         return "enter a cgroup namespace"
 
     def execute(self, context: Context) -> None:
-        process.unshare(process.CloneFlag.NEWCGROUP)
+        process.unshare(_NEWCGROUP)
 
 
 class OpenOutput(NamedTuple):

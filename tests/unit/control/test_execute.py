@@ -265,3 +265,13 @@ def test_each_action_is_one_log_record_without_values(
     assert (failed["message"], failed["code"]) == (str(BROKEN), 30)
     assert "s3cret" not in caplog.text
     assert RESTARTS not in caplog.text
+
+
+def test_a_stop_at_the_deadline_is_noted_as_such_before_the_signal(engine: FakeEngine) -> None:
+    given(engine, make_spec())
+    overdue = RestartMemory(count=1, failures=2, is_overdue=True)
+    assert run(engine, act.StopAction, make_spec(), memory=overdue).error is None
+    assert (seen(engine).status, seen(engine).memory) == (Status.STOPPED, overdue)
+    assert engine.verbs("web").index("annotate") < engine.verbs("web").index(
+        f"stop {TERM} {10**10}"
+    )

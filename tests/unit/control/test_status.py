@@ -11,7 +11,7 @@ import pytest
 from reconciler.control.report import PassReport
 from reconciler.control.status import status_items
 from reconciler.errors import ErrorCode
-from reconciler.model.spec import DesiredState, Kind, Restart, RestartPolicy
+from reconciler.model.spec import DesiredState, Kind, Restart, RestartPolicy, Spec, Suspend
 from reconciler.model.state import Status
 from reconciler.model.world import Desired, Failure, Observed, Problem, RestartMemory, World
 from reconciler.planning.plan import PlanOptions, make_plan
@@ -86,6 +86,13 @@ def test_a_running_container_has_the_whole_shape_of_the_design() -> None:
                 "type": "Progressing",
                 "status": "False",
                 "reason": "Converged",
+                "message": "",
+                "lastTransitionAt": None,
+            },
+            {
+                "type": "Suspended",
+                "status": "False",
+                "reason": "NotSuspended",
                 "message": "",
                 "lastTransitionAt": None,
             },
@@ -193,3 +200,75 @@ def test_containers_of_other_sources_are_listed_too_by_name() -> None:
     shown = items(make_desired(make_spec("b")), make_world(theirs))
     assert [one["name"] for one in shown] == ["a", "b"]
     assert condition(shown[0], "Valid")["status"] == "Unknown"
+
+
+def test_a_crash_loop_is_failed_with_its_code_even_after_a_success() -> None:
+    spec = make_spec(restart=Restart(max_attempts=2))
+    observed = make_observed(
+        spec,
+        Status.STOPPED,
+        last_exit=make_exit(0),
+        memory=RestartMemory(failures=2),
+        started_at=NOW - 1,
+    )
+    shown = item(make_desired(spec), make_world(observed, now=NOW + 999))
+    assert shown["state"] == "failed"
+    assert condition(shown, "Running")["reason"] == "CrashLoop"
+    assert condition(shown, "Progressing")["reason"] == "CrashLoop"
+    assert "2 restarts in a row" in condition(shown, "Progressing")["message"]
+
+
+def test_a_job_that_was_stopped_at_its_deadline_has_failed_and_says_so() -> None:
+    observed = make_observed(
+        JOB, Status.STOPPED, last_exit=make_exit(0), memory=RestartMemory(is_overdue=True)
+    )
+    shown = item(make_desired(JOB), make_world(observed))
+    assert shown["state"] == "failed"
+    assert condition(shown, "Running")["reason"] == "DeadlineExceeded"
+    assert condition(shown, "Running")["message"] == "its deadline had passed; exit code 0"
+
+
+def test_a_job_with_a_deadline_to_come_is_not_in_a_backoff() -> None:
+    spec = make_spec(kind=Kind.JOB, restart=NEVER, deadline_ns=7200 * 10**9)
+    shown = item(make_desired(spec), make_world(make_observed(spec)))
+    assert (shown["state"], condition(shown, "Progressing")["reason"]) == ("running", "Converged")
+
+
+def suspended(observed: Observed | None, spec: Spec | None = None) -> dict[str, Any]:
+    world = make_world(*([observed] if observed else []))
+    return item(make_desired(spec or make_spec(command=("/bin/b",))), world)
+
+
+def test_a_suspended_container_says_why_until_when_and_by_whom() -> None:
+    until = Suspend(reason="under repair", until=NOW + 9)
+    shown = suspended(make_observed(make_spec(), suspend=until))
+    assert shown["state"] == "running"
+    assert condition(shown, "Suspended") == {
+        "type": "Suspended",
+        "status": "True",
+        "reason": "ByCommand",
+        "message": "under repair, until 1970-01-12T13:46:49.000Z",
+        "lastTransitionAt": None,
+    }
+    assert condition(shown, "Progressing")["reason"] == "Suspended"
+    assert condition(suspended(None, make_spec(suspend=until)), "Suspended")["reason"] == "BySpec"
+
+
+def test_a_suspended_container_that_does_not_run_is_in_no_other_state() -> None:
+    assert suspended(None, make_spec(suspend=Suspend()))["state"] == "suspended"
+    dead = make_observed(make_spec(), Status.STOPPED, suspend=Suspend())
+    assert suspended(dead)["state"] == "suspended"
+    assert condition(suspended(dead), "Running")["message"] == "exit code 1"
+
+
+def test_a_container_that_was_paused_by_hand_says_so_and_how_to_resume_it() -> None:
+    observed = make_observed(make_spec(), Status.PAUSED, paused_at=NOW)
+    shown = item(make_desired(make_spec()), make_world(observed))
+    assert (shown["state"], condition(shown, "Progressing")["reason"]) == ("paused", "Converged")
+    assert condition(shown, "Running") == {
+        "type": "Running",
+        "status": "False",
+        "reason": "PausedByHand",
+        "message": "paused by hand; `reconciler resume` lets it run on",
+        "lastTransitionAt": "1970-01-12T13:46:40.000Z",
+    }

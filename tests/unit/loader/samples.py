@@ -11,12 +11,13 @@ from reconciler.model.spec import Spec
 FULL = """\
 # web.yaml
 apiVersion: reconciler/v1
-kind: Container
+kind: Job
 name: web
 labels: {tier: front}
 state: running
 command: [/usr/bin/python3, -m, http.server, "8080"]
 env: {PORT: "8080"}
+envFile: [-no-such-file.env]
 workdir: /srv
 user: "1000:1000"
 groups: [video, 27]
@@ -34,7 +35,14 @@ resources:
 security: {capabilities: [NET_BIND_SERVICE], noNewPrivileges: true, seccomp: default}
 rlimits: {nofile: {soft: 1024, hard: 4096}, core: 0, stack: unlimited}
 oomScoreAdj: 500
-restart: {policy: on-failure, backoff: {initial: 500ms, factor: 2, max: 30s}}
+restart:
+  policy: on-failure
+  backoff: {initial: 500ms, factor: 2, max: 30s, jitter: 0.5}
+  resetAfter: 10m
+  maxAttempts: 5
+  permanentExitCodes: [78, 2]
+deadline: 1h
+suspend: {reason: under repair, until: "2026-01-31T12:00:00Z"}
 stop: {signal: TERM, grace: 10s}
 logs: {maxSize: 10Mi, maxFiles: 5}
 """

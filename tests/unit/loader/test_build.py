@@ -26,7 +26,7 @@ from reconciler.model.config import (
     Rootfs,
     Security,
 )
-from reconciler.model.spec import Backoff, Kind, Origin, Restart, RestartPolicy, Spec
+from reconciler.model.spec import Backoff, Kind, Origin, Restart, RestartPolicy, Spec, Suspend
 from tests.unit.loader.samples import FULL, parse_text, spec_of
 
 
@@ -42,9 +42,17 @@ def test_one_line_is_a_spec_with_the_file_s_name_and_safe_defaults() -> None:
 
 def test_every_field_arrives_in_the_units_of_the_model() -> None:
     spec = spec_of(FULL)
-    assert spec.kind is Kind.CONTAINER
+    assert spec.kind is Kind.JOB
     assert spec.labels == {"tier": "front"}
-    assert spec.restart == Restart(policy=RestartPolicy.ON_FAILURE, backoff=Backoff())
+    assert spec.restart == Restart(
+        policy=RestartPolicy.ON_FAILURE,
+        backoff=Backoff(jitter=0.5),
+        reset_after_ns=600 * 10**9,
+        max_attempts=5,
+        permanent_exit_codes=(2, 78),
+    )
+    assert spec.deadline_ns == 3600 * 10**9
+    assert spec.suspend == Suspend(reason="under repair", until=1_769_860_800.0)
     assert spec.config == Config(
         command=("/usr/bin/python3", "-m", "http.server", "8080"),
         env={"PORT": "8080"},
@@ -213,3 +221,27 @@ def test_a_spec_survives_the_cache_and_the_record(document: dict[str, Any]) -> N
     spec = spec_of(json.dumps(document), "/d/web.json")
     assert from_dict(Spec, json.loads(json.dumps(to_compact(spec)))) == spec
     assert from_dict(Spec, json.loads(json.dumps(to_dict(spec)))) == spec
+
+
+@pytest.mark.parametrize(
+    ("text", "suspend"),
+    [("false", None), ("true", Suspend()), ("{reason: x}", Suspend(reason="x"))],
+)
+def test_a_suspension_is_a_word_or_says_why(text: str, suspend: Suspend | None) -> None:
+    assert spec_of(f"command: [x]\nsuspend: {text}\n").suspend == suspend
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("deadline: 1h", "a container is kept running and has no deadline"),
+        ("kind: Job\ndeadline: 0s", "must be more than 0"),
+        ("suspend: {until: tomorrow}", "'tomorrow' is not a time"),
+    ],
+)
+def test_a_deadline_for_no_job_and_a_suspension_until_no_time_are_refused(
+    text: str, message: str
+) -> None:
+    (problem,) = parse_text(f"command: [x]\n{text}\n").problems
+    assert message in problem.message
+    assert problem.name == "SpecValue"

@@ -169,13 +169,15 @@ def test_one_name_twice_in_one_file_is_a_duplicate_too(load: Load, source: Path)
         ]
 
 
-def test_a_name_in_two_sources_is_a_duplicate(tmp_path: Path) -> None:
+def test_a_name_that_files_of_different_stems_give_in_two_sources_is_a_duplicate(
+    tmp_path: Path,
+) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        write(tmp_path / name, "web.json", '{"command": ["a"]}')
+        write(tmp_path / name, f"{name}.json", '{"name": "web", "command": ["a"]}')
     desired = validate_paths([str(tmp_path / "two"), str(tmp_path / "one")])
     assert codes(desired) == ["SpecDuplicateName"]
-    assert desired.specs["web"].origin.file == str(tmp_path / "one" / "web.json")
+    assert desired.specs["web"].origin.file == str(tmp_path / "one" / "one.json")
 
 
 # --- sources that cannot be seen ------------------------------------------------------------
@@ -243,7 +245,7 @@ def count_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         reads.append(os.path.basename(file))
         return read_file(file)
 
-    monkeypatch.setattr("reconciler.loader.load.read_file", reading)
+    monkeypatch.setattr("reconciler.loader.reader.read_file", reading)
     return reads
 
 
@@ -334,7 +336,7 @@ def test_the_cache_is_private_and_written_only_when_something_changed(
     assert cache_file(tmp_path).stat().st_ino == inode
 
 
-DAMAGES = ["", "{", "null", "[]", "{}", '{"format": 1}', "\0\xff", "[" * 100_000]
+DAMAGES = ["", "{", "null", "[]", "{}", '{"format": 2}', "\0\xff", "[" * 100_000]
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda text: repr(text[:15]))
@@ -345,7 +347,11 @@ def test_a_damaged_cache_is_logged_and_made_anew(
     load_sources([str(source)], str(tmp_path / "state"))
     cache = cache_file(tmp_path)
     whole = cache.read_text()
-    for text in (damage, whole[: len(whole) // 2], whole.replace('"stamp":[', '"stamp":["x",')):
+    for text in (
+        damage,
+        whole[: len(whole) // 2],
+        whole.replace('"prints":{"', '"prints":{"x":[],"'),
+    ):
         cache.write_text(text)
         caplog.clear()
         desired = load_sources([str(source)], str(tmp_path / "state"))

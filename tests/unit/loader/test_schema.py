@@ -21,7 +21,7 @@ from tests.unit.loader.samples import FULL, spec_of
 
 # What the model has beside the schema, and the other way round.
 ONLY_MODEL = {Spec: {"config", "origin", "digest"}, Config: set[str]()}
-ONLY_SCHEMA = {"apiVersion"}
+ONLY_SCHEMA = {"apiVersion", "envFile"}  # envFile is in `env` by then
 SUFFIXES = {"size": "_bytes", "duration-go": "_ns", "cpu-amount": "_milli"}
 
 

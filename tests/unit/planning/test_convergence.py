@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from reconciler.errors import ErrorCode
 from reconciler.model.config import Rootfs
-from reconciler.model.spec import Backoff, DesiredState, Kind, Restart, RestartPolicy, Spec
+from reconciler.model.spec import Backoff, DesiredState, Kind, Restart, RestartPolicy, Spec, Suspend
 from reconciler.model.state import Status
 from reconciler.model.world import (
     Desired,
@@ -46,6 +46,18 @@ backoffs = st.builds(
     initial_ns=st.integers(0, 10**10),
     factor=st.floats(1, 10),
     max_ns=st.integers(0, 10**11),
+    jitter=st.floats(0, 1),
+)
+
+
+suspends = st.sampled_from([None] * 6 + [Suspend(), Suspend(until=NOW), Suspend(until=NOW + 9)])
+restarts = st.builds(
+    Restart,
+    policy=st.sampled_from(RestartPolicy),
+    backoff=backoffs,
+    reset_after_ns=st.none() | st.integers(0, 10**12),
+    max_attempts=st.none() | st.integers(1, 5),
+    permanent_exit_codes=st.sampled_from([(), (1,), (0, 2)]),
 )
 
 
@@ -64,7 +76,9 @@ def specs(draw: st.DrawFn, name: str, sources: list[str]) -> Spec:
         kind=draw(st.sampled_from(Kind)),
         labels=draw(st.dictionaries(st.just("l"), st.sampled_from("12"), max_size=1)),
         state=draw(st.sampled_from(DesiredState)),
-        restart=Restart(policy=draw(st.sampled_from(RestartPolicy)), backoff=draw(backoffs)),
+        restart=draw(restarts),
+        suspend=draw(suspends),
+        deadline_ns=draw(st.none() | st.just(7000 * 10**9)),
     )
 
 
@@ -78,6 +92,7 @@ def containers(draw: st.DrawFn, name: str) -> Observed:
             count=draw(st.integers(0, 9)),
             failures=draw(st.integers(0, 9)),
             is_stopped=draw(st.booleans()),
+            is_overdue=draw(st.booleans()),
         )
     }
     if draw(st.integers(0, 5)) == 0:
@@ -94,6 +109,8 @@ def containers(draw: st.DrawFn, name: str) -> Observed:
         fields["last_exit"] = draw(
             st.none() | st.sampled_from([0, 1, None]).map(lambda code: make_exit(code, at=at))
         )
+    fields["suspend"] = draw(suspends)
+    fields["paused_at"] = draw(st.none() | st.just(NOW - 5))
     return replace(make_observed(spec, status), **fields)
 
 
@@ -143,6 +160,7 @@ def test_plans_converge_in_three_passes_and_touch_only_what_is_ours(
         assert len(names) == len(set(names))
         assert not set(names) & {wait.name for wait in plan.waits}
         assert all(is_ours(world.containers.get(name)) for name in names)
+        assert not set(names) & plan.suspended.keys()
         world = apply_plan(plan, world)
     last = make_plan(desired, world, all_limits(desired, world), options)
     assert last.actions == ()
@@ -159,13 +177,18 @@ def test_after_convergence_every_spec_is_in_force_or_is_waited_for(
     waited = {wait.name for wait in plan.waits}
     for name, spec in desired.specs.items():
         observed = world.containers.get(name)
-        if name in waited or (observed is not None and not is_ours(observed)):
+        if (
+            name in waited
+            or name in plan.suspended
+            or (observed is not None and not is_ours(observed))
+        ):
             continue
         assert observed is not None
         assert observed.spec is not None
         assert observed.config == spec.config
         if observed.status.has_processes():
-            assert observed.status.value.replace("pausing", "paused") == spec.state.value
+            state = observed.status.value.replace("pausing", "paused")
+            assert state == spec.state.value or (state == "paused" and observed.paused_at)
             assert observed.limits.items() >= {
                 (path, value) for path, value in limits_of(spec).items() if path in observed.limits
             }

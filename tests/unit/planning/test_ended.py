@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.model.action import Plan, Start, Update
+from reconciler.errors import ErrorCode
+from reconciler.model.action import Plan, Start, StopAction, Update, Wait, WaitKind
 from reconciler.model.spec import Backoff, Kind, Restart, RestartPolicy
 from reconciler.model.state import ExitStatus, Status
 from reconciler.model.world import RestartMemory
@@ -33,8 +34,8 @@ NS = 10**9
 BACKOFF = Backoff(initial_ns=NS, factor=2, max_ns=60 * NS)
 
 
-def restart(policy: RestartPolicy) -> Restart:
-    return Restart(policy=policy, backoff=BACKOFF)
+def restart(policy: RestartPolicy, **fields: Any) -> Restart:
+    return Restart(policy=policy, backoff=BACKOFF, **fields)
 
 
 def plan_ended(
@@ -163,3 +164,97 @@ def test_a_new_policy_counts_for_an_end_before_it() -> None:
     assert isinstance(action, Start)
     (action,) = plan_ended(always, FAILED, recorded=never, seconds_ago=0).actions
     assert isinstance(action, Update)
+
+
+@pytest.mark.parametrize(("failures", "is_over"), [(0, False), (2, False), (3, True), (9, True)])
+def test_after_so_many_restarts_in_a_row_it_is_left_alone_as_a_crash_loop(
+    failures: int, is_over: bool
+) -> None:
+    spec = make_spec(restart=restart(ALWAYS, max_attempts=3))
+    plan = plan_ended(spec, FAILED, memory=RestartMemory(count=9, failures=failures))
+    assert [action.verb for action in plan.actions] == ([] if is_over else ["start"])
+    assert [problem.code for problem in plan.problems] == [ErrorCode.CrashLoop] * is_over
+    assert plan.waits == ()
+
+
+def test_a_crash_loop_says_what_happened_and_what_ends_it() -> None:
+    spec = make_spec(restart=restart(ALWAYS, max_attempts=3))
+    (problem,) = plan_ended(spec, KILLED, memory=RestartMemory(failures=3)).problems
+    assert problem.spec_name == "web"
+    assert problem.message.startswith(
+        "cannot keep web running: it ended: killed by signal 9; 3 restarts in a row did not help"
+    )
+
+
+def test_a_stable_run_or_a_new_spec_ends_a_crash_loop() -> None:
+    spec = make_spec(restart=restart(ALWAYS, max_attempts=3, reset_after_ns=10 * NS))
+    spent = RestartMemory(count=3, failures=3)
+    (start,) = plan_ended(spec, FAILED, ran_s=10, memory=spent).actions
+    assert isinstance(start, Start)
+    assert start.memory == RestartMemory(count=4, failures=1)
+    changed = make_spec(restart=spec.restart, command=("/bin/b",))
+    (start,) = plan_ended(changed, FAILED, memory=spent, recorded=spec).actions
+    assert isinstance(start, Start)
+    assert start.memory == RestartMemory(count=3)
+
+
+@pytest.mark.parametrize("policy", RestartPolicy)
+def test_a_permanent_exit_code_is_the_end_whatever_the_policy(policy: RestartPolicy) -> None:
+    spec = make_spec(restart=restart(policy, permanent_exit_codes=(2, 78)))
+    assert plan_ended(spec, make_exit(78)) == Plan()
+
+
+def test_another_exit_code_or_a_signal_is_not_permanent() -> None:
+    spec = make_spec(restart=restart(ALWAYS, permanent_exit_codes=(2, 9)))
+    for last_exit in (FAILED, KILLED, UNKNOWN, None):
+        assert [one.verb for one in plan_ended(spec, last_exit).actions] == ["start"]
+
+
+def plan_running_job(ran_s: float, **fields: Any) -> Plan:
+    spec = make_spec(kind=JOB, restart=restart(ON_FAILURE), deadline_ns=60 * NS, **fields)
+    observed = make_observed(spec, started_at=NOW - ran_s, memory=RestartMemory(failures=1))
+    return make_plan(make_desired(spec), make_world(observed), {}, PlanOptions())
+
+
+def test_a_job_is_waited_for_until_its_deadline() -> None:
+    plan = plan_running_job(59)
+    assert plan.actions == ()
+    assert plan.waits == (
+        Wait(
+            name="web",
+            until=NOW + 1,
+            reason="it is stopped when its deadline passes",
+            kind=WaitKind.DEADLINE,
+        ),
+    )
+
+
+def test_a_job_past_its_deadline_is_stopped_and_that_is_a_failure() -> None:
+    (stop,) = plan_running_job(60).actions
+    assert isinstance(stop, StopAction)
+    assert stop.reason == "it ran longer than its deadline of 1m"
+    assert stop.memory == RestartMemory(failures=1, is_overdue=True)
+
+
+@pytest.mark.parametrize("last_exit", [OK, KILLED])
+def test_a_job_stopped_at_its_deadline_is_tried_again_by_the_backoff(last_exit: ExitStatus) -> None:
+    overdue = RestartMemory(failures=1, is_overdue=True)
+    spec = make_spec(kind=JOB, restart=restart(ON_FAILURE, max_attempts=2), deadline_ns=NS)
+    plan = plan_ended(spec, last_exit, memory=overdue, seconds_ago=1)
+    (wait,) = plan.waits
+    assert (wait.until, wait.reason) == (
+        NOW + 2,
+        "it was stopped: it ran longer than its deadline of 1s",
+    )
+    (start,) = plan_ended(spec, last_exit, memory=overdue, seconds_ago=2).actions
+    assert isinstance(start, Start)
+    assert start.memory == RestartMemory(count=1, failures=2)
+    spent = RestartMemory(failures=2, is_overdue=True)
+    (problem,) = plan_ended(spec, last_exit, memory=spent).problems
+    assert problem.code == ErrorCode.CrashLoop
+
+
+def test_a_job_that_is_not_to_be_retried_stays_stopped_after_its_deadline() -> None:
+    spec = make_spec(kind=JOB, restart=restart(NEVER), deadline_ns=NS)
+    plan = plan_ended(spec, OK, memory=RestartMemory(is_overdue=True))
+    assert plan == Plan()

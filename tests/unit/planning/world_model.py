@@ -106,7 +106,9 @@ def apply_plan(plan: Plan, world: World) -> World:
         corrupt.pop(action.name, None)
         containers.pop(action.name, None)
         if after is not None:
-            containers[action.name] = after
+            before = world.containers.get(action.name)
+            paused_at = None if before is None else before.paused_at
+            containers[action.name] = replace(after, paused_at=paused_at)
     return replace(world, containers=containers, unobserved=corrupt)
 
 
@@ -126,7 +128,8 @@ def _after(action: Action, before: Observed | None, now: float) -> Observed | No
             assert before is not None
             assert before.status.has_processes()
             stopped = make_observed(action.spec, Status.STOPPED, last_exit=make_exit(0, 15, now))
-            return replace(stopped, memory=replace(before.memory, is_stopped=True))
+            memory = action.memory or replace(before.memory, is_stopped=True)
+            return replace(stopped, memory=memory, started_at=before.started_at)
         case _:
             assert_never(action)
 

@@ -1,0 +1,71 @@
+"""Which fields of a running init are not as its spec says, where only interference can be why.
+
+Called by diff. A program may give up what it has: capabilities, a user id that may be changed,
+limits. So what is compared is whether it has more than its spec gives. Identity is reported
+only, as nothing but a restart would change it; what can be mended in place is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reconciler.model.action import ChangeClass, FieldChange
+from reconciler.model.config import Config, Rlimit, SeccompMode
+from reconciler.model.spec import Spec
+from reconciler.model.world import Observed, Value
+
+_ROOT = ("0", "root")
+
+
+def mendable_drift(spec: Spec, observed: Observed) -> Iterator[FieldChange]:
+    """Yield what differs in the init and can be mended while it runs."""
+    config, shown = spec.config, observed.process
+    if observed.config.oom_score_adj == config.oom_score_adj is not None:
+        value = shown.get("oomScoreAdj", config.oom_score_adj)
+        if value != config.oom_score_adj:
+            yield _change("oomScoreAdj", config.oom_score_adj, value, ChangeClass.LIVE)
+    if observed.config.rlimits != config.rlimits:
+        return  # a new run is needed for those anyway
+    for limit in config.rlimits:
+        path = f"rlimits.{limit.type.lower()}"
+        value = shown.get(path)
+        if isinstance(value, tuple) and _is_above(value[1], limit):
+            yield _change(path, (limit.soft, limit.hard), value, ChangeClass.LIVE)
+
+
+def identity_drift(spec: Spec, observed: Observed) -> Iterator[FieldChange]:
+    """Yield what the init has beyond what it was started with, and a restart alone takes away.
+
+    Where the spec itself has changed since, that is a difference already.
+    """
+    config, shown, restart = spec.config, observed.process, ChangeClass.RESTART
+    if observed.config != config or not shown:
+        return
+    names = shown["security.capabilities"]
+    given = config.security.capabilities
+    if isinstance(names, tuple) and set(names) - set(given):
+        yield _change("security.capabilities", given, names, restart)
+    if config.security.no_new_privileges and not shown["security.noNewPrivileges"]:
+        yield _change("security.noNewPrivileges", True, False, restart)
+    seccomp = shown.get("security.seccomp", "default")
+    if config.security.seccomp is SeccompMode.DEFAULT and seccomp != "default":
+        yield _change("security.seccomp", "default", seccomp, restart)
+    ids = shown["user"]
+    if isinstance(ids, tuple) and 0 in ids and not _may_be_root(config):
+        yield _change("user", config.user_or_default(), "0", restart)
+
+
+def _may_be_root(config: Config) -> bool:
+    security = config.security
+    is_root = config.user_or_default().partition(":")[0] in _ROOT
+    return is_root or "SETUID" in security.capabilities or not security.no_new_privileges
+
+
+def _is_above(hard: Value, limit: Rlimit) -> bool:
+    if limit.hard is None or not isinstance(hard, int | None):
+        return False
+    return hard is None or hard > limit.hard
+
+
+def _change(path: str, desired: Value, observed: Value, change_class: ChangeClass) -> FieldChange:
+    return FieldChange(field=path, desired=desired, observed=observed, change_class=change_class)
