@@ -120,7 +120,7 @@ def _monitor(engine: Engine) -> Iterator[Check]:
     if engine.monitor.is_running():
         yield Check("monitor", OK, f"serves {plural(len(alive), 'running container')}")
     elif alive:
-        what = f"dead, while {plural(len(alive), 'container')} still run: their exits and logs wait for it"
+        what = f"dead, while {plural(len(alive), 'container')} still run: exits and logs wait"
         yield Check("monitor", WARN, what, "have a new one started: reconciler apply")
     else:
         yield Check("monitor", OK, "not needed: nothing runs")

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.loader import Loader, load_sources
+from reconciler.loader.sources import Listing, list_source
 from reconciler.model.world import Desired, SourceStatus
 
 NAMES = [f"c{number}" for number in range(20)]
@@ -159,25 +160,33 @@ def test_the_lock_of_a_linked_working_tree_counts_and_an_override_stays_one(
 # --- renames -------------------------------------------------------------------------------
 
 
-def test_a_file_that_moves_to_and_fro_between_two_sources_never_vanishes(
-    source: Path, tmp_path: Path
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_a_file_that_moves_while_the_sources_are_listed_does_not_vanish(
+    times: int, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """From the directory that is still to be listed into the one that just was."""
     other = tmp_path / "other"
     other.mkdir()
     (other / "keep.yaml").write_text("command: [a]")
+    (source / "c0.yaml").rename(other / "c0.yaml")
     loader = Loader(str(tmp_path / "state"))
+    loader.load([str(source), str(other)])
+    moves: list[str] = []
 
-    def move() -> None:
-        (source / "c0.yaml").rename(other / "c0.yaml")
-        time.sleep(0.003)
-        (other / "c0.yaml").rename(source / "c0.yaml")
-        time.sleep(0.003)
+    def list_and_move(identity: str) -> Listing:
+        listing = list_source(identity)
+        if identity == str(source) and len(moves) < times:
+            moves.append("to the source")
+            os.replace(other / "c0.yaml", source / "c0.yaml")
+        elif len(moves) < times:  # back, for the next look
+            os.replace(source / "c0.yaml", other / "c0.yaml")
+        return listing
 
-    with disturbing(move):
-        for _ in range(300):
-            desired = loader.load([str(source), str(other)])
-            assert "c0" in desired.specs
-            assert desired.problems == ()
+    monkeypatch.setattr("reconciler.loader.look.list_source", list_and_move)
+    desired = loader.load([str(source), str(other)])
+    assert len(moves) == times
+    assert desired.specs["c0"].source == str(source)
+    assert (desired.problems, desired.invalid) == ((), frozenset())
 
 
 def test_files_that_are_replaced_by_rename_are_never_in_trouble(

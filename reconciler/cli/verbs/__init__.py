@@ -18,6 +18,7 @@ VERBS = {
     "watch": "make them equal and keep them so, until SIGTERM",
     "status": "show the containers and how they are",
     "show": "show all that is known of one container",
+    "why": "tell on one screen why a container is as it is, and what happens next",
     "logs": "print what a container has written",
     "exec": "run a further command in a running container",
     "stats": "show what running containers use",

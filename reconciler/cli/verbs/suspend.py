@@ -21,7 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the names, why, and for how long."""
     parser.add_argument("names", nargs="+", metavar="NAME", help="containers")
     parser.add_argument("--reason", metavar="TEXT", help="why; `status` shows it")
-    parser.add_argument("--for", dest="duration", metavar="DURATION", type=duration_s, help="90m, 12h")
+    parser.add_argument(
+        "--for", dest="duration", metavar="DURATION", type=duration_s, help="90m, 12h"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

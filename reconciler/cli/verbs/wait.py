@@ -24,7 +24,7 @@ EXAMPLES = """\
 It exits 0 once all are so at the same time, and 1 when the time is over. A name that nothing
 knows yet is waited for too."""
 
-_STATES = ("running", "paused", "stopped", "completed", "failed", "destroyed")
+_STATES = ("running", "paused", "stopped", "completed", "failed", "suspended", "destroyed")
 _LOOK_S = 0.1
 
 

@@ -1,0 +1,145 @@
+"""The facts of `why` for people: one screen, what is wrong before what is only so.
+
+Called by `why`.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+from reconciler.cli.output import DIM, GREEN, RED, YELLOW, emit, format_age, styled
+from reconciler.cli.usage import size, spell_pressure
+
+Facts = dict[str, Any]
+
+_WIDTH = 10
+_STYLES = {"running": GREEN, "completed": DIM, "stopped": DIM, "failed": RED, "invalid": RED}
+_NOTHING_NEXT = {
+    "completed": "nothing: it has done its work; it runs again when its file changes, or by "
+    "`reconciler restart {name}`",
+    "failed": "nothing by itself: restart.policy is {policy}; correct its file, or "
+    "`reconciler restart {name}`",
+    "stopped": "nothing: it is to be stopped; `state: running` in its file starts it",
+    "paused": "nothing: it is to be paused; `state: running` in its file resumes it",
+    "invalid": "nothing until its file is repaired",
+    "suspended": "nothing while it is suspended",
+}
+
+
+def show_facts(facts: Facts, now: float) -> None:
+    """Print the facts; `now` is wall-clock seconds."""
+    for title, text in _rows(facts, now):
+        emit(f"{title:{_WIDTH}}{text}")
+    if facts["log"]:
+        emit("log")
+        for line in facts["log"]:
+            emit(f"  {line['time'][11:19]} {line['text']}")
+    emit(f"{'next':{_WIDTH}}{what_next(facts, now)}")
+
+
+def _rows(facts: Facts, now: float) -> Iterator[tuple[str, str]]:
+    state = facts["state"]
+    kind = facts["kind"] or "Container"
+    yield (
+        facts["name"],
+        f"{kind}, " + styled(state, _STYLES.get(state, YELLOW)) + _since(facts, now),
+    )
+    yield "file", facts["file"] or "none: no file that was looked at names it"
+    if facts["command"]:
+        yield "command", shlex.join(facts["command"])
+    for problem in facts["problems"]:
+        yield "problem", styled(_spell_problem(problem), RED)
+    if failure := facts["failure"]:
+        times = "" if failure["count"] == 1 else f", {failure['count']} times in a row"
+        ago = _ago(failure["at"], now)
+        yield "failed", styled(failure["message"], RED) + f" ({failure['name']}, {ago}{times})"
+    if last := facts["lastExit"]:
+        yield "last exit", f"{last['text']}, {_ago(last['at'], now)}{_oom(facts)}"
+    yield from _figures(facts)
+    for change in facts["drift"]:
+        was, wanted = change["observed"], change["desired"]
+        yield "drift", f"{change['field']} is {was}, is to be {wanted} ({change['class']})"
+    if not facts["drift"] and state in ("running", "paused"):
+        yield "drift", "none" if not facts["action"] else facts["action"]["reason"]
+
+
+def _since(facts: Facts, now: float) -> str:
+    text = ""
+    if facts.get("pid"):
+        text += f" for {format_age(now - _seconds(facts['startedAt']))}, pid {facts['pid']}"
+    if facts.get("restarts"):
+        text += f", {facts['restarts']} restarts"
+    return text
+
+
+def _oom(facts: Facts) -> str:
+    figures = facts["figures"]
+    if not facts["lastExit"]["oom"] or figures is None:
+        return ""
+    limit, peak = size(figures["memoryLimitBytes"]), size(figures["memoryPeakBytes"])
+    told = f"; its memory reached {peak}" if peak else ""
+    return told + (f", the limit is {limit} (resources.memory.max)" if limit else "")
+
+
+def _figures(facts: Facts) -> Iterator[tuple[str, str]]:
+    figures = facts["figures"]
+    if figures is None or not facts.get("pid"):
+        return
+    limit = size(figures["memoryLimitBytes"])
+    memory = f"{size(figures['memoryBytes'])} of {limit or 'unlimited'}"
+    if figures["memoryPeakBytes"]:
+        memory += f", {size(figures['memoryPeakBytes'])} at most"
+    if figures["oomKills"]:
+        memory += f", {figures['oomKills']} killed for want of it"
+    yield "memory", memory
+    throttled = figures["cpuThrottledSeconds"]
+    cpu = f"{figures['cpuSeconds']:.2f} s"
+    yield "cpu", cpu + (f", held back by its limit for {throttled:.2f} s" if throttled else "")
+    yield "tasks", f"{figures['tasks']} of {figures['tasksLimit'] or 'unlimited'}"
+    if pressure := spell_pressure(facts["pressurePercent"]):
+        yield "pressure", pressure
+
+
+def what_next(facts: Facts, now: float) -> str:
+    """Return what happens to it, when, and by whom."""
+    if wait := facts["wait"]:
+        left = format_age(max(0.0, _seconds(wait["until"]) - now))
+        return f"the next try is in {left}, by watch or an apply after that: {wait['reason']}"
+    if action := facts["action"]:
+        return (
+            f"`reconciler apply`, or watch where it runs, will {action['action']} it: "
+            + (action["reason"])
+        )
+    if facts["file"] is None:
+        return "nothing: no file names it, so it is left alone; `reconciler destroy` removes it"
+    if facts["state"] == "running":
+        return _when_it_ends(facts)
+    text = _NOTHING_NEXT.get(facts["state"], "nothing")
+    return text.format(name=facts["name"], policy=facts["restartPolicy"])
+
+
+def _when_it_ends(facts: Facts) -> str:
+    if facts["kind"] == "Job":
+        again = "" if facts["restartPolicy"] == "never" else "; after a failure it is run again"
+        return f"it runs to its end{again}"
+    ends = {"always": "started again when it ends", "on-failure": "started again when it fails"}
+    kept = ends.get(facts["restartPolicy"], "not started again when it ends")
+    return f"it is as its file says, and is {kept} (restart.policy {facts['restartPolicy']})"
+
+
+def _spell_problem(problem: Facts) -> str:
+    place = ":".join(str(problem[key]) for key in ("file", "line", "column") if problem[key])
+    parts = (place, problem["field"], problem["message"])
+    return ": ".join(part for part in parts if part) + f" ({problem['name']} {problem['code']})"
+
+
+def _ago(at: str, now: float) -> str:
+    return f"{format_age(now - _seconds(at))} ago"
+
+
+def _seconds(text: str) -> float:
+    from datetime import datetime
+
+    return datetime.fromisoformat(text).timestamp()
