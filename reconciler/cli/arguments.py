@@ -43,16 +43,7 @@ class Parser(argparse.ArgumentParser):
 
 def parse(verb: str, module: ModuleType, arguments: list[str]) -> argparse.Namespace:
     """Return the parsed arguments of a verb. Raises: Usage; SystemExit(0) after --help."""
-    parser = Parser(
-        prog=f"reconciler {verb}",
-        description=VERBS[verb][0].upper() + VERBS[verb][1:] + ".",
-        epilog="examples:\n" + module.EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-        add_help=False,
-    )
-    module.add_arguments(parser)
-    _add_common(parser)
+    parser = make_parser(verb, module)
     command: list[str] | None = None
     if hasattr(module, "split_command"):  # what follows is of another program, and not ours
         arguments, command = module.split_command(arguments)
@@ -67,6 +58,21 @@ def parse(verb: str, module: ModuleType, arguments: list[str]) -> argparse.Names
     if command is not None:
         parsed.command = command
     return parsed
+
+
+def make_parser(verb: str, module: ModuleType) -> Parser:
+    """Return the parser of a verb, with the options that all have."""
+    parser = Parser(
+        prog=f"reconciler {verb}",
+        description=VERBS[verb][0].upper() + VERBS[verb][1:] + ".",
+        epilog="examples:\n" + module.EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        add_help=False,
+    )
+    module.add_arguments(parser)
+    _add_common(parser)
+    return parser
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:

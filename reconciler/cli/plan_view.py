@@ -71,4 +71,4 @@ def _show_action(action: Action) -> None:
     sign, colour = _SIGNS.get(action.verb, _OTHER_SIGN)
     emit(styled(f"{sign} {action.verb} {action.name}", colour) + f": {action.reason}")
     for change in action.changes:
-        emit(f"    {change.describe()} ({change.change_class.value})")
+        emit(f"    {change.describe()} ({change.change_class.spell()})")

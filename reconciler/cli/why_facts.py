@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from reconciler.control.report import PassReport
     from reconciler.engine.container import Container
     from reconciler.engine.engine import Engine
+    from reconciler.model.action import FieldChange
     from reconciler.model.spec import Spec
     from reconciler.model.state import ExitStatus
     from reconciler.model.world import Problem
@@ -21,8 +22,10 @@ Facts = dict[str, Any]
 _LOG_LINES = 10
 
 
-def collect_facts(engine: Engine, report: PassReport, name: str) -> Facts | None:
-    """Return the facts, None for a name that nothing knows.
+def collect_facts(
+    engine: Engine, report: PassReport, name: str, drift: tuple[FieldChange, ...]
+) -> Facts | None:
+    """Return the facts, None for a name that nothing knows; `drift` are its differing fields.
 
     The keys are those of an item of `status`, then file, command, lastExit with `text`, figures,
     pressurePercent, failure, wait, problems, drift, log and next.
@@ -44,13 +47,14 @@ def collect_facts(engine: Engine, report: PassReport, name: str) -> Facts | None
         "file": _place(spec),
         "command": list(spec.config.command) if spec is not None else None,
         "restartPolicy": spec.restart.policy.value if spec is not None else None,
+        "pausedByHand": observed is not None and observed.paused_at is not None,
         "lastExit": _exit(facts.get("lastExit"), last),
         **_figures(engine, name),
         "failure": _failure(failure.problem, failure.at, failure.count) if failure else None,
         "wait": {"reason": wait.reason, "until": _time(wait.until)} if wait is not None else None,
         "action": action.to_json() if action is not None else None,
         "problems": [problem.to_json() for problem in _problems(report, name, spec)],
-        "drift": [change.to_json() for change in action.changes] if action is not None else [],
+        "drift": [change.to_json() for change in drift],
         "log": _log(engine, name),
     }
 

@@ -9,14 +9,14 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
-from reconciler.cli.output import DIM, GREEN, RED, YELLOW, emit, format_age, styled
+from reconciler.cli.output import DIM, GREEN, RED, YELLOW, emit, format_age, plural, styled
 from reconciler.cli.usage import size, spell_pressure
 
 Facts = dict[str, Any]
 
 _WIDTH = 10
 _STYLES = {"running": GREEN, "completed": DIM, "stopped": DIM, "failed": RED, "invalid": RED}
-_NOTHING_NEXT = {
+_NOTHING_NEXT: dict[str, str] = {
     "completed": "nothing: it has done its work; it runs again when its file changes, or by "
     "`reconciler restart {name}`",
     "failed": "nothing by itself: restart.policy is {policy}; correct its file, or "
@@ -26,6 +26,7 @@ _NOTHING_NEXT = {
     "invalid": "nothing until its file is repaired",
     "suspended": "nothing while it is suspended",
 }
+_SHOWN_OTHERWISE = frozenset({"Valid", "Running", "Progressing"})
 
 
 def show_facts(facts: Facts, now: float) -> None:
@@ -46,7 +47,8 @@ def _rows(facts: Facts, now: float) -> Iterator[tuple[str, str]]:
         facts["name"],
         f"{kind}, " + styled(state, _STYLES.get(state, YELLOW)) + _since(facts, now),
     )
-    yield "file", facts["file"] or "none: no file that was looked at names it"
+    if facts["file"] or state != "invalid":
+        yield "file", facts["file"] or "none: no file that was looked at names it"
     if facts["command"]:
         yield "command", shlex.join(facts["command"])
     for problem in facts["problems"]:
@@ -57,9 +59,12 @@ def _rows(facts: Facts, now: float) -> Iterator[tuple[str, str]]:
         yield "failed", styled(failure["message"], RED) + f" ({failure['name']}, {ago}{times})"
     if last := facts["lastExit"]:
         yield "last exit", f"{last['text']}, {_ago(last['at'], now)}{_oom(facts)}"
+    for condition in facts["conditions"]:
+        if condition["type"] not in _SHOWN_OTHERWISE and condition["message"]:
+            yield condition["type"].lower(), condition["message"]
     yield from _figures(facts)
     for change in facts["drift"]:
-        was, wanted = change["observed"], change["desired"]
+        was, wanted = _spell(change["observed"]), _spell(change["desired"])
         yield "drift", f"{change['field']} is {was}, is to be {wanted} ({change['class']})"
     if not facts["drift"] and state in ("running", "paused"):
         yield "drift", "none" if not facts["action"] else facts["action"]["reason"]
@@ -70,7 +75,7 @@ def _since(facts: Facts, now: float) -> str:
     if facts.get("pid"):
         text += f" for {format_age(now - _seconds(facts['startedAt']))}, pid {facts['pid']}"
     if facts.get("restarts"):
-        text += f", {facts['restarts']} restarts"
+        text += f", {plural(facts['restarts'], 'restart')}"
     return text
 
 
@@ -106,18 +111,19 @@ def what_next(facts: Facts, now: float) -> str:
     """Return what happens to it, when, and by whom."""
     if wait := facts["wait"]:
         left = format_age(max(0.0, _seconds(wait["until"]) - now))
-        return f"the next try is in {left}, by watch or an apply after that: {wait['reason']}"
+        return f"in {left} watch goes on, or the first `reconciler apply` then: {wait['reason']}"
     if action := facts["action"]:
-        return (
-            f"`reconciler apply`, or watch where it runs, will {action['action']} it: "
-            + (action["reason"])
-        )
-    if facts["file"] is None:
+        verb, why = action["action"], action["reason"]
+        return f"`reconciler apply`, or watch where it runs, will {verb} it: {why}"
+    if facts["file"] is None and facts["state"] != "invalid":
         return "nothing: no file names it, so it is left alone; `reconciler destroy` removes it"
     if facts["state"] == "running":
         return _when_it_ends(facts)
+    if facts["pausedByHand"]:
+        return f"nothing: it was paused by hand; `reconciler resume {facts['name']}` lets it run on"
     text = _NOTHING_NEXT.get(facts["state"], "nothing")
-    return text.format(name=facts["name"], policy=facts["restartPolicy"])
+    told: str = text.format(name=facts["name"], policy=facts["restartPolicy"])
+    return told
 
 
 def _when_it_ends(facts: Facts) -> str:
@@ -127,6 +133,12 @@ def _when_it_ends(facts: Facts) -> str:
     ends = {"always": "started again when it ends", "on-failure": "started again when it fails"}
     kept = ends.get(facts["restartPolicy"], "not started again when it ends")
     return f"it is as its file says, and is {kept} (restart.policy {facts['restartPolicy']})"
+
+
+def _spell(value: object) -> str:
+    if isinstance(value, tuple | list):
+        return "[" + ", ".join(map(_spell, value)) + "]"
+    return "none" if value is None else str(value)
 
 
 def _spell_problem(problem: Facts) -> str:

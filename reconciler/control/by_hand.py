@@ -6,6 +6,7 @@ does not wait for a pass that is under way.
 
 from __future__ import annotations
 
+from reconciler.control.journal import append_event, make_event
 from reconciler.control.notes import (
     decode_paused,
     decode_spec,
@@ -15,7 +16,14 @@ from reconciler.control.notes import (
 )
 from reconciler.control.ports import ContainerPort
 from reconciler.errors import ReconcilerError
+from reconciler.linux.clock import wall_s
 from reconciler.model.spec import DesiredState, Suspend
+
+
+def note(state_dir: str, verb: str, name: str, what: str) -> None:
+    """Add to the journal what a user did to a container."""
+    event = make_event(wall_s(), verb, name, cause="a user's command", message=f"{name}: {what}")
+    append_event(state_dir, event)
 
 
 def suspend(container: ContainerPort, how: Suspend) -> None:

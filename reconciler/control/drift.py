@@ -58,6 +58,4 @@ def _to_be_changed(report: PassReport) -> list[tuple[str, FieldChange]]:
 
 
 def _state(desired: Value, observed: Value, change_class: ChangeClass) -> FieldChange:
-    return FieldChange(
-        field="state", desired=desired, observed=observed, change_class=change_class
-    )
+    return FieldChange(field="state", desired=desired, observed=observed, change_class=change_class)

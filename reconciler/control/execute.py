@@ -15,13 +15,22 @@ from functools import partial
 from itertools import groupby
 from typing import assert_never
 
+from reconciler.control.journal import append_event, event_of
 from reconciler.control.logs import log_failure, log_info
-from reconciler.control.notes import PAUSED, decode_memory, encode_memory, encode_spec
+from reconciler.control.notes import (
+    PAUSED,
+    decode_generation,
+    decode_memory,
+    encode_generation,
+    encode_memory,
+    encode_spec,
+)
 from reconciler.control.outcome import Outcome
 from reconciler.control.ports import ContainerPort, EnginePort
 from reconciler.control.process import mend_process
 from reconciler.control.threads import run_tasks
 from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.linux.clock import wall_s
 from reconciler.model.action import (
     Action,
     ChangeClass,
@@ -65,7 +74,7 @@ def execute_plan(
 
 
 def run_action(engine: EnginePort, action: Action) -> Outcome:
-    """Carry out one action and log it; whatever goes wrong is in the outcome."""
+    """Carry out one action, log and journal it; whatever goes wrong is in the outcome."""
     begun = time.perf_counter_ns()
     error: ReconcilerError | None = None
     try:
@@ -76,7 +85,17 @@ def run_action(engine: EnginePort, action: Action) -> Outcome:
         error = _internal(action, bug)
     outcome = Outcome(action=action, error=error, duration_ns=time.perf_counter_ns() - begun)
     _log_outcome(outcome)
+    event = event_of(outcome, wall_s(), _generation(engine, action.name))
+    append_event(engine.state_dir, event)
     return outcome
+
+
+def _generation(engine: EnginePort, name: str) -> int | None:
+    """Return which of its specs a container has now, None when it is gone."""
+    try:
+        return decode_generation(engine.load(name).record.annotations) or None
+    except ReconcilerError:  # as far as it matters, the outcome says so
+        return None
 
 
 def _carry_out(engine: EnginePort, action: Action) -> None:
@@ -88,6 +107,7 @@ def _carry_out(engine: EnginePort, action: Action) -> None:
         case Start():
             _start(engine.load(action.name), action.spec, action.memory)
         case Restart():
+            engine.check(action.name, action.spec.config)  # while the old one still runs
             container = engine.load(action.name)
             _stop(container, action.spec.stop)
             _start(container, action.spec, action.memory)
@@ -111,9 +131,11 @@ def _carry_out(engine: EnginePort, action: Action) -> None:
             assert_never(action)
 
 
-def _create(engine: EnginePort, spec: Spec, kept: Mapping[str, str] | None = None) -> None:
-    """Make and start a container, with notes that were kept, or leave nothing of it."""
-    notes = encode_spec(spec) | encode_memory(RestartMemory()) | dict(kept or {})
+def _create(engine: EnginePort, spec: Spec, before: Mapping[str, str] | None = None) -> None:
+    """Make and start a container, or leave nothing of it; `before`: notes of the one replaced."""
+    before = before or {}
+    notes = encode_spec(spec) | encode_memory(RestartMemory()) | encode_generation(spec, before)
+    notes |= {key: note for key, note in before.items() if key == PAUSED}
     container = engine.create(spec.name, spec.config, notes)
     try:
         _run(container, spec)
@@ -127,6 +149,7 @@ def _create(engine: EnginePort, spec: Spec, kept: Mapping[str, str] | None = Non
 
 def _recreate(engine: EnginePort, spec: Spec) -> None:
     """Replace a container, keeping its logs; its writable layer belongs to the old one."""
+    engine.check(spec.name, spec.config)  # while the old one still runs
     try:
         container = engine.load(spec.name)
         _stop(container, spec.stop)
@@ -134,9 +157,9 @@ def _recreate(engine: EnginePort, spec: Spec) -> None:
         if error.code is not ErrorCode.RecordCorrupt:
             raise
         container = engine.handle(spec.name)
-    kept = {key: note for key, note in container.record.annotations.items() if key == PAUSED}
+    before = container.record.annotations
     container.destroy(keep_logs=True)
-    _create(engine, spec, kept)
+    _create(engine, spec, before)
 
 
 def _start(container: ContainerPort, spec: Spec, memory: RestartMemory) -> None:
@@ -159,6 +182,10 @@ def _stop(container: ContainerPort, stop: Stop, memory: RestartMemory | None = N
     if memory is None:
         memory = replace(decode_memory(container.record.annotations), is_stopped=True)
     container.annotate({**encode_memory(memory)})
+    _end(container, stop)
+
+
+def _end(container: ContainerPort, stop: Stop) -> None:
     container.stop(signal.Signals[f"SIG{stop.signal}"], stop.grace_ns)
 
 
@@ -179,7 +206,9 @@ def _update(container: ContainerPort, action: Update) -> None:
 def _destroy(engine: EnginePort, action: Destroy) -> None:
     try:
         container = engine.load(action.name)
-        _stop(container, action.spec.stop)
+        # without a note that it was the reconciler who stopped it: a full disk must not be in
+        # the way of what frees space
+        _end(container, action.spec.stop)
         container.destroy()
     except ReconcilerError as error:
         if error.code not in (ErrorCode.ContainerNotExists, ErrorCode.ContainerDestroyed):
@@ -195,6 +224,7 @@ def _adopt(container: ContainerPort, spec: Spec, memory: RestartMemory | None = 
 
 def _note(container: ContainerPort, spec: Spec, memory: RestartMemory | None = None) -> None:
     notes = encode_spec(spec) | (encode_memory(memory) if memory is not None else {})
+    notes |= encode_generation(spec, container.record.annotations)
     if not notes.items() <= container.record.annotations.items():
         container.annotate({**notes})
 

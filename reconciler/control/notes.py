@@ -2,6 +2,7 @@
 
     reconciler/spec      the Spec it was last made equal to, without its Config, as JSON
     reconciler/restarts  the RestartMemory, as JSON
+    reconciler/generation  which of the specs that it has had that is: 1, 2, ...
     reconciler/suspend   the Suspend that a user commanded, as JSON
     reconciler/paused    when a user paused it by command: wall-clock seconds
 
@@ -21,6 +22,7 @@ from reconciler.model.world import RestartMemory
 
 SPEC = "reconciler/spec"
 RESTARTS = "reconciler/restarts"
+GENERATION = "reconciler/generation"
 SUSPEND = "reconciler/suspend"
 PAUSED = "reconciler/paused"
 
@@ -35,6 +37,26 @@ def encode_spec(spec: Spec) -> dict[str, str]:
 def encode_memory(memory: RestartMemory) -> dict[str, str]:
     """Return the annotations that keep the memory of restarts."""
     return {RESTARTS: _dump(to_compact(memory))}
+
+
+def encode_generation(spec: Spec, before: Mapping[str, str]) -> dict[str, str]:
+    """Return the annotations that number a spec: one more than `before` had for another spec."""
+    number = decode_generation(before)
+    return {GENERATION: str(number if _noted_digest(before) == spec.digest else number + 1)}
+
+
+def decode_generation(annotations: Mapping[str, str]) -> int:
+    """Return the number of the spec that is noted; 0 where none was numbered."""
+    text = annotations.get(GENERATION, "0")
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
+def _noted_digest(annotations: Mapping[str, str]) -> str | None:
+    try:
+        digest = json.loads(annotations.get(SPEC, "{}")).get("digest")
+    except (ValueError, AttributeError):
+        return None
+    return digest if GENERATION in annotations and isinstance(digest, str) else None
 
 
 def decode_spec(name: str, annotations: Mapping[str, str], config: Config) -> Spec | None:

@@ -12,7 +12,13 @@ from collections.abc import Mapping
 from reconciler.cgroup.canonical import canonical_limits
 from reconciler.control.failures import read_failures
 from reconciler.control.logs import log_failure
-from reconciler.control.notes import decode_memory, decode_paused, decode_spec, decode_suspend
+from reconciler.control.notes import (
+    decode_generation,
+    decode_memory,
+    decode_paused,
+    decode_spec,
+    decode_suspend,
+)
 from reconciler.control.ports import ContainerPort, EnginePort
 from reconciler.control.process import read_process
 from reconciler.errors import ErrorCode, ReconcilerError
@@ -29,6 +35,7 @@ _EXIT_PATIENCE_S = 1.0
 
 def observe(engine: EnginePort, now: float) -> World:
     """Return the world at `now` (wall-clock seconds). Raises: what listing records raises."""
+    _ensure_monitor(engine)
     containers: dict[str, Observed] = {}
     unobserved: dict[str, Problem] = {}
     for name in engine.store.ids():
@@ -46,6 +53,14 @@ def observe(engine: EnginePort, now: float) -> World:
         unobserved=unobserved,
         failures=_failures(engine.run_dir),
     )
+
+
+def _ensure_monitor(engine: EnginePort) -> None:
+    """Replace a lost monitor, without which what runs cannot log and its exit is not known."""
+    try:
+        engine.ensure_monitor()
+    except ReconcilerError as error:
+        log_failure(error)
 
 
 def observe_container(container: ContainerPort) -> Observed | None:
@@ -67,10 +82,11 @@ def observe_container(container: ContainerPort) -> Observed | None:
         spec=decode_spec(record.id, record.annotations, record.config),
         pid=record.init.pid if is_alive and record.init is not None else None,
         started_at=record.started_at,
-        last_exit=_last_exit(container, record) if status is Status.STOPPED else record.exit,
+        last_exit=_last_exit(container, record) if status is Status.STOPPED else record.last_exit,
         limits=_limits(container) if is_alive else {},
         process=read_process(record.init.pid, record.config) if is_alive and record.init else {},
         memory=decode_memory(record.annotations),
+        generation=decode_generation(record.annotations) or 1,
         suspend=decode_suspend(record.annotations),
         paused_at=decode_paused(record.annotations),
     )

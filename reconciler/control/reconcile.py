@@ -12,14 +12,20 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from reconciler.control.execute import execute_plan
 from reconciler.control.drift import find_all_drift
+from reconciler.control.execute import execute_plan
 from reconciler.control.failures import next_failures, write_failures
 from reconciler.control.logs import log_failure
 from reconciler.control.observe import desired_limits, observe
 from reconciler.control.outcome import Outcome
 from reconciler.control.ports import EnginePort
 from reconciler.control.report import PassReport
+from reconciler.control.status import status_items
+from reconciler.control.transitions import (
+    next_transitions,
+    read_transitions,
+    write_transitions,
+)
 from reconciler.errors import ReconcilerError
 from reconciler.linux.clock import wall_s
 from reconciler.model.action import FieldChange
@@ -79,7 +85,8 @@ class Reconciler:
         """
         with self._engine.lock(lock_timeout_s):
             found = self._look(self._options)
-            return self._act(found) if found.plan.actions else found
+            report = self._act(found) if found.plan.actions else found
+            return self._remember_conditions(report)
 
     def converge(
         self, *, retry_failed: bool = True, lock_timeout_s: float = LOCK_TIMEOUT_S
@@ -96,13 +103,13 @@ class Reconciler:
                 if not report.plan.actions or self._should_stop():
                     break
                 report = self._act(report)
-            return report
+            return self._remember_conditions(report)
 
     @cached_property
     def _loader(self) -> Loader:
         from reconciler.loader.load import Loader
 
-        return Loader(self._engine.state_dir)
+        return Loader(self._engine.state_dir, tell=log_failure)
 
     def _look(self, options: PlanOptions, failures: dict[str, Failure] | None = None) -> PassReport:
         """Load, observe and plan. `failures` replace those on disk, which may be full."""
@@ -112,7 +119,15 @@ class Reconciler:
             world = replace(world, failures=failures)
         limits = desired_limits(self._engine, desired.specs, world)
         plan = make_plan(desired, world, limits, options)
-        return PassReport(desired=desired, world=world, plan=plan)
+        known = read_transitions(self._engine.run_dir)
+        return PassReport(desired=desired, world=world, plan=plan, transitions=known)
+
+    def _remember_conditions(self, report: PassReport) -> PassReport:
+        """Write since when each condition is as it is, where that has changed."""
+        after = next_transitions(report.transitions, status_items(report), report.world.now)
+        if after != report.transitions:
+            write_transitions(self._engine.run_dir, after)
+        return replace(report, transitions=after)
 
     def _act(self, report: PassReport) -> PassReport:
         """Carry out the report's plan and look again."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from reconciler.control.outcome import Outcome
+from reconciler.control.transitions import Transitions
 from reconciler.errors import ErrorCode
 from reconciler.model.action import Plan, WaitKind
 from reconciler.model.world import Desired, World
@@ -13,6 +14,7 @@ DONE, FAILED, CHANGES_PENDING, INVALID, REFUSED = 0, 1, 2, 3, 4
 
 _INVALID_CODES = frozenset(
     {
+        ErrorCode.InvalidIdFormat,
         ErrorCode.SpecUnreadable,
         ErrorCode.SpecSyntax,
         ErrorCode.SpecSchema,
@@ -30,13 +32,14 @@ class PassReport:
 
     `plan` is the last plan that was made; with nothing executed it is what is to be done, after
     a convergence what is left. `outcomes` are of all passes, in order. `world` is what was
-    observed last, after the outcomes.
+    observed last, after the outcomes. `transitions`: since when conditions are as they are.
     """
 
     desired: Desired
     world: World
     plan: Plan
     outcomes: tuple[Outcome, ...] = ()
+    transitions: Transitions = field(default_factory=dict)
 
     def exit_code(self, *, detailed: bool = False) -> int:
         """Return the exit code of the design; `detailed`: pending changes are 2.

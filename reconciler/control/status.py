@@ -3,17 +3,20 @@
 Called by the command line with the report of a plan; pure. The shape of an item is part of the
 contract with programs:
 
-    {name, kind, source, state, pid, restarts, startedAt, lastExit: {code, signal, oom, at} | null,
+    {name, kind, source, generation, observedGeneration, state, pid, restarts, startedAt,
+     lastExit: {code, signal, oom, at} | null,
      conditions: [{type, status, reason, message, lastTransitionAt}]}
 
-Times are RFC 3339 in UTC. A condition's status is True, False or Unknown. `state` is one of
-running, pausing, paused, stopped, created; completed, failed (ended for good), backoff (to be
-started again), suspended (it does not run and nothing is done about it), pending (to be
-created), invalid (has never had a valid spec), unknown.
+`generation` numbers the specs that a container has had, `observedGeneration` is that of the one
+it was last made equal to. Times are RFC 3339 in UTC. A condition's status is True, False or
+Unknown. `state` is one of running, pausing, paused, stopped, created; completed, failed (ended
+for good), backoff (to be started again), suspended (it does not run and nothing is done about
+it), pending (to be created), invalid (has never had a valid spec), unknown.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +45,7 @@ class _Facts:
     problems: tuple[Problem, ...]
     is_invalid: bool
     suspend: Suspend | None
+    transitions: Mapping[str, tuple[str, float]]
 
 
 def status_items(report: PassReport) -> list[Item]:
@@ -63,6 +67,7 @@ def status_items(report: PassReport) -> list[Item]:
                 problems=_problems_of(name, report),
                 is_invalid=name in desired.invalid,
                 suspend=plan.suspended.get(name),
+                transitions=report.transitions.get(name, {}),
             )
         )
         for name in sorted(names)
@@ -89,18 +94,31 @@ def _item(facts: _Facts) -> Item:
         "name": facts.name,
         "kind": (spec.kind if spec is not None else Kind.CONTAINER).value,
         "source": spec.source if spec is not None else None,
+        "generation": _generation(facts),
+        "observedGeneration": observed.generation if observed is not None else None,
         "state": state,
         "pid": observed.pid if observed is not None else None,
         "restarts": observed.memory.count if observed is not None else 0,
         "startedAt": _time(observed.started_at if observed is not None else None),
         "lastExit": _exit(observed.last_exit if observed is not None else None),
         "conditions": [
-            _valid(facts),
-            _running(facts, state),
-            _progressing(facts),
-            _suspended(facts),
+            _dated(one, facts)
+            for one in (
+                _valid(facts),
+                _running(facts, state),
+                _progressing(facts),
+                _suspended(facts),
+            )
         ],
     }
+
+
+def _generation(facts: _Facts) -> int:
+    if facts.observed is None:
+        return 1
+    recorded, spec = facts.observed.spec, facts.spec
+    is_new = spec is not None and recorded is not None and spec.digest != recorded.digest
+    return facts.observed.generation + is_new
 
 
 def _state(facts: _Facts) -> str:
@@ -204,6 +222,14 @@ def _suspended(facts: _Facts) -> Item:
     is_by_command = facts.observed is not None and facts.observed.suspend == facts.suspend
     reason = "ByCommand" if is_by_command else "BySpec"
     return _condition("Suspended", "True", reason, facts.suspend.describe())
+
+
+def _dated(condition: Item, facts: _Facts) -> Item:
+    """Return the condition with the remembered time of its last change, if it has no better."""
+    known = facts.transitions.get(condition["type"])
+    if condition["lastTransitionAt"] is None and known and known[0] == condition["status"]:
+        condition["lastTransitionAt"] = _time(known[1])
+    return condition
 
 
 def _condition(

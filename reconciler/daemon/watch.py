@@ -22,6 +22,7 @@ from importlib import import_module
 from pkgutil import walk_packages
 from typing import TYPE_CHECKING
 
+from reconciler.control.journal import append_event, make_event
 from reconciler.control.logs import get_logger, log_failure
 from reconciler.control.reconcile import Reconciler
 from reconciler.daemon.files import FileWatcher
@@ -90,8 +91,10 @@ class Watch:
     def run(self) -> None:
         """Converge, then keep watch until SIGTERM or SIGINT; the containers run on.
 
-        Raises: nothing that a later pass may mend; that is logged and tried again.
+        Raises: PermissionDenied, NoSpace when there can be no run directory. What a later pass
+        may mend is logged and tried again.
         """
+        self._engine.prepare()
         load_own_modules()
         self._log.info("watching %s", ", ".join(self._sources))
         try:
@@ -128,7 +131,10 @@ class Watch:
 
     def on_exit(self, name: str, exit_status: ExitStatus) -> None:
         """Look at once: the container may have to run again."""
-        self._log.info("%s ended: %s", name, exit_status.describe(), extra={"container": name})
+        how = exit_status.describe()
+        self._log.info("%s ended: %s", name, how, extra={"container": name})
+        event = make_event(exit_status.at, "exit", name, cause=how, message=f"{name} ended: {how}")
+        append_event(self._engine.state_dir, event)
         self._request("exit")
 
     def on_monitor_lost(self) -> None:
@@ -271,9 +277,21 @@ class Watch:
         for problem in problems:
             if problem not in self._problems:
                 log_failure(_to_error(problem))
+                self._note(problem)
         if self._problems and not problems:
             self._log.info("no problems any more")
         self._problems = problems
+
+    def _note(self, problem: Problem) -> None:
+        event = make_event(
+            wall_s(),
+            problem.name,
+            problem.spec_name,
+            code=problem.code,
+            cause="found by a pass",
+            message=problem.describe(),
+        )
+        append_event(self._engine.state_dir, event)
 
     def _close(self) -> None:
         self._files.close()

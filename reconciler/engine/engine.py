@@ -25,12 +25,15 @@ from reconciler.cgroup.detect import Mode
 from reconciler.cgroup.driver import CgroupDriver
 from reconciler.engine import dirs
 from reconciler.engine.container import Container
+from reconciler.engine.failures import about
 from reconciler.engine.store import Store
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.linux.clock import wall_s
 from reconciler.model.config import Command, Config, Resources
 from reconciler.model.names import explain_id
 from reconciler.model.record import Record
+from reconciler.monitor.names import LOCK_NAME
+from reconciler.monitor.run_file import read_run
 
 if TYPE_CHECKING:
     from reconciler.engine.monitor_client import ExitEvents, MonitorClient
@@ -116,6 +119,48 @@ class Engine:
         """Return the ids of all containers, damaged ones included, sorted."""
         return self.store.ids()
 
+    def prepare(self) -> None:
+        """Make the run directory. Raises: PermissionDenied, NoSpace, SystemError."""
+        self.store.prepare()
+
+    def ensure_monitor(self) -> None:
+        """Start a monitor if there is none though containers run: it adopts them.
+
+        Raises: MonitorUnavailable, PermissionDenied.
+        """
+        if not self._is_monitored() and any(self._has_open_run(name) for name in self.ids()):
+            self.monitor.ping()
+
+    def _is_monitored(self) -> bool:
+        """Tell whether a monitor lives: it holds its lock for as long."""
+        try:
+            fd = os.open(os.path.join(self.run_dir, LOCK_NAME), os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            return not _try_lock(fd, fcntl.LOCK_SH)
+        finally:
+            os.close(fd)
+
+    def _has_open_run(self, container_id: str) -> bool:
+        run = read_run(self.store.directory(container_id))
+        return run is not None and run["exit"] is None
+
+    def check(self, container_id: str, config: Config) -> None:
+        """Refuse a Config that could not be started, as far as that can be told beforehand.
+
+        Nothing is changed: what runs can go on running.
+
+        Raises: RootfsNotFound, MountSourceNotFound, UserNotFound, CommandNotFound,
+        CommandNotExecutable, LimitNotSupported, NotSupported, ConfigInvalid.
+        """
+        from reconciler.engine.setup import check_command
+
+        self.check_limits(config.resources, container_id)
+        self._plan(Record(id=container_id, config=config, created_at=0.0))
+        with about(container_id, "start"):
+            check_command(config)
+
     def retire(self) -> None:
         """Let the monitor end and remove the instance's cgroup, when nothing is left in it.
 
@@ -161,7 +206,10 @@ class Engine:
         """
         self.store.prepare()
         path = os.path.join(self.run_dir, _LOCK_NAME)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise from_os_error(error, "cannot open the reconciler's lock", path=path) from error
         try:
             deadline = time.monotonic() + timeout_s
             while not _try_lock(fd):
@@ -194,8 +242,6 @@ class Engine:
 
     def make_launch_plan(self, record: Record) -> dict[str, Any]:
         """Return the launch plan of a container, with its writable layer in place."""
-        from reconciler.engine.setup import make_launch_plan
-
         overlay = os.path.join(self.state_dir, "overlay", record.id)
         if record.config.rootfs.overlay:
             try:
@@ -205,15 +251,21 @@ class Engine:
                 raise from_os_error(
                     error, f"cannot make the writable layer of {record.id}"
                 ) from error
-        return make_launch_plan(
-            record,
-            directory=self.store.directory(record.id),
-            state_dir=self.state_dir,
-            hidden=(self.run_dir, self.state_dir),
-            cgroup_dir=self.driver.clone_dir(record.cgroups),
-            join_files=self.driver.join_files(record.cgroups),
-            mount_cgroup=self.driver.mode is Mode.V2,
-        )
+        return self._plan(record)
+
+    def _plan(self, record: Record) -> dict[str, Any]:
+        from reconciler.engine.setup import make_launch_plan
+
+        with about(record.id, "start"):
+            return make_launch_plan(
+                record,
+                directory=self.store.directory(record.id),
+                state_dir=self.state_dir,
+                hidden=(self.run_dir, self.state_dir),
+                cgroup_dir=self.driver.clone_dir(record.cgroups),
+                join_files=self.driver.join_files(record.cgroups),
+                mount_cgroup=self.driver.mode is Mode.V2,
+            )
 
     def make_exec_plan(self, record: Record, command: Command) -> dict[str, Any]:
         """Return the plan for a further process in a running container."""
@@ -249,9 +301,9 @@ def _check_id(container_id: str, operation: str) -> None:
         )
 
 
-def _try_lock(fd: int) -> bool:
+def _try_lock(fd: int, kind: int = fcntl.LOCK_EX) -> bool:
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(fd, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

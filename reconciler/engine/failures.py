@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+from collections.abc import Iterator
 from typing import Any
 
 from reconciler.errors import ErrorCode, ReconcilerError
@@ -99,3 +101,18 @@ def not_running(container_id: str, operation: str) -> ReconcilerError:
         container=container_id,
         operation=operation,
     )
+
+
+@contextlib.contextmanager
+def about(container_id: str, operation: str) -> Iterator[None]:
+    """Say of an error raised within which container and operation it is about.
+
+    The message becomes `cannot <operation> <id>: <message>`.
+    """
+    try:
+        yield
+    except ReconcilerError as error:
+        if error.container is None:
+            error.container, error.operation = container_id, operation
+            error.message = f"cannot {operation} {container_id}: {error.message}"
+        raise

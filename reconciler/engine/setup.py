@@ -7,6 +7,7 @@ rootfs, source or user is an error with a name and not a failed step.
 from __future__ import annotations
 
 import os
+import stat
 from typing import Any
 
 from reconciler.engine import setup_mounts
@@ -100,6 +101,34 @@ def make_exec_plan(
         ),
     ]
     return {"id": record.id, "steps": encode_steps(steps), "cgroupDir": cgroup_dir}
+
+
+def check_command(config: Config) -> None:
+    """Refuse a command that the root file system does not have, or not as something to execute.
+
+    What a mount or a writable layer may bring in is left to the start itself.
+
+    Raises: CommandNotFound, CommandNotExecutable.
+    """
+    name = config.command[0]
+    if "/" in name:
+        candidates = [os.path.normpath(os.path.join(config.workdir, name))]
+    else:
+        path = config.env.get("PATH", DEFAULT_PATH)
+        candidates = [os.path.join(directory or ".", name) for directory in path.split(":")]
+    covered = tuple(f"{path.rstrip('/')}/" for path in setup_mounts.covered_paths(config))
+    if config.rootfs.overlay or any(f"{item}/".startswith(covered) for item in candidates):
+        return
+    root = setup_mounts.find_root(config)
+    modes = [setup_mounts.mode_in_root(root, item) for item in candidates]
+    known = [mode for mode in modes if mode is not None]
+    if not known:
+        where = "does not exist" if "/" in name else "is not on the PATH"
+        message = f"the command {name} {where} inside the container"
+        raise ReconcilerError(ErrorCode.CommandNotFound, message, path=name, field="command")
+    if not any(stat.S_ISREG(mode) and mode & 0o111 for mode in known):
+        message = f"the command {name} is not an executable file"
+        raise ReconcilerError(ErrorCode.CommandNotExecutable, message, path=name, field="command")
 
 
 def _outer_steps(

@@ -194,7 +194,7 @@ def _check_target(index: int, target: str, writable: list[str]) -> None:
         raise _bad_target(index, f"nothing can be mounted on {target}: it belongs to the engine")
     if any(f"{normal}/".startswith(f"{parent.rstrip('/')}/") for parent in writable):
         return
-    if not _exists_in_root("/", normal):
+    if mode_in_root("/", normal) is None:
         raise _bad_target(
             index,
             f"the mount target {target} does not exist on the host, whose read-only file system is "
@@ -203,15 +203,25 @@ def _check_target(index: int, target: str, writable: list[str]) -> None:
         )
 
 
-def _exists_in_root(host_root: str, path: str) -> bool:
-    root_fd = os.open(host_root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+def covered_paths(config: Config) -> list[str]:
+    """Return the container's directories that are not the root file system's own."""
+    own = ["/proc", "/sys", "/dev", *(item.target for item in config.mounts)]
+    return own if config.rootfs.path is not None else [*own, *(path for path, _ in _FRESH)]
+
+
+def mode_in_root(root: str, path: str) -> int | None:
+    """Return st_mode of a path inside the directory `root`, None when it does not exist there."""
+    root_fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.close(open_in_root(root_fd, path, os.O_PATH))
+        fd = open_in_root(root_fd, path, os.O_PATH)
     except OSError:
-        return False
+        return None
     finally:
         os.close(root_fd)
-    return True
+    try:
+        return os.fstat(fd).st_mode
+    finally:
+        os.close(fd)
 
 
 def _bad_target(index: int, message: str) -> ReconcilerError:

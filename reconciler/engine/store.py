@@ -22,7 +22,7 @@ from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.linux.proc import read_file
 from reconciler.model.codec import from_dict, to_dict
 from reconciler.model.record import Record
-from reconciler.model.state import ExitStatus, ProcessId
+from reconciler.model.state import ProcessId
 from reconciler.monitor.run_file import read_run, write_json
 
 STATE_FILE = "state.json"
@@ -53,11 +53,14 @@ class Store:
         return os.path.join(self.containers_dir, container_id)
 
     def ids(self) -> list[str]:
-        """Return the ids of all records, sorted."""
+        """Return the ids of all records, sorted. Raises: PermissionDenied, SystemError."""
         try:
             return sorted(n for n in os.listdir(self.containers_dir) if not n.startswith("."))
         except FileNotFoundError:
             return []
+        except OSError as error:
+            message = f"cannot read the run directory {self.run_dir}"
+            raise from_os_error(error, message, operation="list") from error
 
     def create(self, record: Record) -> None:
         """Make a record at once or not at all. Raises: IdInUse, NoSpace, SystemError."""
@@ -163,7 +166,7 @@ class Store:
 
     def _write(self, directory: str, record: Record) -> None:
         data = to_dict(record)
-        for key in ("init", "started_at", "exit"):  # these are the monitor's to know
+        for key in ("init", "started_at", "exit", "last_exit"):  # these are the monitor's to know
             del data[key]
         write_json(os.path.join(directory, STATE_FILE), data)
 
@@ -190,7 +193,8 @@ def _run_fields(run: dict[str, Any] | None) -> dict[str, Any]:
     return {
         "init": to_dict(init),
         "started_at": run["startedAt"],
-        "exit": to_dict(ExitStatus(**run["exit"])) if run["exit"] else None,
+        "exit": run["exit"],
+        "last_exit": run["exit"] or run.get("lastExit"),
     }
 
 

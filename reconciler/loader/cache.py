@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,8 +57,14 @@ def cache_path(state_dir: str, sources: Sequence[str]) -> str:
     return os.path.join(state_dir, "loader", f"{checksum:08x}.json")
 
 
-def read_cache(path: str, sources: Sequence[str]) -> Cache:
+Tell = Callable[[ReconcilerError], None]
+"""What is called with trouble that nothing else depends on."""
+
+
+def read_cache(path: str, sources: Sequence[str], tell: Tell) -> Cache:
     """Return what was remembered; an empty cache if there is none, or none that can be used.
+
+    `tell` is called with what is wrong with it.
 
     Entries of another version of this program are left out, as its rules may differ.
     """
@@ -69,10 +75,10 @@ def read_cache(path: str, sources: Sequence[str]) -> Cache:
     except FileNotFoundError:
         return Cache()
     except OSError as error:
-        log_trouble(from_os_error(error, "cannot read the load cache", path=path))
+        tell(from_os_error(error, "cannot read the load cache", path=path))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         message = f"cannot use the load cache: it is damaged ({error!s:.80}); all files are read"
-        log_trouble(ReconcilerError(ErrorCode.RecordCorrupt, message, path=path))
+        tell(ReconcilerError(ErrorCode.RecordCorrupt, message, path=path))
     return Cache()
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.linux.clock import wall_s
-from reconciler.loader.cache import Cache, cache_path, read_cache
+from reconciler.loader.cache import Cache, cache_path, log_trouble, read_cache
 from reconciler.loader.findings import Path, spell_path
 from reconciler.loader.look import Found, Look
 from reconciler.loader.merge import merge
@@ -55,7 +55,7 @@ def explain_merged(
     sources = tuple(dict.fromkeys(map(identify_source, paths)))
     cache = Cache()
     if state_dir is not None:
-        cache = read_cache(cache_path(state_dir, sources), sources)
+        cache = read_cache(cache_path(state_dir, sources), sources, log_trouble)
     look = Look(sources, cache, wall_s)
     found = look.take_all()
     file = _find_file(name, found, cache)

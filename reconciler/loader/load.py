@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from reconciler.errors import ReconcilerError
 from reconciler.linux.clock import wall_s
-from reconciler.loader.cache import Cache, cache_path, log_trouble, read_cache, write_cache
+from reconciler.loader.cache import Cache, Tell, cache_path, log_trouble, read_cache, write_cache
 from reconciler.loader.look import Found
 from reconciler.loader.merge import Merged, merge
 from reconciler.loader.reader import Print
@@ -37,12 +37,20 @@ def validate_paths(paths: Sequence[str]) -> Desired:
 class Loader:
     """Loads the same sources again and again; keeps the cache in memory between passes.
 
-    `state_dir` None means no cache file. `clock` gives wall-clock seconds.
+    `state_dir` None means no cache file. `clock` gives wall-clock seconds. `tell` is called with
+    trouble of the cache file, on which nothing else depends.
     """
 
-    def __init__(self, state_dir: str | None, clock: Callable[[], float] = wall_s) -> None:
+    def __init__(
+        self,
+        state_dir: str | None,
+        clock: Callable[[], float] = wall_s,
+        *,
+        tell: Tell = log_trouble,
+    ) -> None:
         self._state_dir = state_dir
         self._clock = clock
+        self._tell = tell
         self._sources: tuple[str, ...] | None = None
         self._cache = Cache()
         self._is_unsaved = False
@@ -83,7 +91,7 @@ class Loader:
             return self._cache
         if self._state_dir is None:
             return Cache()
-        return read_cache(cache_path(self._state_dir, sources), sources)
+        return read_cache(cache_path(self._state_dir, sources), sources, self._tell)
 
     def _remember(self, found: Found, merged: Merged, seen: Mapping[str, Print]) -> None:
         """Make the next pass's cache, and write it if it is another than the last.
@@ -114,7 +122,7 @@ class Loader:
             self._is_unsaved = False
         except ReconcilerError as error:
             if not self._is_unsaved:
-                log_trouble(error)
+                self._tell(error)
             self._is_unsaved = True
 
 

@@ -83,6 +83,8 @@ def _find_locks(sources: Iterable[Source]) -> dict[str, str]:
 def _stand(file: str, missing: str, found: Found, known: Entry | None, locks: Locks) -> None:
     """Let a file keep what it gave, if what is missing has an excuse."""
     index = _find_source(missing, found.sources)
+    if index is None:  # a drop-in beside a file that is a source by itself
+        index = _find_source(file, found.sources)
     if index is None:
         return
     source = found.sources[index]

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from reconciler.model.moment import format_time
 from reconciler.model.spec import Spec, Suspend
 from reconciler.model.world import Problem, RestartMemory, Value
 
@@ -27,6 +26,10 @@ class ChangeClass(StrEnum):
     RECORD = "record"
     RESTART = "restart"
     RECREATE = "recreate"
+
+    def spell(self) -> str:
+        """Return what people and programs are told: what only the record knows changes live."""
+        return (ChangeClass.LIVE if self is ChangeClass.RECORD else self).value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +51,7 @@ class FieldChange:
             "field": self.field,
             "desired": self.desired,
             "observed": self.observed,
-            "class": self.change_class.value,
+            "class": self.change_class.spell(),
         }
 
 
@@ -210,12 +213,8 @@ class Plan:
         return not self.actions
 
     def to_json(self) -> dict[str, Any]:
-        """Return `{actions, problems, suspended}`: what `plan --output json` prints."""
+        """Return `{actions, problems}`: what `plan --output json` prints."""
         return {
             "actions": [action.to_json() for action in self.actions],
             "problems": [problem.to_json() for problem in self.problems],
-            "suspended": [
-                {"name": name, "reason": one.reason, "until": one.until and format_time(one.until)}
-                for name, one in sorted(self.suspended.items())
-            ],
         }

@@ -14,7 +14,8 @@ class Record:
 
     `cgroups` are absolute directories by hierarchy name (`unified`, or a v1 controller's).
     `annotations` belong to the engine's caller and are kept untouched. `init` is None until
-    the first start. Wall-clock seconds; `exit` is filled in when the record is loaded.
+    the first start. Wall-clock seconds; `exit` is how the last run ended, None while it runs;
+    `last_exit` is how the last run that has ended did.
     """
 
     id: str
@@ -25,3 +26,4 @@ class Record:
     init: ProcessId | None = None
     started_at: float | None = None
     exit: ExitStatus | None = None
+    last_exit: ExitStatus | None = None

@@ -151,8 +151,9 @@ class Observed:
     `config` is what it was made from. `spec` is the last spec that was applied to it, with
     `config` as its Config; None when the reconciler did not make it. `limits` are the resource
     fields as read from the cgroup (canonical values by field path); a field that could not be
-    read is absent; `process` are those of its init. `suspend` and `paused_at` are what a user told it by command: to leave the
-    container alone, and to keep it paused. Wall-clock seconds.
+    read is absent; `process` are those of its init. `generation` numbers its specs from 1.
+    `suspend` and `paused_at` are what a user told by command: to leave the container alone, and
+    to keep it paused. Wall-clock seconds.
     """
 
     name: str
@@ -164,6 +165,7 @@ class Observed:
     last_exit: ExitStatus | None = None
     limits: Mapping[str, Value] = field(default_factory=dict)
     process: Mapping[str, Value] = field(default_factory=dict)
+    generation: int = 1
     memory: RestartMemory = RestartMemory()
     suspend: Suspend | None = None
     paused_at: float | None = None

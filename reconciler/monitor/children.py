@@ -82,6 +82,7 @@ class Child:
 def make_run(plan: dict[str, Any], pid: int, boot_id: str) -> dict[str, Any]:
     """Return the content of a new run file for the launch plan's container."""
     stat = read_stat(pid)
+    before = read_run(plan["directory"])
     return {
         "pid": pid,
         "startTicks": stat.start_ticks if stat else 0,
@@ -94,6 +95,7 @@ def make_run(plan: dict[str, Any], pid: int, boot_id: str) -> dict[str, Any]:
         "oomKills": core.oom_kills(plan["cgroups"]),
         "logLost": None,
         "exit": None,
+        "lastExit": before["exit"] if before is not None else None,
     }
 
 

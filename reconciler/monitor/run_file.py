@@ -2,7 +2,7 @@
 
     {"pid", "startTicks", "bootId", "startedAt", "logDir", "logSize", "logFiles", "cgroups",
      "oomKills", "logLost": {"bytes", "error"} | null,
-     "exit": {"code", "signal", "oom", "at"} | null}
+     "exit": {"code", "signal", "oom", "at"} | null, "lastExit": (the run before's) | null}
 
 Read by the engine's store too, hence light.
 """
@@ -34,8 +34,10 @@ def write_json(path: str, data: dict[str, Any]) -> None:
     """
     temporary = path + ".tmp"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    left = memoryview(json.dumps(data).encode())
     try:
-        os.write(fd, json.dumps(data).encode())
+        while left:  # a disk that is nearly full takes a part first
+            left = left[os.write(fd, left) :]
     except OSError:
         os.close(fd)
         os.unlink(temporary)

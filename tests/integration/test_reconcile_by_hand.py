@@ -19,6 +19,7 @@ from tests.conftest import RunDirs
 
 pytestmark = pytest.mark.requires_root
 
+FROZEN = (Status.PAUSING, Status.PAUSED)
 SLEEP = "command: [/bin/sleep, '1000']\nrestart: {backoff: {initial: 0s}}\n"
 
 
@@ -95,14 +96,14 @@ def test_a_pause_by_hand_outlives_passes_and_a_restart_until_it_is_resumed(
 ) -> None:
     converge(engine, file)
     assert "paused web" in type_in(run_dirs, "pause", "web")
-    assert engine.load("web").status() is Status.PAUSED
+    assert engine.load("web").status() in FROZEN
     assert converge(engine, file) == []
     assert shown(run_dirs, "Running")["reason"] == "PausedByHand"
     kill(engine)
     assert converge(engine, file) == ["start", "pause"]
     file.write_text(SLEEP + "rootfs: {readonly: false}\n")
     assert converge(engine, file) == ["recreate", "pause"]
-    assert engine.load("web").status() is Status.PAUSED
+    assert engine.load("web").status() in FROZEN
     assert type_in(run_dirs, "resume", "web") == "resumed web\n"
     assert converge(engine, file) == []
     assert engine.load("web").status() is Status.RUNNING
@@ -114,4 +115,19 @@ def test_what_the_spec_pauses_is_not_resumed_by_hand(
     file.write_text(SLEEP + "state: paused\n")
     converge(engine, file)
     assert "stays paused" in type_in(run_dirs, "resume", "web")
-    assert engine.load("web").status() is Status.PAUSED
+    assert engine.load("web").status() in FROZEN
+
+
+def test_what_passes_and_users_do_is_in_the_events(
+    run_dirs: RunDirs, engine: Engine, file: Path
+) -> None:
+    converge(engine, file)
+    type_in(run_dirs, "pause", "web")
+    type_in(run_dirs, "resume", "web")
+    type_in(run_dirs, "suspend", "web")
+    type_in(run_dirs, "unsuspend", "web")
+    lines = type_in(run_dirs, "events", "web", "--since", "1h", "--output", "json").splitlines()
+    names = [json.loads(line)["name"] for line in lines]
+    assert names == ["create", "pause", "resume", "suspend", "unsuspend"]
+    assert "create web (it does not exist)" in type_in(run_dirs, "events")
+    assert type_in(run_dirs, "events", "db") == ""

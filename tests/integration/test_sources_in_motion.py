@@ -137,6 +137,21 @@ def test_what_is_gone_while_git_holds_its_lock_stands_until_the_lock_is_gone(
 
 
 @pytest.mark.requires_command("git")
+def test_the_lock_counts_for_a_file_that_is_a_source_by_itself(
+    tree: Path, source: Path, tmp_path: Path
+) -> None:
+    file = source / "c0.yaml"
+    loader = Loader(str(tmp_path / "state"))
+    before = loader.load([str(file)]).specs
+    (tree / ".git" / "index.lock").touch()
+    for missing in (source / "c0.yaml.d" / "1.yaml", file):
+        missing.unlink()
+        desired = loader.load([str(file)])
+        assert (desired.specs, desired.invalid) == (before, frozenset({"c0"}))
+        assert len(desired.problems) == 1
+
+
+@pytest.mark.requires_command("git")
 def test_the_lock_of_a_linked_working_tree_counts_and_an_override_stays_one(
     tree: Path, tmp_path: Path
 ) -> None:

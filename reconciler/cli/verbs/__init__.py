@@ -27,6 +27,7 @@ VERBS = {
     "restart": "stop containers gracefully and start them again",
     "pause": "freeze containers, and keep them so",
     "resume": "let containers run on that were paused by hand",
+    "events": "show what was done and what became of it",
     "suspend": "have nothing done to containers for a while",
     "unsuspend": "have them kept as their specs say again",
     "wait": "wait until containers are as told, or the time is over",
@@ -34,6 +35,7 @@ VERBS = {
     "destroy": "stop containers and remove all that is theirs",
     "explain": "say what an error code means and what to do",
     "schema": "print the JSON Schema of spec files",
+    "completion": "print the completion of bash, zsh or fish",
     "version": "print the version",
 }
 

@@ -58,4 +58,4 @@ def _row(name: str, change: FieldChange) -> list[str]:
     from reconciler.model.action import spell_value
 
     desired, observed = spell_value(change.desired), spell_value(change.observed)
-    return [name, change.field, desired, observed, change.change_class.value]
+    return [name, change.field, desired, observed, change.change_class.spell()]

@@ -26,6 +26,7 @@ def run(args: argparse.Namespace) -> int:
     engine = make_engine(args)
     for container in [load_container(engine, name) for name in args.names]:
         by_hand.pause(container, wall_s())
+        by_hand.note(engine.state_dir, "pause", container.id, "paused by hand")
         if args.output == "table":
             emit(f"paused {container.id}, until `reconciler resume {container.id}`")
     if args.output != "table":

@@ -25,7 +25,8 @@ EXAMPLES = """\
   reconciler restart web db --output json
 
 The stop signal and the grace are those of the spec; one that does not run is started. A changed
-file is not looked at: `reconciler apply` does that, and restarts what must be. A Job runs again."""
+file is not looked at: `reconciler apply` does that, and restarts what must be. A Job runs again;
+what was paused by hand runs on."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,7 +78,7 @@ def _restart_one(engine: Engine, container: Container) -> ReconcilerError | None
     from dataclasses import replace
 
     from reconciler.control.execute import run_action
-    from reconciler.control.notes import decode_memory, decode_spec
+    from reconciler.control.notes import decode_memory, decode_paused, decode_spec, encode_paused
     from reconciler.model.action import Restart
     from reconciler.model.spec import DesiredState, Stop
 
@@ -88,6 +89,8 @@ def _restart_one(engine: Engine, container: Container) -> ReconcilerError | None
         return None
     if spec.state is DesiredState.STOPPED:
         return _refused(spec)
+    if decode_paused(notes) is not None:  # or the next pass would freeze what was just started
+        container.annotate(encode_paused(None))
     memory = replace(decode_memory(notes), failures=0, is_stopped=False)
     reason = "the user wants it"
     action = Restart(name=container.id, spec=spec, reason=reason, memory=memory)

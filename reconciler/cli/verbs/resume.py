@@ -25,6 +25,9 @@ def run(args: argparse.Namespace) -> int:
     engine = make_engine(args)
     containers = [load_container(engine, name) for name in args.names]
     done = {container.id: by_hand.resume(container) for container in containers}
+    for name, is_done in done.items():
+        if is_done:
+            by_hand.note(engine.state_dir, "resume", name, "resumed by hand")
     if args.output != "table":
         items = [{"name": name, "paused": not is_done} for name, is_done in done.items()]
         emit_data({"items": items}, args.output)

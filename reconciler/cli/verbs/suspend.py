@@ -38,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
     engine = make_engine(args)
     for container in [load_container(engine, name) for name in args.names]:
         by_hand.suspend(container, how)
+        by_hand.note(engine.state_dir, "suspend", container.id, f"suspended: {how.describe()}")
         if args.output == "table":
             emit(f"suspended {container.id}: {how.describe()}")
     if args.output != "table":

@@ -25,6 +25,9 @@ def run(args: argparse.Namespace) -> int:
     engine = make_engine(args)
     containers = [load_container(engine, name) for name in args.names]
     had = {container.id: by_hand.unsuspend(container) for container in containers}
+    for name, was in had.items():
+        if was:
+            by_hand.note(engine.state_dir, "unsuspend", name, "no more suspended")
     if args.output != "table":
         items = [
             {"name": name, "suspended": False, "wasSuspended": was} for name, was in had.items()

@@ -24,7 +24,7 @@ EXAMPLES = """\
 It exits 0 once all are so at the same time, and 1 when the time is over. A name that nothing
 knows yet is waited for too."""
 
-_STATES = ("running", "paused", "stopped", "completed", "failed", "suspended", "destroyed")
+STATES = ("running", "paused", "stopped", "completed", "failed", "suspended", "destroyed")
 _LOOK_S = 0.1
 
 
@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CONDITION",
         type=_wanted,
         required=True,
-        help=f"a state ({', '.join(_STATES)}) or a condition (Running, Valid=False ...)",
+        help=f"a state ({', '.join(STATES)}) or a condition (Running, Valid=False ...)",
     )
     parser.add_argument(
         "--timeout",
@@ -150,7 +150,7 @@ def _to_json(name: str, wanted: Wanted, item: dict[str, Any] | None) -> dict[str
 
 def _wanted(text: str) -> Wanted:
     """Return what is waited for, given as `running`, `Running` or `Valid=False`."""
-    if text in _STATES:
+    if text in STATES:
         return Wanted(text, text)
     name, equals, status = text.partition("=")
     if not equals:
@@ -159,6 +159,6 @@ def _wanted(text: str) -> Wanted:
         return Wanted(text, None, name, status)
     from difflib import get_close_matches
 
-    near = get_close_matches(text.lower(), _STATES, n=1)
-    hint = f"; did you mean {near[0]}?" if near else f"; states are {', '.join(_STATES)}"
+    near = get_close_matches(text.lower(), STATES, n=1)
+    hint = f"; did you mean {near[0]}?" if near else f"; states are {', '.join(STATES)}"
     raise argparse.ArgumentTypeError(f"{text!r} is neither a state nor a condition{hint}")

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.arguments import add_sources
 from reconciler.cli.instance import configure_logs, make_engine
-from reconciler.cli.look import look_at_all
+from reconciler.cli.look import all_sources
 from reconciler.cli.output import emit_data
 
 if TYPE_CHECKING:
+    from reconciler.control.reconcile import Reconciler
     from reconciler.control.report import PassReport
     from reconciler.engine.engine import Engine
 
@@ -35,8 +36,8 @@ def run(args: argparse.Namespace) -> int:
 
     configure_logs(args, is_told_on_stdout=True)
     engine = make_engine(args)
-    report = _look(engine, args.sources)
-    facts = collect_facts(engine, report, args.name)
+    report, drift = _reconciler(engine, args.sources).drift()
+    facts = collect_facts(engine, report, args.name, drift.get(args.name, ()))
     if facts is None:
         raise _not_found(report, args.name)
     if args.output != "table":
@@ -46,10 +47,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _look(engine: Engine, sources: list[str]) -> PassReport:
+def _reconciler(engine: Engine, sources: list[str]) -> Reconciler:
     from reconciler.control.reconcile import Reconciler
 
-    return Reconciler(engine, sources).plan() if sources else look_at_all(engine)
+    return Reconciler(engine, sources) if sources else all_sources(engine)
 
 
 def _not_found(report: PassReport, name: str) -> Exception:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import signal
 import threading
+from contextlib import closing
 from typing import Any
 
 import pytest
 
 from reconciler.control.execute import execute_plan, run_action
+from reconciler.control.journal import JournalReader
 from reconciler.control.notes import RESTARTS, decode_memory, encode_memory, encode_spec
 from reconciler.control.observe import observe_container
 from reconciler.control.outcome import Outcome
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.model import action as act
 from reconciler.model.config import Rootfs
-from reconciler.model.spec import DesiredState, Spec, Stop
+from reconciler.model.spec import DesiredState, Kind, Spec, Stop
 from reconciler.model.state import Status
 from reconciler.model.world import Observed, RestartMemory
 from tests.fakes.engine import FakeEngine
@@ -275,3 +277,21 @@ def test_a_stop_at_the_deadline_is_noted_as_such_before_the_signal(engine: FakeE
     assert engine.verbs("web").index("annotate") < engine.verbs("web").index(
         f"stop {TERM} {10**10}"
     )
+
+
+def test_each_new_spec_is_a_new_generation_through_update_restart_and_recreate(
+    engine: FakeEngine,
+) -> None:
+    first = make_spec()
+    run(engine, act.Create, first)
+    assert seen(engine).generation == 1
+    run(engine, act.Restart, first)
+    assert seen(engine).generation == 1
+    run(engine, act.Update, make_spec(digest="d2", labels={"a": "b"}))
+    assert seen(engine).generation == 2
+    run(engine, act.Restart, make_spec(digest="d3", command=("/bin/b",)))
+    assert seen(engine).generation == 3
+    run(engine, act.Recreate, make_spec(digest="d4", kind=Kind.JOB))
+    assert seen(engine).generation == 4
+    with closing(JournalReader(engine.state_dir)) as reader:
+        assert [event["generation"] for event in reader.read()] == [1, 1, 2, 3, 4]

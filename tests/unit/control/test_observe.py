@@ -29,7 +29,11 @@ def test_a_running_container_is_seen_with_its_spec_limits_and_memory(engine: Fak
     observed = world.containers["web"]
     assert observed.spec == SPEC
     assert observed.source == "/etc/specs"
-    assert (observed.status, observed.pid, observed.started_at) == (Status.RUNNING, 101, NOW)
+    assert (observed.status, observed.pid, observed.started_at) == (
+        Status.RUNNING,
+        2**22 + 101,
+        NOW,
+    )
     assert observed.memory == MEMORY
     assert observed.limits == {
         "resources.memory.max": 98_304,

@@ -62,6 +62,8 @@ def test_a_running_container_has_the_whole_shape_of_the_design() -> None:
         "name": "web",
         "kind": "Container",
         "source": "/etc/specs",
+        "generation": 1,
+        "observedGeneration": 1,
         "state": "running",
         "pid": 100,
         "restarts": 3,
@@ -272,3 +274,13 @@ def test_a_container_that_was_paused_by_hand_says_so_and_how_to_resume_it() -> N
         "message": "paused by hand; `reconciler resume` lets it run on",
         "lastTransitionAt": "1970-01-12T13:46:40.000Z",
     }
+
+
+def test_a_new_spec_is_the_next_generation_until_it_is_in_force() -> None:
+    observed = make_observed(make_spec(), generation=4)
+    shown = item(make_desired(make_spec(digest="d2", labels={"a": "b"})), make_world(observed))
+    assert (shown["generation"], shown["observedGeneration"]) == (5, 4)
+    shown = item(make_desired(make_spec()), make_world(observed))
+    assert (shown["generation"], shown["observedGeneration"]) == (4, 4)
+    shown = item(make_desired(make_spec()), make_world())
+    assert (shown["generation"], shown["observedGeneration"]) == (1, None)

@@ -51,6 +51,15 @@ backoffs = st.builds(
 
 
 suspends = st.sampled_from([None] * 6 + [Suspend(), Suspend(until=NOW), Suspend(until=NOW + 9)])
+processes: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {
+        "user": st.sampled_from([(0, 0, 0), (5, 5, 5)]),
+        "security.capabilities": st.sampled_from([(), ("CHOWN",)]),
+        "security.noNewPrivileges": st.booleans(),
+        "security.seccomp": st.sampled_from(["default", "unconfined"]),
+        "oomScoreAdj": st.sampled_from([0, 5]),
+    }
+) | st.just({})
 restarts = st.builds(
     Restart,
     policy=st.sampled_from(RestartPolicy),
@@ -73,6 +82,7 @@ def specs(draw: st.DrawFn, name: str, sources: list[str]) -> Spec:
         resources=make_resources(
             memory=draw(st.none() | st.integers(4096, 20_000)), pids=draw(st.none() | st.just(5))
         ),
+        oom_score_adj=draw(st.sampled_from([None, 0, 5])),
         kind=draw(st.sampled_from(Kind)),
         labels=draw(st.dictionaries(st.just("l"), st.sampled_from("12"), max_size=1)),
         state=draw(st.sampled_from(DesiredState)),
@@ -104,6 +114,7 @@ def containers(draw: st.DrawFn, name: str) -> Observed:
         if draw(st.booleans()):
             del shown["resources.memory.max"]
         fields["limits"] = shown
+        fields["process"] = draw(processes)
     if status is Status.STOPPED:
         at = NOW + draw(st.floats(-1000, 1000))
         fields["last_exit"] = draw(

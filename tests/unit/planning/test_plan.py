@@ -185,5 +185,4 @@ def test_json_has_the_shape_of_the_design() -> None:
                 "field": None,
             }
         ],
-        "suspended": [],
     }

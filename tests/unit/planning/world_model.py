@@ -151,7 +151,9 @@ def _adjusted(action: Update | Pause | Resume, before: Observed) -> Observed:
         case Update():
             if not before.status.has_processes():
                 return after
-            return replace(after, limits={**before.limits, **limits_of(action.spec)})
+            mended = {"oomScoreAdj": action.spec.config.oom_score_adj}
+            limits = {**before.limits, **limits_of(action.spec)}
+            return replace(after, limits=limits, process={**before.process, **mended})
         case Pause():
             assert before.status.has_processes()
             return replace(after, status=Status.PAUSED)
