@@ -34,10 +34,10 @@ def show_plan(report: PassReport, output: str, *, is_detailed: bool) -> int:
     return report.exit_code(detailed=is_detailed)
 
 
-def show_problems(problems: tuple[Problem, ...]) -> None:
-    """Print each problem on a line of its own."""
-    for problem in problems:
-        emit(styled("! " + problem.describe(), RED) + f" ({problem.name} {problem.code})")
+def show_problems(problems: tuple[Problem, ...], sign: str = "! ") -> None:
+    """Print each different problem on a line of its own, after `sign`."""
+    for told in dict.fromkeys((one.describe(), f" ({one.name} {one.code})") for one in problems):
+        emit(styled(sign + told[0], RED) + told[1])
 
 
 def show_waits(plan: Plan, now: float) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.cli.arguments import add_lock_timeout, add_plan_options, add_sources
 from reconciler.cli.failure import hint
-from reconciler.cli.instance import configure_logs, is_log_json, make_reconciler
+from reconciler.cli.instance import configure_logs, make_reconciler
 from reconciler.cli.output import GREEN, RED, emit, emit_data, plural, styled
 from reconciler.cli.plan_view import describe_converged, show_plan, show_problems, show_waits
 
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     if args.output != "table":
         emit_data(_to_json(report), args.output)
     else:
-        _show(report, is_terse=not is_log_json(args))
+        _show(report)
     return report.exit_code()
 
 
@@ -76,10 +76,10 @@ def _to_json(report: PassReport) -> dict[str, object]:
     }
 
 
-def _show(report: PassReport, *, is_terse: bool) -> None:
-    """Print what was done and what is left; `is_terse`: the log has told why something failed."""
+def _show(report: PassReport) -> None:
+    """Print what was done, what failed and why, and what is left."""
     for outcome in report.outcomes:
-        emit(_describe(outcome, is_terse=is_terse))
+        emit(_describe(outcome))
     show_waits(report.plan, report.world.now)
     show_problems(report.plan.problems)
     for action in report.plan.actions:
@@ -92,11 +92,10 @@ def _show(report: PassReport, *, is_terse: bool) -> None:
     emit(summary + (f", {failed} failed" if failed else ""))
 
 
-def _describe(outcome: Outcome, *, is_terse: bool) -> str:
+def _describe(outcome: Outcome) -> str:
     action, error = outcome.action, outcome.error
     if error is not None:
-        told = f"! cannot {action.verb} {action.name}" if is_terse else f"! {error}"
-        return styled(told, RED) + hint(error)
+        return styled(f"! {error}", RED) + hint(error)
     done = styled(f"{_PAST[action.verb]} {action.name}", GREEN)
     if action.verb == "create":
         return done

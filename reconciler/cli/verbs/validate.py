@@ -6,7 +6,8 @@ import argparse
 
 from reconciler.cli.arguments import add_sources
 from reconciler.cli.instance import sources_of
-from reconciler.cli.output import RED, emit, emit_data, plural, styled
+from reconciler.cli.output import emit, emit_data, plural
+from reconciler.cli.plan_view import show_problems
 
 EXAMPLES = """\
   reconciler validate                     # the default source
@@ -36,8 +37,7 @@ def run(args: argparse.Namespace) -> int:
             args.output,
         )
     else:
-        for problem in desired.problems:
-            emit(styled(problem.describe(), RED))
+        show_problems(desired.problems, sign="")
         summary = plural(len(desired.specs), "valid spec")
         if desired.problems:
             summary += f", {plural(len(desired.problems), 'problem')}"
