@@ -39,6 +39,7 @@ class Monitor:
         self.boot_id = read_boot_id()
         self.children: dict[str, Child] = {}
         self.execs: dict[int, Exec] = {}
+        self.unsaved: dict[str, dict[str, Any]] = {}
         self.subscribers: list[socket.socket] = []
         self.connections: dict[int, socket.socket] = {}
         self.parents: set[str] = set()
@@ -137,6 +138,9 @@ class Monitor:
         exit_record = child.reap()
         try:
             child.save()
+        except OSError:  # a full disk: whoever asks is still told
+            self.unsaved[child.id] = exit_record
+            raise
         finally:
             for sock in child.waiters:
                 self._answer(sock, {"exit": exit_record})
@@ -198,9 +202,11 @@ class Monitor:
             child.waiters.append(sock)
             return
         run = read_run(os.path.join(self.run_dir, "containers", message["id"]))
-        if run is None or run["exit"] is None:
+        known = run["exit"] if run is not None else None
+        known = known or self.unsaved.get(message["id"])
+        if known is None:
             raise FileNotFoundError(2, "no such running container", message["id"])
-        self._answer(sock, {"exit": run["exit"]})
+        self._answer(sock, {"exit": known})
 
     def do_subscribe(self, sock: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
         """Send every exit from now on."""
@@ -238,6 +244,7 @@ class Monitor:
 
     def _take(self, child: Child) -> None:
         self.children[child.id] = child
+        self.unsaved.pop(child.id, None)
         self.parents.update(os.path.dirname(path) for path in child.run["cgroups"].values())
         self._watch(child.pidfd, partial(self.on_exit, child))
         for index, stream in enumerate(child.streams):
@@ -306,7 +313,8 @@ class Monitor:
         except Exception:  # noqa: BLE001 - one client's trouble is not the others'
             import traceback
 
-            traceback.print_exc(file=sys.stderr)
+            with contextlib.suppress(OSError):  # the log may be what has no room
+                traceback.print_exc(file=sys.stderr)
 
     def _remove_empty_parents(self) -> None:
         for path in self.parents:
