@@ -221,6 +221,7 @@ class Engine:
                         path=path,
                     )
                 time.sleep(_LOCK_POLL_S)
+            self.store.sweep()
             yield
         finally:
             os.close(fd)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -334,3 +335,20 @@ def test_a_run_directory_with_a_path_too_long_for_a_socket_is_refused() -> None:
         Engine(run_dir="/tmp/" + "x" * 100)
     assert code_of(error) is ErrorCode.ConfigInvalid
     assert "choose a shorter one" in str(error.value)
+
+
+def test_what_an_interrupted_create_or_destroy_left_is_swept_by_the_next_pass(
+    engine: Engine,
+) -> None:
+    engine.create("kept", shell("true"))
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    containers = Path(engine.store.containers_dir)
+    for name in (f".new-a-b-{ended.pid}-0", f".dead-c-{ended.pid}-1"):
+        (containers / name).mkdir()
+        (containers / name / "state.json").write_text("{}")
+    at_work = containers / f".new-d-{os.getpid()}-2"
+    at_work.mkdir()
+    with engine.lock(1):
+        assert sorted(os.listdir(containers)) == [at_work.name, "kept"]
+    at_work.rmdir()
