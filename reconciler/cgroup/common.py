@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from functools import cached_property
+from typing import NamedTuple
 
 from reconciler.cgroup import core, tree
 from reconciler.cgroup.canonical import (
@@ -159,13 +160,20 @@ class TableDriver:
 
     def apply(self, paths: Paths, resources: Resources, previous: Resources | None) -> None:
         wanted = self.canonical_limits(resources)
-        for controller, key in self._table:
-            ours = {name: wanted[name] for name in controller.FIELDS if name in wanted}
-            if previous is None and not any(map(is_limit, ours.values())):
-                continue
-            if ours != controller.read_limits(paths[key]):
-                controller.write_limits(paths[key], ours)
-                _verify(ours, controller.read_limits(paths[key]), paths[key])
+        written: list[_Written] = []
+        try:
+            for controller, key in self._table:
+                ours = {name: wanted[name] for name in controller.FIELDS if name in wanted}
+                if previous is None and not any(map(is_limit, ours.values())):
+                    continue
+                shown = controller.read_limits(paths[key])
+                if ours != shown:
+                    written.append(_Written(controller, paths[key], shown))
+                    controller.write_limits(paths[key], ours)
+                    _verify(ours, controller.read_limits(paths[key]), paths[key])
+        except BaseException as error:
+            _roll_back(written, error)
+            raise
 
     def read_limits(self, paths: Paths) -> dict[str, Value]:
         limits: dict[str, Value] = {}
@@ -224,6 +232,23 @@ class TableDriver:
         unified = paths.get(UNIFIED)
         files = [f"{path}/tasks" for path in core.directories(paths) if path != unified]
         return [*files, f"{unified}/cgroup.procs"] if unified and with_unified else files
+
+
+class _Written(NamedTuple):
+    """A controller whose limits are being changed, and what it showed before."""
+
+    controller: Controller
+    path: str
+    former: Limits
+
+
+def _roll_back(written: list[_Written], error: BaseException) -> None:
+    """Put former limits back, the last change first; what fails is noted on the first error."""
+    for controller, path, former in reversed(written):
+        try:
+            controller.write_limits(path, former)
+        except (OSError, ReconcilerError) as second:
+            error.add_note(f"and the former limits cannot be put back: {second}")
 
 
 def _verify(wanted: Limits, got: Limits, path: str) -> None:

@@ -37,15 +37,15 @@ def format_max(value: object) -> str:
     return "max" if value is None else str(value)
 
 
-def quota_of(milli: int) -> tuple[int, int]:
+def quota_of(milli: float) -> tuple[int, int]:
     """Return quota and period in microseconds for thousandths of a CPU.
 
     The kernel takes no quota under 1 ms, so under 10m the period is the longest, 1 s.
     """
-    quota_us = milli * PERIOD_US // 1000
+    quota_us = round(milli * PERIOD_US / 1000)
     if quota_us >= _SHORTEST_QUOTA_US:
         return quota_us, PERIOD_US
-    return milli * _LONGEST_PERIOD_US // 1000, _LONGEST_PERIOD_US
+    return round(milli * _LONGEST_PERIOD_US / 1000), _LONGEST_PERIOD_US
 
 
 def milli_of(quota_us: int, period_us: int) -> int | float:
@@ -53,13 +53,13 @@ def milli_of(quota_us: int, period_us: int) -> int | float:
     return _whole_or_float(quota_us * 1000 / period_us)
 
 
-def shares_of(weight: int) -> int:
+def shares_of(weight: float) -> int:
     """Return v1 cpu.shares for a v2 cpu.weight, as the scheduler itself converts.
 
     `DIV_ROUND_CLOSEST(weight * 1024, 100)` (kernel/sched/sched.h): the defaults 100 and 1024
     mean the same, and a spec gets the same share of the CPU on v1 and v2.
     """
-    return max(2, (weight * DEFAULT_SHARES + DEFAULT_WEIGHT // 2) // DEFAULT_WEIGHT)
+    return max(2, int(weight * DEFAULT_SHARES + DEFAULT_WEIGHT // 2) // DEFAULT_WEIGHT)
 
 
 def weight_of(shares: int) -> int | float:

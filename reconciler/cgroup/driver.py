@@ -69,10 +69,12 @@ class CgroupDriver(Protocol):
         """Write limits and read them back.
 
         `previous` None: a new cgroup, only what is set is written. Else every limit that
-        differs from what the kernel shows is, None as unlimited.
+        differs from what the kernel shows is, None as unlimited. What this call has changed is
+        put back when one limit fails; a memory limit below what is in use is reclaimed towards
+        and kills nothing.
 
-        Raises: LimitNotApplied when the kernel shows another value than the one written;
-        OSError with path and data.
+        Raises: LimitNotApplied when the kernel shows another value than the one written, or
+        cannot reclaim enough for a lower memory limit; OSError with path and data.
         """
 
     def read_limits(self, paths: Paths) -> dict[str, Value]:

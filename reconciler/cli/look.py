@@ -1,6 +1,6 @@
 """All that is and all that is asked for, for the verbs that take names and no sources.
 
-Called by `status`, `wait` and `why`.
+Called by `show`, `status`, `wait` and `why`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ import os
 from typing import TYPE_CHECKING
 
 from reconciler.cli.instance import default_source
+from reconciler.cli.names import noted_specs
 
 if TYPE_CHECKING:
+    from reconciler.control.drift import DriftRow
     from reconciler.control.reconcile import Reconciler
     from reconciler.control.report import PassReport
     from reconciler.engine.engine import Engine
@@ -26,16 +28,31 @@ def look_at_all(engine: Engine) -> PassReport:
 
 
 def all_sources(engine: Engine) -> Reconciler:
-    """Return the reconciler of all sources that containers were made from, and the default one."""
-    from reconciler.control.notes import decode_spec
+    """Return the reconciler of `known_sources`."""
     from reconciler.control.reconcile import Reconciler
 
-    records = [container.record for container in engine.list()]
-    specs = (decode_spec(one.id, one.annotations, one.config) for one in records)
-    sources = {spec.source for spec in specs if spec is not None}
+    return Reconciler(engine, known_sources(engine))
+
+
+def known_sources(engine: Engine) -> list[str]:
+    """Return the sources that containers were made from, and the default one if it is there."""
+    sources = {spec.source for spec in noted_specs(engine)}
     if os.path.isdir(default_source()):
         sources.add(os.path.realpath(default_source()))
-    return Reconciler(engine, sorted(sources))
+    return sorted(sources)
+
+
+def drift_json(name: str, row: DriftRow) -> dict[str, object]:
+    """Return `{name, field, desired, observed, class, policy, since}`."""
+    from reconciler.control.clock import format_time
+
+    policy = row.change.policy
+    return {
+        "name": name,
+        **row.change.to_json(),
+        "policy": None if policy is None else policy.value,
+        "since": None if row.since is None else format_time(row.since),
+    }
 
 
 def spell_exit(last: ExitStatus | None) -> str:

@@ -6,6 +6,7 @@ what a verb does not need, it must not pay for.
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 
@@ -13,6 +14,9 @@ from reconciler.cli.output import flush
 from reconciler.cli.verbs import SYNONYMS, VERBS
 
 _INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
+# Specs and records are trees, freed without the collector: looking for cycles every 700 objects
+# takes a fifth of the time of reading 10,000 files.
+_OBJECTS_TO_COLLECT = 50_000
 _OUTPUT_CLOSED = 141  # 128 + SIGPIPE
 
 _OVERVIEW = """\
@@ -36,6 +40,7 @@ exit codes: 0 done; 1 failed, whole or in part; 2 changes pending (plan --detail
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; raises nothing."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    gc.set_threshold(_OBJECTS_TO_COLLECT)
     try:
         code = _run(arguments)
         flush()

@@ -12,6 +12,7 @@ from reconciler.errors import ErrorCode, ReconcilerError
 if TYPE_CHECKING:
     from reconciler.engine.container import Container
     from reconciler.engine.engine import Engine
+    from reconciler.model.spec import Spec
 
 
 def load_container(engine: Engine, name: str) -> Container:
@@ -25,6 +26,15 @@ def load_container(engine: Engine, name: str) -> Container:
         if error.code is ErrorCode.ContainerNotExists:
             raise name_not_found(engine, name) from None
         raise
+
+
+def noted_specs(engine: Engine) -> list[Spec]:
+    """Return the last specs of all containers that the reconciler made and that can be read."""
+    from reconciler.control.notes import decode_spec
+
+    records = (container.record for container in engine.list())
+    specs = (decode_spec(one.id, one.annotations, one.config) for one in records)
+    return [spec for spec in specs if spec is not None]
 
 
 def name_not_found(engine: Engine, name: str) -> ReconcilerError:

@@ -65,7 +65,7 @@ def emit_data(data: object, form: str) -> None:
         emit(json.dumps(data, indent=2))
 
 
-def to_yaml(data: object) -> str:
+def to_yaml(data: object, *, is_on_one_line: bool = False) -> str:
     """Return data of JSON's types as YAML, without a newline at the end."""
     import yaml
 
@@ -75,7 +75,14 @@ def to_yaml(data: object) -> str:
         def ignore_aliases(self, data: object) -> bool:
             return True
 
-    text: str = yaml.dump(data, Dumper=Plain, sort_keys=False, allow_unicode=True, width=100)
+    text: str = yaml.dump(
+        data,
+        Dumper=Plain,
+        sort_keys=False,
+        allow_unicode=True,
+        width=sys.maxsize if is_on_one_line else 100,
+        default_flow_style=is_on_one_line,
+    )
     return text.rstrip("\n")
 
 

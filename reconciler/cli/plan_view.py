@@ -43,6 +43,9 @@ def show_problems(problems: tuple[Problem, ...], sign: str = "! ") -> None:
 def show_waits(plan: Plan, now: float) -> None:
     """Print what is to be done later; `now` is wall-clock seconds."""
     for wait in plan.waits:
+        if wait.until is None:
+            emit(styled(f". {wait.name}: {wait.reason}", YELLOW))
+            continue
         left = format_age(wait.until - now) if wait.until - now >= 1 else "less than 1s"
         emit(f". {wait.name} is due in {left}: {wait.reason}")
 

@@ -6,13 +6,16 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.log_reader import LogFilter, LogReader
+from reconciler.cli.look import drift_json
+from reconciler.cli.output import camel_case
 from reconciler.cli.usage import read_pressure
 
 if TYPE_CHECKING:
+    from reconciler.control.drift import DriftRow
     from reconciler.control.report import PassReport
     from reconciler.engine.container import Container
     from reconciler.engine.engine import Engine
-    from reconciler.model.action import FieldChange
+    from reconciler.model.action import Wait
     from reconciler.model.spec import Spec
     from reconciler.model.state import ExitStatus
     from reconciler.model.world import Problem
@@ -23,12 +26,12 @@ _LOG_LINES = 10
 
 
 def collect_facts(
-    engine: Engine, report: PassReport, name: str, drift: tuple[FieldChange, ...]
+    engine: Engine, report: PassReport, name: str, drift: tuple[DriftRow, ...]
 ) -> Facts | None:
     """Return the facts, None for a name that nothing knows; `drift` are its differing fields.
 
-    The keys are those of an item of `status`, then file, command, lastExit with `text`, figures,
-    pressurePercent, failure, wait, problems, drift, log and next.
+    The keys are those of an item of `status`, then file, command, lastExit with `text` and
+    `memory`, figures, pressurePercent, failure, wait, problems, drift, log and next.
     """
     from reconciler.control.status import status_items
 
@@ -51,10 +54,10 @@ def collect_facts(
         "lastExit": _exit(facts.get("lastExit"), last),
         **_figures(engine, name),
         "failure": _failure(failure.problem, failure.at, failure.count) if failure else None,
-        "wait": {"reason": wait.reason, "until": _time(wait.until)} if wait is not None else None,
+        "wait": _wait(wait) if wait is not None else None,
         "action": action.to_json() if action is not None else None,
         "problems": [problem.to_json() for problem in _problems(report, name, spec)],
-        "drift": [change.to_json() for change in drift],
+        "drift": [drift_json(name, row) for row in drift if not row.is_ignored()],
         "log": _log(engine, name),
     }
 
@@ -66,7 +69,17 @@ def _place(spec: Spec | None) -> str | None:
 
 
 def _exit(shown: Facts | None, last: ExitStatus | None) -> Facts | None:
-    return None if shown is None or last is None else {**shown, "text": last.describe()}
+    """Return the last exit; `memory` are the cgroup's figures at an end for want of it."""
+    from reconciler.model.codec import to_dict
+
+    if shown is None or last is None:
+        return None
+    memory = camel_case(to_dict(last.memory))
+    return {**shown, "text": last.describe(), "memory": memory}
+
+
+def _wait(wait: Wait) -> Facts:
+    return {"reason": wait.reason, "until": None if wait.until is None else _time(wait.until)}
 
 
 def _failure(problem: Problem, at: float, count: int) -> Facts:

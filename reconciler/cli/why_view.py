@@ -58,7 +58,7 @@ def _rows(facts: Facts, now: float) -> Iterator[tuple[str, str]]:
         ago = _ago(failure["at"], now)
         yield "failed", styled(failure["message"], RED) + f" ({failure['name']}, {ago}{times})"
     if last := facts["lastExit"]:
-        yield "last exit", f"{last['text']}, {_ago(last['at'], now)}{_oom(facts)}"
+        yield "last exit", f"{last['text']}, {_ago(last['at'], now)}"
     for condition in facts["conditions"]:
         if condition["type"] not in _SHOWN_OTHERWISE and condition["message"]:
             yield condition["type"].lower(), condition["message"]
@@ -77,15 +77,6 @@ def _since(facts: Facts, now: float) -> str:
     if facts.get("restarts"):
         text += f", {plural(facts['restarts'], 'restart')}"
     return text
-
-
-def _oom(facts: Facts) -> str:
-    figures = facts["figures"]
-    if not facts["lastExit"]["oom"] or figures is None:
-        return ""
-    limit, peak = size(figures["memoryLimitBytes"]), size(figures["memoryPeakBytes"])
-    told = f"; its memory reached {peak}" if peak else ""
-    return told + (f", the limit is {limit} (resources.memory.max)" if limit else "")
 
 
 def _figures(facts: Facts) -> Iterator[tuple[str, str]]:
@@ -109,7 +100,10 @@ def _figures(facts: Facts) -> Iterator[tuple[str, str]]:
 
 def what_next(facts: Facts, now: float) -> str:
     """Return what happens to it, when, and by whom."""
-    if wait := facts["wait"]:
+    if (wait := facts["wait"]) and wait["until"] is None:
+        verb = "restarts" if facts.get("pid") else "starts"
+        return f"{wait['reason']}; after that watch, or `reconciler apply`, {verb} it"
+    if wait:
         left = format_age(max(0.0, _seconds(wait["until"]) - now))
         return f"in {left} watch goes on, or the first `reconciler apply` then: {wait['reason']}"
     if action := facts["action"]:

@@ -1,13 +1,12 @@
 """Carries out a plan: one function for each action. The only place that changes containers.
 
-Called by the pass, under the reconciler's lock. Actions of one stage run side by side, stages
-one after another. A failure of one action never stops the others. An action that is
-interrupted at any point leaves what the next pass can see and finish.
+Called by the pass, under the reconciler's lock. Actions of one turn run side by side, turns one
+after another. A failure of one action stops none but the starts that were to come after it. An
+action that is interrupted at any point leaves what the next pass can see and finish.
 """
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -17,27 +16,33 @@ from typing import assert_never
 
 from reconciler.control.journal import append_event, event_of
 from reconciler.control.logs import log_failure, log_info
+from reconciler.control.mend import mend
 from reconciler.control.notes import (
+    FROZEN,
     PAUSED,
     decode_generation,
     decode_memory,
+    encode_frozen,
     encode_generation,
     encode_memory,
+    encode_runs,
     encode_spec,
 )
 from reconciler.control.outcome import Outcome
 from reconciler.control.ports import ContainerPort, EnginePort
-from reconciler.control.process import mend_process
+from reconciler.control.reactions import end, react
+from reconciler.control.runs import note_runs, runs_of
 from reconciler.control.threads import run_tasks
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.linux.clock import wall_s
 from reconciler.model.action import (
     Action,
-    ChangeClass,
     Create,
     Destroy,
+    Freeze,
     Pause,
     Plan,
+    React,
     Recreate,
     Restart,
     Resume,
@@ -60,16 +65,20 @@ def execute_plan(
 ) -> tuple[Outcome, ...]:
     """Carry out the actions of a plan and return what became of each, in the plan's order.
 
-    Once `should_stop` is true no further action is begun; those have no outcome.
+    Once `should_stop` is true no further action is begun; those have no outcome, nor have those
+    that were to come after one that failed.
     """
     outcomes: dict[str, Outcome] = {}
 
+    def has_succeeded(name: str) -> bool:
+        return name in outcomes and outcomes[name].error is None
+
     def run(action: Action) -> None:
-        if not should_stop():
+        if not should_stop() and all(map(has_succeeded, action.after)):
             outcomes[action.name] = run_action(engine, action)
 
-    for _, stage in groupby(plan.actions, key=lambda action: action.stage):
-        run_tasks([partial(run, action) for action in stage], THREADS)
+    for _, together in groupby(plan.actions, key=lambda action: action.turn()):
+        run_tasks([partial(run, action) for action in together], THREADS)
     return tuple(outcomes[one.name] for one in plan.actions if one.name in outcomes)
 
 
@@ -105,28 +114,32 @@ def _carry_out(engine: EnginePort, action: Action) -> None:
         case Recreate():
             _recreate(engine, action.spec)
         case Start():
-            _start(engine.load(action.name), action.spec, action.memory)
+            _start(engine, engine.load(action.name), action)
         case Restart():
             engine.check(action.name, action.spec.config)  # while the old one still runs
             container = engine.load(action.name)
             _stop(container, action.spec.stop)
-            _start(container, action.spec, action.memory)
-        case Update():
-            _update(engine.load(action.name), action)
+            _start(engine, container, action)
+        case Update() | React():
+            container = engine.load(action.name)
+            note_runs(engine, container, action.spec, is_start=False)
+            _update(container, action)
         case Pause():
             container = engine.load(action.name)
             container.pause()
+            note_runs(engine, container, action.spec, is_start=False)
             _note(container, action.spec)
         case Resume():
             container = engine.load(action.name)
             container.resume()
+            note_runs(engine, container, action.spec, is_start=False)
             _note(container, action.spec)
         case StopAction():
             container = engine.load(action.name)
             _stop(container, action.spec.stop, action.memory)
             _adopt(container, action.spec)
-        case Destroy():
-            _destroy(engine, action)
+        case Freeze() | Destroy():
+            _prune(engine, action)
         case _:
             assert_never(action)
 
@@ -136,6 +149,7 @@ def _create(engine: EnginePort, spec: Spec, before: Mapping[str, str] | None = N
     before = before or {}
     notes = encode_spec(spec) | encode_memory(RestartMemory()) | encode_generation(spec, before)
     notes |= {key: note for key, note in before.items() if key == PAUSED}
+    notes |= {key: note for key, note in encode_runs(runs_of(engine, spec)).items() if note}
     container = engine.create(spec.name, spec.config, notes)
     try:
         _run(container, spec)
@@ -162,16 +176,18 @@ def _recreate(engine: EnginePort, spec: Spec) -> None:
     _create(engine, spec, before)
 
 
-def _start(container: ContainerPort, spec: Spec, memory: RestartMemory) -> None:
-    _adopt(container, spec, replace(memory, is_stopped=False, is_overdue=False))
-    _run(container, spec)
+def _start(engine: EnginePort, container: ContainerPort, action: Start | Restart) -> None:
+    memory = replace(action.memory, is_stopped=False, is_overdue=False, failed_probe=None)
+    note_runs(engine, container, action.spec, is_start=True)
+    _adopt(container, action.spec, memory)
+    _run(container, action.spec)
 
 
 def _run(container: ContainerPort, spec: Spec) -> None:
     if spec.state is DesiredState.STOPPED:
         return
     container.start()
-    if spec.state is DesiredState.PAUSED:
+    if spec.state is DesiredState.PAUSED or PAUSED in container.record.annotations:
         container.pause()
 
 
@@ -182,25 +198,39 @@ def _stop(container: ContainerPort, stop: Stop, memory: RestartMemory | None = N
     if memory is None:
         memory = replace(decode_memory(container.record.annotations), is_stopped=True)
     container.annotate({**encode_memory(memory)})
-    _end(container, stop)
+    end(container, stop)
 
 
-def _end(container: ContainerPort, stop: Stop) -> None:
-    container.stop(signal.Signals[f"SIG{stop.signal}"], stop.grace_ns)
+def _update(container: ContainerPort, action: Update | React) -> None:
+    """Apply limits to what runs, if they differ, or rewrite the record of what does not.
 
-
-def _update(container: ContainerPort, action: Update) -> None:
-    """Apply limits to what runs, if they differ, or rewrite the record of what does not."""
+    What changed files ask for comes before the record, so that it is done again if it fails.
+    """
     if not container.status().has_processes():
         _adopt(container, action.spec)
         return
-    if any(change.field.startswith("resources.") for change in action.changes):
-        container.set(action.spec.config.resources)
-    init = container.record.init
-    paths = [one.field for one in action.changes if one.change_class is ChangeClass.LIVE]
-    if init is not None and any(path.startswith(("oomScoreAdj", "rlimits.")) for path in paths):
-        mend_process(action.name, init, action.spec.config, paths)
+    mend(container, action)
+    if isinstance(action, React):
+        react(container, action.reactions)
+    env = action.spec.config.env
+    if container.record.config.env != env:  # for the next start
+        container.reconfigure(replace(container.record.config, env=env))
     _note(container, action.spec)
+
+
+def _prune(engine: EnginePort, action: Freeze | Destroy) -> None:
+    if isinstance(action, Freeze):
+        _freeze(engine.load(action.name), action.at)
+    else:
+        _destroy(engine, action)
+
+
+def _freeze(container: ContainerPort, at: float) -> None:
+    """Note first since when: what is frozen without that would be taken for interference."""
+    if FROZEN not in container.record.annotations:
+        container.annotate(encode_frozen(at))
+    if container.status().has_processes():
+        container.pause()
 
 
 def _destroy(engine: EnginePort, action: Destroy) -> None:
@@ -208,7 +238,7 @@ def _destroy(engine: EnginePort, action: Destroy) -> None:
         container = engine.load(action.name)
         # without a note that it was the reconciler who stopped it: a full disk must not be in
         # the way of what frees space
-        _end(container, action.spec.stop)
+        end(container, action.spec.stop)
         container.destroy()
     except ReconcilerError as error:
         if error.code not in (ErrorCode.ContainerNotExists, ErrorCode.ContainerDestroyed):
@@ -225,8 +255,9 @@ def _adopt(container: ContainerPort, spec: Spec, memory: RestartMemory | None = 
 def _note(container: ContainerPort, spec: Spec, memory: RestartMemory | None = None) -> None:
     notes = encode_spec(spec) | (encode_memory(memory) if memory is not None else {})
     notes |= encode_generation(spec, container.record.annotations)
-    if not notes.items() <= container.record.annotations.items():
-        container.annotate({**notes})
+    before = container.record.annotations
+    if FROZEN in before or not notes.items() <= before.items():
+        container.annotate({**notes, **encode_frozen(None)})
 
 
 def _internal(action: Action, bug: Exception) -> ReconcilerError:

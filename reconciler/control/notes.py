@@ -5,6 +5,8 @@
     reconciler/generation  which of the specs that it has had that is: 1, 2, ...
     reconciler/suspend   the Suspend that a user commanded, as JSON
     reconciler/paused    when a user paused it by command: wall-clock seconds
+    reconciler/runs      by name, when each dependency that it restarts with had been started
+    reconciler/frozen    since when it is frozen as no file names it: wall-clock seconds
 
 Called by observe, execute and by_hand.
 """
@@ -25,6 +27,8 @@ RESTARTS = "reconciler/restarts"
 GENERATION = "reconciler/generation"
 SUSPEND = "reconciler/suspend"
 PAUSED = "reconciler/paused"
+RUNS = "reconciler/runs"
+FROZEN = "reconciler/frozen"
 
 
 def encode_spec(spec: Spec) -> dict[str, str]:
@@ -96,6 +100,25 @@ def encode_paused(at: float | None) -> dict[str, str | None]:
     return {PAUSED: None if at is None else _dump(at)}
 
 
+def encode_frozen(at: float | None) -> dict[str, str | None]:
+    """Return the annotations for frozen since `at`, or with None no more."""
+    return {FROZEN: None if at is None else _dump(at)}
+
+
+def encode_runs(runs: Mapping[str, float | None]) -> dict[str, str | None]:
+    """Return the annotations for the runs of dependencies; without any, none."""
+    return {RUNS: _dump(dict(runs)) if runs else None}
+
+
+def decode_runs(annotations: Mapping[str, str]) -> dict[str, float | None]:
+    """Return the runs of dependencies that are noted, none where that cannot be read."""
+    try:
+        runs = json.loads(annotations.get(RUNS, "{}"))
+        return {name: None if run is None else float(run) for name, run in runs.items()}
+    except (ValueError, TypeError, AttributeError):
+        return {}
+
+
 def decode_suspend(annotations: Mapping[str, str]) -> Suspend | None:
     """Return the suspension by command; one without an end where it cannot be read."""
     if SUSPEND not in annotations:
@@ -108,12 +131,22 @@ def decode_suspend(annotations: Mapping[str, str]) -> Suspend | None:
 
 def decode_paused(annotations: Mapping[str, str]) -> float | None:
     """Return when it was paused by hand, None when it was not."""
-    if PAUSED not in annotations:
-        return None
     try:
-        return float(annotations[PAUSED])
+        return _moment(annotations, PAUSED)
     except ValueError:
         return 0.0
+
+
+def decode_frozen(annotations: Mapping[str, str]) -> float | None:
+    """Return since when it is frozen; None where it is not, or that cannot be read."""
+    try:
+        return _moment(annotations, FROZEN)
+    except ValueError:
+        return None
+
+
+def _moment(annotations: Mapping[str, str], key: str) -> float | None:
+    return float(annotations[key]) if key in annotations else None
 
 
 def _dump(data: object) -> str:

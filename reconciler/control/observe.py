@@ -8,21 +8,28 @@ hides no other.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from reconciler.cgroup.canonical import canonical_limits
 from reconciler.control.failures import read_failures
 from reconciler.control.logs import log_failure
+from reconciler.control.mounts import find_detached
 from reconciler.control.notes import (
+    decode_frozen,
     decode_generation,
     decode_memory,
     decode_paused,
+    decode_runs,
     decode_spec,
     decode_suspend,
 )
 from reconciler.control.ports import ContainerPort, EnginePort
+from reconciler.control.probes.health_file import read_all_health
 from reconciler.control.process import read_process
-from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.control.strangers import find_strangers
+from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.linux.proc import read_boot_id
+from reconciler.linux.uts import read_hostnames
 from reconciler.model.config import Resources
 from reconciler.model.record import Record
 from reconciler.model.spec import Spec
@@ -48,11 +55,27 @@ def observe(engine: EnginePort, now: float) -> World:
             if observed is not None:
                 containers[name] = observed
     return World(
-        containers=containers,
+        containers=_with_hostnames(containers),
         now=now,
         unobserved=unobserved,
         failures=_failures(engine.run_dir),
+        health=read_all_health(engine.run_dir, containers.values()),
     )
+
+
+def _with_hostnames(containers: dict[str, Observed]) -> dict[str, Observed]:
+    """Add the host names of what runs, which are had together: each takes entering a namespace."""
+    pids = {one.pid: name for name, one in containers.items() if one.pid is not None}
+    try:
+        hostnames = read_hostnames(pids)
+    except OSError as error:
+        log_failure(from_os_error(error, "cannot look at the host names of the containers"))
+        return containers
+    for pid, hostname in hostnames.items():
+        observed = containers[pids[pid]]
+        process = {**observed.process, "hostname": hostname}
+        containers[observed.name] = replace(observed, process=process)
+    return containers
 
 
 def _ensure_monitor(engine: EnginePort) -> None:
@@ -73,23 +96,37 @@ def observe_container(container: ContainerPort) -> Observed | None:
     status = container.status()
     if status is Status.DESTROYED:
         return None
-    record = container.record
+    record, init = container.record, container.record.init
     is_alive = status.has_processes()
+    limits = _limits(container) if is_alive else {}
+    spec = decode_spec(record.id, record.annotations, record.config)
     return Observed(
         name=record.id,
         status=status,
         config=record.config,
-        spec=decode_spec(record.id, record.annotations, record.config),
-        pid=record.init.pid if is_alive and record.init is not None else None,
+        spec=spec,
+        pid=init.pid if is_alive and init is not None else None,
         started_at=record.started_at,
         last_exit=_last_exit(container, record) if status is Status.STOPPED else record.last_exit,
-        limits=_limits(container) if is_alive else {},
-        process=read_process(record.init.pid, record.config) if is_alive and record.init else {},
+        limits=limits,
+        process=read_process(init.pid, record.config) if is_alive and init else {},
+        detached=find_detached(record.init.pid, spec) if is_alive and record.init else frozenset(),
         memory=decode_memory(record.annotations),
         generation=decode_generation(record.annotations) or 1,
         suspend=decode_suspend(record.annotations),
         paused_at=decode_paused(record.annotations),
+        runs=decode_runs(record.annotations),
+        frozen_at=decode_frozen(record.annotations),
+        strangers=find_strangers(init.pid, container.members()) if is_alive and init else (),
+        has_cgroup=not is_alive or bool(limits) or container.has_cgroup(),
+        is_rebooted=_is_rebooted(record),
     )
+
+
+def _is_rebooted(record: Record) -> bool:
+    """Tell whether it ran when the host went down: nobody saw it end."""
+    init = record.init
+    return record.exit is None and init is not None and init.boot_id != read_boot_id()
 
 
 def desired_limits(
@@ -114,7 +151,7 @@ def desired_limits(
 def _last_exit(container: ContainerPort, record: Record) -> ExitStatus | None:
     """Return how it ended, waiting for the monitor to have noted it: an exit decides much."""
     init = record.init
-    if record.exit is not None or init is None or init.boot_id != read_boot_id():
+    if record.exit is not None or init is None or _is_rebooted(record):
         return record.exit
     try:
         return container.wait(_EXIT_PATIENCE_S)

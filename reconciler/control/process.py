@@ -2,8 +2,7 @@
 
 Called by observe and execute. One file is read for every init, `/proc/PID/status`; of two more
 only what a spec names. Not looked at: the command line and the environment, which a program may
-rewrite; the host name, which takes entering its namespace; supplementary groups, which a program
-may drop. Source: proc(5), prlimit(2).
+rewrite; supplementary groups, which a program may drop. Source: proc(5), prlimit(2).
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from collections.abc import Iterable
 
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.linux.proc import is_same_process, read_file
+from reconciler.linux.uts import write_hostname
 from reconciler.model.config import Config
 from reconciler.model.state import ProcessId
 from reconciler.model.world import Value
@@ -60,7 +60,7 @@ def read_process(pid: int, config: Config) -> dict[str, Value]:
 
 
 def mend_process(name: str, init: ProcessId, config: Config, paths: Iterable[str]) -> None:
-    """Give an init its oom_score_adj and its hard limits again, those of `paths`.
+    """Give an init its oom_score_adj, hard limits and host name again, those of `paths`.
 
     Raises: PermissionDenied, ContainerNotRunning, SystemError.
     """
@@ -77,6 +77,8 @@ def mend_process(name: str, init: ProcessId, config: Config, paths: Iterable[str
                 _write_oom_score(directory, config)
             elif path.startswith("rlimits."):
                 _set_limit(init.pid, path.removeprefix("rlimits."), config)
+            elif path == "hostname":
+                write_hostname(directory, config.hostname or name)
     except ProcessLookupError as error:
         raise _ended(name) from error
     except OSError as error:

@@ -7,18 +7,22 @@ and one that is cut off is finished by the next.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from reconciler.control.drift import find_all_drift
+from reconciler.control.drift import Drift, find_all_drift
+from reconciler.control.enforcement import leave_out_preferred
 from reconciler.control.execute import execute_plan
 from reconciler.control.failures import next_failures, write_failures
 from reconciler.control.logs import log_failure
 from reconciler.control.observe import desired_limits, observe
 from reconciler.control.outcome import Outcome
+from reconciler.control.patience import Patience
 from reconciler.control.ports import EnginePort
+from reconciler.control.probes.rounds import probe_due
 from reconciler.control.report import PassReport
 from reconciler.control.status import status_items
 from reconciler.control.transitions import (
@@ -28,12 +32,12 @@ from reconciler.control.transitions import (
 )
 from reconciler.errors import ReconcilerError
 from reconciler.linux.clock import wall_s
-from reconciler.model.action import FieldChange
 from reconciler.model.world import Desired, Failure, World
 from reconciler.planning.plan import PlanOptions, make_plan
 
 if TYPE_CHECKING:
     from reconciler.loader.load import Loader
+    from reconciler.loader.watched import Watched
 
 MAX_PASSES = 5
 LOCK_TIMEOUT_S = 10.0
@@ -68,7 +72,7 @@ class Reconciler:
         """
         return self._look(self._options)
 
-    def drift(self) -> tuple[PassReport, dict[str, tuple[FieldChange, ...]]]:
+    def drift(self) -> tuple[PassReport, Drift]:
         """Return what a pass would see, and by name what is not as its spec says.
 
         Changes nothing and takes no lock. Raises: ReconcilerError as `plan`.
@@ -89,21 +93,52 @@ class Reconciler:
             return self._remember_conditions(report)
 
     def converge(
-        self, *, retry_failed: bool = True, lock_timeout_s: float = LOCK_TIMEOUT_S
+        self,
+        *,
+        retry_failed: bool = True,
+        lock_timeout_s: float = LOCK_TIMEOUT_S,
+        wait_s: float = 0.0,
     ) -> PassReport:
-        """Make passes until there is nothing to do now; at most MAX_PASSES.
+        """Make passes until there is nothing to do now, with at most MAX_PASSES on one container.
 
+        While something depends on what may yet come, that is waited for, for `wait_s` in all.
+        Probes that are due, and that no daemon sees to, are checked once before.
         `retry_failed`: what failed before is tried once without waiting for its backoff.
         Raises: as run_pass.
         """
+        deadline = time.monotonic() + wait_s
+        patience = Patience(MAX_PASSES)
         with self._engine.lock(lock_timeout_s):
             first = replace(self._options, retry_failed=retry_failed)
             report = self._look(first)
-            for _ in range(MAX_PASSES):
-                if not report.plan.actions or self._should_stop():
-                    break
-                report = self._act(report)
-            return self._remember_conditions(report)
+            if probe_due(self._engine, report.world.containers.values()):
+                report = self._look(first)
+            report = self._act_until_done(report, patience)
+        if not wait_s or not report.is_awaiting():
+            return report
+        from reconciler.control.awaiting import Awaiting
+
+        with Awaiting(self._engine) as awaiting:
+            while True:
+                with self._engine.lock(lock_timeout_s):
+                    report = self._act_until_done(self._look_again(report), patience)
+                left = deadline - time.monotonic()
+                is_stuck = bool(report.plan.actions) or not report.is_awaiting()
+                if left <= 0 or is_stuck or self._should_stop():
+                    return report
+                awaiting.wait(report, left)
+
+    def _act_until_done(self, report: PassReport, patience: Patience) -> PassReport:
+        while patience.lasts_for(report.plan.actions) and not self._should_stop():
+            report = self._act(report)
+        return self._remember_conditions(report)
+
+    def _look_again(self, report: PassReport) -> PassReport:
+        return replace(self._look(self._options), outcomes=report.outcomes)
+
+    def watched_paths(self) -> Watched:
+        """Return the directories to watch for changes of what the last pass has loaded."""
+        return self._loader.watched_paths(self._sources)
 
     @cached_property
     def _loader(self) -> Loader:
@@ -117,10 +152,13 @@ class Reconciler:
         world = observe(self._engine, self._clock())
         if failures is not None:
             world = replace(world, failures=failures)
+        desired, unenforced = leave_out_preferred(self._engine, desired)
         limits = desired_limits(self._engine, desired.specs, world)
         plan = make_plan(desired, world, limits, options)
         known = read_transitions(self._engine.run_dir)
-        return PassReport(desired=desired, world=world, plan=plan, transitions=known)
+        return PassReport(
+            desired=desired, world=world, plan=plan, transitions=known, unenforced=unenforced
+        )
 
     def _remember_conditions(self, report: PassReport) -> PassReport:
         """Write since when each condition is as it is, where that has changed."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from reconciler.control.enforcement import Unenforced
 from reconciler.control.outcome import Outcome
 from reconciler.control.transitions import Transitions
 from reconciler.errors import ErrorCode
-from reconciler.model.action import Plan, WaitKind
+from reconciler.model.action import Plan, Wait, WaitKind
 from reconciler.model.world import Desired, World
 
 DONE, FAILED, CHANGES_PENDING, INVALID, REFUSED = 0, 1, 2, 3, 4
@@ -21,6 +22,7 @@ _INVALID_CODES = frozenset(
         ErrorCode.SpecValue,
         ErrorCode.SpecDuplicateName,
         ErrorCode.SpecTooLarge,
+        ErrorCode.SpecCycle,
     }
 )
 _REFUSED_CODES = frozenset({ErrorCode.PruneRefused, ErrorCode.SourceEmpty, ErrorCode.NotOwned})
@@ -33,6 +35,7 @@ class PassReport:
     `plan` is the last plan that was made; with nothing executed it is what is to be done, after
     a convergence what is left. `outcomes` are of all passes, in order. `world` is what was
     observed last, after the outcomes. `transitions`: since when conditions are as they are.
+    `unenforced` are preferred fields that this host cannot enforce.
     """
 
     desired: Desired
@@ -40,6 +43,7 @@ class PassReport:
     plan: Plan
     outcomes: tuple[Outcome, ...] = ()
     transitions: Transitions = field(default_factory=dict)
+    unenforced: Unenforced = field(default_factory=dict)
 
     def exit_code(self, *, detailed: bool = False) -> int:
         """Return the exit code of the design; `detailed`: pending changes are 2.
@@ -63,4 +67,13 @@ class PassReport:
 
     def next_due(self) -> float | None:
         """Return when the first wait is over (wall-clock seconds), None when nothing waits."""
-        return min((wait.until for wait in self.plan.waits), default=None)
+        dues = (wait.until for wait in self.plan.waits)
+        return min((due for due in dues if due is not None), default=None)
+
+    def unmet(self) -> tuple[Wait, ...]:
+        """Return the waits of what cannot be started for want of what it depends on."""
+        return tuple(wait for wait in self.plan.waits if wait.kind is WaitKind.DEPENDENCY)
+
+    def is_awaiting(self) -> bool:
+        """Tell whether something waits for others that may come without anybody's help."""
+        return any(wait.can_come for wait in self.unmet())

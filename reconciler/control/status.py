@@ -16,17 +16,21 @@ it), pending (to be created), invalid (has never had a valid spec), unknown.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from reconciler.cgroup.canonical import Unsupported
+from reconciler.control import conditions
 from reconciler.control.clock import format_time
 from reconciler.control.report import PassReport
 from reconciler.errors import ErrorCode
-from reconciler.model.action import Action, Wait, WaitKind
+from reconciler.model.action import Action, FieldChange, Wait, WaitKind
+from reconciler.model.health import Health
 from reconciler.model.spec import DesiredState, Kind, Spec, Suspend
 from reconciler.model.state import ExitStatus, Status
 from reconciler.model.world import Failure, Observed, Problem
+from reconciler.planning.health import readiness_of
 
 Item = dict[str, Any]
 
@@ -46,6 +50,10 @@ class _Facts:
     is_invalid: bool
     suspend: Suspend | None
     transitions: Mapping[str, tuple[str, float]]
+    unenforced: Sequence[Unsupported]
+    reported: Sequence[FieldChange]
+    is_orphaned: bool
+    health: Health | None
 
 
 def status_items(report: PassReport) -> list[Item]:
@@ -68,6 +76,10 @@ def status_items(report: PassReport) -> list[Item]:
                 is_invalid=name in desired.invalid,
                 suspend=plan.suspended.get(name),
                 transitions=report.transitions.get(name, {}),
+                unenforced=report.unenforced.get(name, ()),
+                reported=plan.reported.get(name, ()),
+                is_orphaned=name in plan.orphaned,
+                health=world.health.get(name),
             )
         )
         for name in sorted(names)
@@ -105,9 +117,15 @@ def _item(facts: _Facts) -> Item:
             _dated(one, facts)
             for one in (
                 _valid(facts),
+                _condition(
+                    "Enforced",
+                    *conditions.enforced(facts.observed, facts.unenforced, facts.failure),
+                ),
                 _running(facts, state),
+                _ready(facts, spec),
                 _progressing(facts),
                 _suspended(facts),
+                _condition("Drifted", *conditions.drifted(facts.reported)),
             )
         ],
     }
@@ -129,8 +147,8 @@ def _state(facts: _Facts) -> str:
         return status.value
     if facts.suspend is not None:
         return "suspended"
-    if facts.wait is not None:
-        return "backoff"
+    if facts.wait is not None and facts.wait.kind is not WaitKind.FROZEN:
+        return _state_of_waiting(facts.wait)
     if facts.failure is not None or _crash_loop(facts) is not None:
         return "failed"
     if status is not Status.STOPPED or facts.action is not None:
@@ -146,15 +164,19 @@ def _state_of_absent(facts: _Facts) -> str:
     if facts.suspend is not None:
         return "suspended"
     if facts.wait is not None:
-        return "backoff"
+        return _state_of_waiting(facts.wait)
     return "failed" if facts.failure is not None else "pending"
+
+
+def _state_of_waiting(wait: Wait) -> str:
+    return "waiting" if wait.kind is WaitKind.DEPENDENCY else "backoff"
 
 
 def _state_of_ended(observed: Observed) -> str:
     """Return what a container is that ended and will not be started again."""
     if observed.last_exit is None or observed.memory.is_stopped:
         return observed.status.value
-    is_success = observed.last_exit.is_success() and not observed.memory.is_overdue
+    is_success = observed.last_exit.is_success() and not observed.memory.is_ended_as_failed
     return "completed" if is_success else "failed"
 
 
@@ -196,18 +218,36 @@ def _running(facts: _Facts, state: str) -> Item:
     last_exit, message = observed.last_exit, observed.last_exit.describe()
     if observed.memory.is_overdue:
         reason, message = "DeadlineExceeded", f"its deadline had passed; {message}"
+    if observed.memory.failed_probe is not None:
+        reason, message = "ProbeFailed", f"{observed.memory.failed_probe}; {message}"
     if _crash_loop(facts) is not None:
         reason = ErrorCode.CrashLoop.name
     return _condition("Running", "False", reason, message, last_exit.at)
+
+
+def _ready(facts: _Facts, spec: Spec | None) -> Item:
+    if facts.unobserved is not None:
+        return _condition("Ready", "Unknown", facts.unobserved.name, facts.unobserved.message)
+    found = readiness_of(spec, facts.observed, facts.health)
+    status = "True" if found.is_ready else "False"
+    return _condition("Ready", status, found.reason, found.message, found.since)
 
 
 def _progressing(facts: _Facts) -> Item:
     if facts.suspend is not None:
         message = f"suspended: {facts.suspend.describe()}"
         return _condition("Progressing", "False", "Suspended", message)
-    if facts.wait is not None and facts.wait.kind is WaitKind.BACKOFF:
-        message = f"{facts.wait.reason}; next try at {format_time(facts.wait.until)}"
+    wait = facts.wait
+    if wait is not None and wait.kind is WaitKind.DEPENDENCY:
+        can_come = "True" if wait.can_come else "False"
+        return _condition("Progressing", can_come, "DependencyNotMet", wait.reason)
+    if wait is not None and wait.kind is WaitKind.BACKOFF:
+        message = f"{wait.reason}; next try at {_time(wait.until)}"
         return _condition("Progressing", "True", "Backoff", message)
+    if wait is not None and wait.kind is WaitKind.FROZEN:
+        return _condition("Progressing", *conditions.frozen(wait))
+    if facts.is_orphaned:
+        return _condition("Progressing", "False", "Orphaned", conditions.ORPHANED)
     if facts.action is not None:
         return _condition("Progressing", "True", "ChangesPending", facts.action.describe())
     if facts.problems and not facts.is_invalid:

@@ -1,64 +1,69 @@
-"""Tells that files of the sources have changed: inotify through watchdog, else by looking.
+"""Tells that watched files have changed: inotify through watchdog, else by looking.
 
-Called by `reconciler.daemon.watch`. It reads no spec; it only says "look again". Which
-directories are watched is worked out anew before every pass (`arm`), so that a source which
-appears, goes away, or is a link that is swapped needs no case of its own: a missing one is
-watched for in the nearest directory above it.
+Called by `reconciler.daemon.watch`, which says what to watch. It reads no spec; it only says
+"look again". What is watched is made equal to what is wanted before every pass (`arm`), so that
+a directory which appears, goes away, or is replaced needs no case of its own.
 
 watchdog's threads do nothing but call `wake`.
 """
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+import stat
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from watchdog.events import FileSystemEvent
 
+    from reconciler.loader.watched import Interest, Watched
+
 # What watchdog tells of that changes nothing; all else, also what is new to it, may matter.
 _NO_CHANGES = frozenset({"opened", "closed_no_write"})
+_LIMITS = frozenset({errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
 
-Names = frozenset[str] | None
-"""Which entries of a directory matter; None: all but those of editors at work."""
+Wake = Callable[[str], None]
+"""What is called with a path that has changed, in another thread."""
 
 
 class FileWatcher:
-    """Watches the sources and calls `wake`, from another thread, when something has changed.
+    """Watches what it is told to and calls `wake` when something of it has changed.
 
-    When inotify's limits are reached, `is_polling` becomes true: `has_changed` is then to be
-    asked from time to time.
+    When a limit of the system is reached, `is_polling` becomes true: `has_changed` is then to
+    be asked from time to time.
     """
 
-    def __init__(self, sources: Sequence[str], wake: Callable[[], None]) -> None:
-        self._sources = [os.path.abspath(source) for source in sources]
+    def __init__(self, wake: Wake) -> None:
         self._wake = wake
         self._observer: Any = None  # watchdog has no precise type for it
         self._armed: dict[str, _Armed] = {}
-        self._seen: list[object] = []
+        self._seen: dict[str, object] = {}
+        self._watched: Watched = {}
         self.is_polling = False
 
-    def arm(self) -> None:
-        """Watch what the sources are now; what happens from here on wakes.
+    def arm(self, watched: Watched) -> None:
+        """Watch this, as it is now; what happens from here on wakes.
 
-        Raises: OSError (ENOSPC, EMFILE) once, when inotify's limits are reached; polls from
-        then on.
+        Raises: OSError (ENOSPC, EMFILE, EAGAIN) once, when a limit is reached: of inotify
+        (inotify(7)), or of threads; polls from then on.
         """
-        if self.is_polling:
-            self._seen = self._look()
-            return
+        self._watched = watched
         try:
-            self._arm()
+            if not self.is_polling:
+                self._arm()
         except OSError:
             self.close()
             self.is_polling = True
-            self._seen = self._look()
             raise
+        finally:
+            if self.is_polling:
+                self._seen = _look(watched)
 
     def has_changed(self) -> bool:
         """Tell whether anything differs from when `arm` was called."""
-        return self._look() != self._seen
+        return _look(self._watched) != self._seen
 
     def close(self) -> None:
         """End all watching and its threads."""
@@ -66,71 +71,69 @@ class FileWatcher:
             self._observer.stop()
             self._observer.join()
         self._observer = None
-        for armed in self._armed.values():
-            os.close(armed.fd)
         self._armed.clear()
 
     def _arm(self) -> None:
+        for path, armed in list(self._armed.items()):
+            if armed.interest != self._watched.get(path) or not armed.is_at(path):
+                del self._armed[path]
+                self._observer.unschedule(armed.watch)
+        for path in self._watched.keys() - self._armed.keys():
+            try:
+                self._armed[path] = self._schedule(path, self._watched[path])
+            except RuntimeError as error:  # threading has no more precise one
+                raise OSError(errno.EAGAIN, str(error)) from error
+            except OSError as error:
+                if error.errno in _LIMITS:
+                    raise
+                # It is gone, or may not be read: the pass tells of it, the next one tries again.
+
+    def _schedule(self, path: str, interest: Interest) -> _Armed:
+        from watchdog.events import (
+            DirDeletedEvent,
+            DirModifiedEvent,
+            FileModifiedEvent,
+            FileSystemEvent,
+        )
+
         if self._observer is None:
             from watchdog.observers import Observer
 
             self._observer = Observer()
             self._observer.start()
-        wanted = find_directories(self._sources)
-        for path, armed in list(self._armed.items()):
-            if path not in wanted or armed.names != wanted[path] or not armed.is_at(path):
-                del self._armed[path]
-                self._observer.unschedule(armed.watch)
-                os.close(armed.fd)
-        for path in wanted.keys() - self._armed.keys():
-            try:
-                self._armed[path] = self._schedule(path, wanted[path])
-            except (FileNotFoundError, NotADirectoryError, PermissionError):
-                continue  # the pass tells of it; the periodic one looks again
-
-    def _schedule(self, path: str, names: Names) -> _Armed:
-        fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            handler = _Handler(path, names, self._wake)
-            watch = self._observer.schedule(handler, path, recursive=False)
-        except OSError:
-            os.close(fd)
-            raise
-        return _Armed(fd, names, watch)
-
-    def _look(self) -> list[object]:
-        """Return stamps of all that the sources hold, to be compared."""
-        stamps: list[object] = []
-        for source in self._sources:
-            stamps.append(_stamp(source))
-            if os.path.isdir(source):
-                names = sorted(os.listdir(source))
-                stamps += [(name, _stamp(os.path.join(source, name))) for name in names]
-        return stamps
+        armed = _Armed(path, interest, self._wake)
+        # The first three make the kernel tell of no file that is only read; the last lets pass
+        # what the others do not name.
+        told = [DirDeletedEvent, DirModifiedEvent, FileModifiedEvent, FileSystemEvent]
+        armed.watch = self._observer.schedule(armed, path, recursive=False, event_filter=told)
+        return armed
 
 
-class _Armed(NamedTuple):
-    """One watched directory; `fd` keeps its inode number from being used again."""
+class _Armed:
+    """One watched directory; takes watchdog's events, in its thread.
 
-    fd: int
-    names: Names
-    watch: object
+    As long as it is watched no other can have its inode number; once it is gone, that is told.
+    """
+
+    watch: Any = None
+
+    def __init__(self, path: str, interest: Interest, wake: Wake) -> None:
+        """Open it once. Raises: OSError: watchdog would say nothing of EACCES."""
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._identity = _identity(os.fstat(fd))
+        os.close(fd)
+        self._directory = path
+        self._wake = wake
+        self._is_gone = False
+        self.interest = interest
 
     def is_at(self, path: str) -> bool:
         """Tell whether the path still is this directory."""
         try:
-            return os.path.samestat(os.fstat(self.fd), os.stat(path))
+            found = os.stat(path)
         except OSError:
             return False
-
-
-class _Handler:
-    """Takes watchdog's events, in its thread."""
-
-    def __init__(self, directory: str, names: Names, wake: Callable[[], None]) -> None:
-        self._directory = directory
-        self._names = names
-        self._wake = wake
+        return _identity(found) == self._identity and not self._is_gone
 
     def dispatch(self, event: FileSystemEvent) -> None:
         """Wake the main thread if the event matters (watchdog's interface).
@@ -140,47 +143,48 @@ class _Handler:
         kind = event.event_type
         if kind in _NO_CHANGES or (kind == "modified" and event.is_directory):
             return
-        paths = [os.fsdecode(path) for path in (event.src_path, event.dest_path) if path]
-        if any(map(self._matters, paths)):
-            self._wake()
+        for path in (event.src_path, event.dest_path):
+            if path and self._matters(os.fsdecode(path), kind):
+                self._wake(os.fsdecode(path))
 
-    def _matters(self, path: str) -> bool:
-        if path == self._directory:  # it was removed or moved away
+    def _matters(self, path: str, kind: str) -> bool:
+        if path == self._directory:
+            self._is_gone |= kind == "deleted"
             return True
-        name = os.path.basename(path)
-        return not is_editors(name) if self._names is None else name in self._names
+        return self.interest.covers(os.path.basename(path))
 
 
-def find_directories(sources: Sequence[str]) -> dict[str, Names]:
-    """Return the directories to watch for these sources (absolute), and what matters in each.
-
-    A directory's own is not enough: of being moved away, or of a link to it being swapped, only
-    the one above it tells.
-    """
-    found: dict[str, Names] = {}
-    for source in sources:
-        if os.path.isdir(source):
-            found[os.path.realpath(source)] = None
-        parent, name = os.path.split(source)
-        while not os.path.isdir(parent):
-            parent, name = os.path.split(parent)
-        parent = os.path.realpath(parent)
-        others = found.get(parent, frozenset())
-        found[parent] = None if others is None else others | {name}
-    return found
+def _look(watched: Watched) -> dict[str, object]:
+    """Return stamps of all that is watched, to be compared."""
+    stamps: dict[str, object] = {}
+    for directory, interest in watched.items():
+        names = set(interest.names)
+        if interest.has_specs or interest.is_whole:
+            stamps[directory] = _stamp(directory)
+            names |= _list(directory)
+        for name in filter(interest.covers, names):
+            path = os.path.join(directory, name)
+            stamps[path] = _stamp(path)
+    return stamps
 
 
-def is_editors(name: str) -> bool:
-    """Tell whether only an editor at work makes a file of this name.
-
-    `..data` is none of them: swapping it is how a config map changes.
-    """
-    return (name.startswith(".") and not name.startswith("..")) or name.endswith("~")
+def _list(directory: str) -> set[str]:
+    try:
+        return set(os.listdir(directory))
+    except OSError:
+        return set()
 
 
 def _stamp(path: str) -> object:
+    """Return what changes when a file does; of a directory, when it is replaced."""
     try:
         found = os.stat(path)
     except OSError as error:
         return error.errno
-    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
+    if stat.S_ISDIR(found.st_mode):
+        return _identity(found), found.st_mode
+    return _identity(found), found.st_mtime_ns, found.st_ctime_ns, found.st_size
+
+
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino

@@ -6,6 +6,8 @@ periodic pass. Everything happens in the thread that calls `run`.
 
     files ---settle---.
     exits ------------|
+    commands ---------|
+    probes -----------|
     backoff over -----+--> request --> pass --> timers: periodic, backoff, retry
     SIGHUP, periodic -'     ^           |
                             '-----------'  while a pass still changes something
@@ -13,6 +15,7 @@ periodic pass. Everything happens in the thread that calls `run`.
 
 from __future__ import annotations
 
+import os
 import select
 import signal
 import time
@@ -24,11 +27,15 @@ from typing import TYPE_CHECKING
 
 from reconciler.control.journal import append_event, make_event
 from reconciler.control.logs import get_logger, log_failure
+from reconciler.control.probes.scheduler import ProbeScheduler
+from reconciler.control.patience import Patience
 from reconciler.control.reconcile import Reconciler
+from reconciler.control.wake import WAKE_FILE
 from reconciler.daemon.files import FileWatcher
 from reconciler.daemon.wakeups import SignalPipe, WakeUp
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.linux.clock import wall_s
+from reconciler.loader.watched import Interest
 from reconciler.model.world import Problem
 from reconciler.planning.plan import PlanOptions
 
@@ -36,11 +43,12 @@ if TYPE_CHECKING:
     from reconciler.control.report import PassReport
     from reconciler.engine.engine import Engine
     from reconciler.engine.monitor_client import ExitEvents
+    from reconciler.loader.watched import Watched
     from reconciler.model.state import ExitStatus
 
 _RETRY_S = 1.0
-# So many passes in a row that all change something: two sides are at war over a container.
-_MAX_PASSES_IN_A_ROW = 20
+# So many actions in a row on one container: two sides are at war over it.
+_MAX_ACTIONS_IN_A_ROW = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,13 +87,18 @@ class Watch:
             engine, sources, options=options, should_stop=self._signals.is_told_to_end
         )
         self._changed = WakeUp()
-        self._files = FileWatcher(sources, self._changed.set)
+        self._told = WakeUp()
+        self._probed = WakeUp()
+        self._probes = ProbeScheduler(engine, self._probed.set)
+        self._files = FileWatcher(self._wake)
+        self._run_dir = os.path.realpath(engine.run_dir)
+        self._watched: Watched = {}  # what is to be watched, as far as it is known
         self._exits: ExitEvents | None = None
         self._timers: dict[Callable[[], None], float] = {}  # what to call when (monotonic)
         self._reasons: set[str] = set()  # why a pass is due
         self._first_change: float | None = None
         self._problems: tuple[Problem, ...] = ()
-        self._passes_in_a_row = 0
+        self._patience = Patience(_MAX_ACTIONS_IN_A_ROW)
         self._is_ending = False
 
     def run(self) -> None:
@@ -99,6 +112,7 @@ class Watch:
         self._log.info("watching %s", ", ".join(self._sources))
         try:
             self._subscribe()
+            self._find_watched()
             self._request("start")
             while not self._is_ending:
                 self._await_event()
@@ -122,6 +136,10 @@ class Watch:
         """Look at the files, which nobody writes any more."""
         self._first_change = None
         self._request("files changed")
+
+    def on_command(self) -> None:
+        """Look at once: a user has done something to containers (`control.wake`)."""
+        self._request("a user's command")
 
     def on_poll_elapsed(self) -> None:
         """Look for changed files where inotify cannot be had."""
@@ -148,6 +166,10 @@ class Watch:
         """Try again what had to wait."""
         self._request("backoff elapsed")
 
+    def on_probe_changed(self) -> None:
+        """Look at once: a container has become ready, or its probes ask for its end."""
+        self._request("a probe's verdict changed")
+
     def on_interval_elapsed(self) -> None:
         """Look for drift, which nobody tells of."""
         self._request("interval elapsed")
@@ -169,16 +191,18 @@ class Watch:
     def on_pass_done(self, report: PassReport) -> None:
         """Set the timers for what the plan leaves to be done later."""
         self._tell_problems(report.plan.problems)
+        self._probes.look_after(report.world.containers.values())
         self._set_timer(self.on_interval_elapsed, self._settings.interval_s)
         due = report.next_due()
         if due is not None:
             self._set_timer(self.on_backoff_elapsed, due - wall_s())
-        self._passes_in_a_row = self._passes_in_a_row + 1 if report.plan.actions else 0
-        if 0 < self._passes_in_a_row < _MAX_PASSES_IN_A_ROW:
+        if self._patience.lasts_for(report.plan.actions):
             self._request("converging")
-        elif self._passes_in_a_row:
-            self._log.warning("no end after %d passes in a row: pausing", _MAX_PASSES_IN_A_ROW)
-            self._passes_in_a_row = 0
+            return
+        if report.plan.actions:
+            names = ", ".join(action.name for action in report.plan.actions)
+            self._log.warning("no end of changes to %s: pausing", names)
+        self._patience.renew()
 
     def on_pass_failed(self, error: ReconcilerError) -> None:
         """Try the whole pass again soon; another reconciler at work is no failure."""
@@ -199,7 +223,8 @@ class Watch:
     def _await_event(self) -> None:
         """Wait for descriptors and timers, and call the method of each event."""
         poll = select.poll()
-        fds = [self._signals.fileno(), self._changed.fileno()]
+        own = (self._signals, self._changed, self._told, self._probed)
+        fds = [one.fileno() for one in own]
         if self._exits is not None:
             fds.append(self._exits.fileno())
         for fd in fds:
@@ -211,6 +236,12 @@ class Watch:
         if self._changed.fileno() in ready:
             self._changed.clear()
             self.on_files_changed()
+        if self._told.fileno() in ready:
+            self._told.clear()
+            self.on_command()
+        if self._probed.fileno() in ready:
+            self._probed.clear()
+            self.on_probe_changed()
         if self._exits is not None and self._exits.fileno() in ready:
             self._take_exits(self._exits)
         self._call_timers()
@@ -247,9 +278,21 @@ class Watch:
             log_failure(error)
             self._set_timer(self.on_retry_elapsed, _RETRY_S)
 
+    def _wake(self, path: str) -> None:
+        """Tell the main thread which of the two it is; called in another thread."""
+        is_command = path == os.path.join(self._run_dir, WAKE_FILE)
+        (self._told if is_command else self._changed).set()
+
+    def _find_watched(self) -> bool:
+        """Find out what is to be watched, and tell whether that is new."""
+        before, self._watched = self._watched, self._reconciler.watched_paths()
+        own = Interest(frozenset({WAKE_FILE}))
+        self._watched[self._run_dir] = own.join(self._watched.get(self._run_dir, own))
+        return self._watched != before
+
     def _arm_files(self) -> None:
         try:
-            self._files.arm()
+            self._files.arm(self._watched)
         except OSError as error:
             message = (
                 f"cannot watch the sources: {error.strerror}; looking at them every "
@@ -271,6 +314,8 @@ class Watch:
             self.on_pass_failed(error)
         else:
             self.on_pass_done(report)
+            if self._find_watched():
+                self.on_files_changed()  # what is not yet watched may have changed meanwhile
 
     def _tell_problems(self, problems: tuple[Problem, ...]) -> None:
         """Log what has become wrong since the pass before, and when nothing is wrong any more."""
@@ -294,10 +339,13 @@ class Watch:
         append_event(self._engine.state_dir, event)
 
     def _close(self) -> None:
+        self._probes.close()
+        self._probed.close()
         self._files.close()
         if self._exits is not None:
             self._exits.close()
         self._changed.close()
+        self._told.close()
         self._signals.close()
 
 

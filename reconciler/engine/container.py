@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.engine.failures import SetupFailed, not_running, translate_setup_failure
+from reconciler.engine.failures import SetupFailed, about, not_running, translate_setup_failure
+from reconciler.engine.limits import changed_limits
 from reconciler.engine.store import destroyed
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.linux.proc import is_same_process, read_boot_id
@@ -26,6 +27,7 @@ from reconciler.model.state import ExitStatus, ProcessId, Stats, Status
 from reconciler.model.world import Value
 
 if TYPE_CHECKING:
+    from reconciler.engine.direct import DirectProcess
     from reconciler.engine.engine import Engine
     from reconciler.engine.monitor_client import ExecSession
 
@@ -99,8 +101,16 @@ class Container:
         Raises: ContainerDestroyed, SystemError.
         """
         self.refresh()
+        return self.members()
+
+    def members(self) -> list[int]:
+        """Return what `processes` does, of the record as last read. Raises: SystemError."""
         with self._translate("list the processes of"):
             return self._engine.driver.processes(self.record.cgroups)
+
+    def has_cgroup(self) -> bool:
+        """Tell whether nobody has removed its cgroup, of the record as last read."""
+        return self._engine.driver.exists(self.record.cgroups)
 
     def stats(self) -> Stats:
         """Return the cgroup's figures now. Raises: ContainerDestroyed, ContainerNotRunning."""
@@ -139,7 +149,7 @@ class Container:
             plan = self._engine.make_launch_plan(self.record)
             with self._translate("make the cgroup of"), self._cgroup():
                 try:
-                    started = self._engine.monitor.start(plan)
+                    started = self._engine.launcher.start(plan)
                 except SetupFailed as failure:
                     raise translate_setup_failure(failure, self.record) from failure
             pid, ticks = int(started["pid"]), int(started["startTicks"])
@@ -149,7 +159,7 @@ class Container:
             )
             return Process(pid, self)
 
-    def execute(self, command: Command, streams: list[int]) -> ExecSession:
+    def execute(self, command: Command, streams: list[int]) -> ExecSession | DirectProcess:
         """Run a further process in the container; return once it executes.
 
         `streams` are descriptors for standard input, output and error; with a terminal one
@@ -167,7 +177,7 @@ class Container:
             raise not_running(self.id, "execute a command in")
         plan = self._engine.make_exec_plan(self.record, command)
         try:
-            return self._engine.monitor.execute(plan, streams)
+            return self._engine.launcher.execute(plan, streams)
         except SetupFailed as failure:
             raise translate_setup_failure(failure, self.record, command) from failure
 
@@ -176,7 +186,7 @@ class Container:
 
         Raises: ContainerNotRunning when it was never started, MonitorUnavailable, MonitorLost.
         """
-        return self._engine.monitor.wait(self.id, timeout_s)
+        return self._engine.launcher.wait(self.id, timeout_s)
 
     def signal(self, number: int) -> None:
         """Send a signal to the init alone. Raises: ContainerDestroyed, ContainerNotRunning."""
@@ -203,17 +213,17 @@ class Container:
                 self._engine.driver.thaw(self.record.cgroups)
 
     def set(self, resources: Resources) -> None:
-        """Give a container other limits, live when it runs.
+        """Give a container other limits, live when it runs: all of them, or it keeps those it had.
+
+        A memory limit below what it uses is reclaimed towards, and refused where that does not
+        suffice: nothing is killed.
 
         Raises: ContainerDestroyed, LimitNotSupported, LimitNotApplied, SystemError.
         """
         with self._locked():
             self._engine.check_limits(resources, self.id)
-            if self._engine.driver.exists(self.record.cgroups):
-                previous = self.config.resources
-                with self._translate("set the limits of"):
-                    self._engine.driver.apply(self.record.cgroups, resources, previous)
-            self._write(replace(self.record, config=replace(self.config, resources=resources)))
+            with changed_limits(self._engine.driver, self.record, resources):
+                self._write(replace(self.record, config=replace(self.config, resources=resources)))
 
     def stop(self, signal: int, grace_ns: int) -> ExitStatus | None:
         """End it: the signal to init, SIGKILL to all that is left after the grace.
@@ -234,18 +244,19 @@ class Container:
                     self._signal(signal)
                     self._engine.driver.thaw(self.record.cgroups)
                     left = max(0.001, deadline - time.monotonic())
-                    exit_status = self._engine.monitor.wait(self.id, left)
+                    exit_status = self._engine.launcher.wait(self.id, left)
                     if exit_status is not None:
                         return exit_status
             return self._kill()
 
     def reconfigure(self, config: Config) -> None:
-        """Replace the Config of a container that does not run.
+        """Replace the Config of a container that does not run, or the environment of its next run.
 
         Raises: ContainerDestroyed, ContainerNotStopped, NoSpace, SystemError.
         """
         with self._locked():
-            if self._status().has_processes():
+            is_same_run = replace(config, env=self.config.env) == self.config
+            if not is_same_run and self._status().has_processes():
                 raise self._error(ErrorCode.ContainerNotStopped, "reconfigure", "it is running")
             self._write(replace(self.record, config=config))
 
@@ -289,8 +300,13 @@ class Container:
             return Status.STOPPED
         if not is_same_process(init.pid, init.start_ticks):
             return Status.STOPPED
-        with self._translate("read the freezer of"):
-            freezer = self._engine.driver.freezer_state(self.record.cgroups)
+        try:
+            with self._translate("read the freezer of"):
+                freezer = self._engine.driver.freezer_state(self.record.cgroups)
+        except ReconcilerError:
+            if self.has_cgroup():
+                raise
+            return Status.RUNNING  # nothing is frozen where there is no cgroup
         return {"freezing": Status.PAUSING, "frozen": Status.PAUSED}.get(freezer, Status.RUNNING)
 
     def _signal(self, number: int) -> None:
@@ -314,7 +330,12 @@ class Container:
         """SIGKILL everything in the cgroup and wait for the init's exit."""
         with self._translate("kill"):
             self._engine.driver.kill(self.record.cgroups)
-        exit_status = self._engine.monitor.wait(self.id, _KILL_PATIENCE_S)
+        try:
+            self._signal(signal_module.SIGKILL)  # somebody may have moved it out of the cgroup
+        except ReconcilerError as error:
+            if error.code is not ErrorCode.ContainerNotRunning:
+                raise
+        exit_status = self._engine.launcher.wait(self.id, _KILL_PATIENCE_S)
         if exit_status is None:
             raise self._error(
                 ErrorCode.StopTimeout,
@@ -334,7 +355,8 @@ class Container:
             driver.remove(cgroups)
         driver.create(cgroups)
         try:
-            driver.apply(cgroups, self.config.resources, None)
+            with about(self.id, "start"):
+                driver.apply(cgroups, self.config.resources, None)
             yield
         except BaseException as error:
             try:

@@ -30,12 +30,14 @@ from reconciler.engine.store import Store
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.linux.clock import wall_s
 from reconciler.model.config import Command, Config, Resources
-from reconciler.model.names import explain_id
+from reconciler.model.names import MAX_ID_LENGTH, MAX_NAME_LENGTH, explain_id
 from reconciler.model.record import Record
 from reconciler.monitor.names import LOCK_NAME
 from reconciler.monitor.run_file import read_run
 
 if TYPE_CHECKING:
+    from reconciler.cgroup.canonical import Unsupported
+    from reconciler.engine.direct import DirectLauncher
     from reconciler.engine.monitor_client import ExitEvents, MonitorClient
 
 _LOCK_NAME = "reconcile.lock"
@@ -49,6 +51,8 @@ Errors = list[ReconcilerError]
 class Engine:
     """One instance: a run directory, a state directory and a cgroup of its own.
 
+    With a `launcher` inits are children of the caller, else of the instance's monitor.
+
     Raises: ConfigInvalid for a run directory whose path is too long, CgroupUnavailable.
     """
 
@@ -58,8 +62,12 @@ class Engine:
         run_dir: str | None = None,
         state_dir: str | None = None,
         cgroup_parent: str | None = None,
+        launcher: DirectLauncher | None = None,
     ) -> None:
-        self.run_dir = dirs.check_run_dir(os.path.abspath(run_dir or dirs.default_run_dir()))
+        self.run_dir = os.path.abspath(run_dir or dirs.default_run_dir())
+        if launcher is None:
+            dirs.check_run_dir(self.run_dir)
+        self._direct = launcher
         self.state_dir = os.path.abspath(state_dir or dirs.default_state_dir())
         self.driver: CgroupDriver = choose_driver(cgroup_parent or dirs.default_cgroup_parent())
         self.store = Store(self.run_dir)
@@ -72,23 +80,34 @@ class Engine:
 
         return MonitorClient(self.run_dir)
 
+    @property
+    def launcher(self) -> MonitorClient | DirectLauncher:
+        """What starts inits and further processes, and awaits their ends."""
+        return self._direct or self.monitor
+
     # --- containers
 
     def create(
-        self, container_id: str, config: Config, annotations: dict[str, str] | None = None
+        self,
+        container_id: str,
+        config: Config,
+        annotations: dict[str, str] | None = None,
+        cgroups: dict[str, str] | None = None,
     ) -> Container:
         """Make a container that does not run yet, at once or not at all.
 
+        `cgroups` are its directories where they are not the instance's to choose (none: {}).
+
         Raises: InvalidIdFormat, IdInUse, LimitNotSupported, PermissionDenied, NoSpace, SystemError.
         """
-        _check_id(container_id, "create")
+        self._check_id(container_id, "create")
         self.check_limits(config.resources, container_id)
         self.store.prepare()
         record = Record(
             id=container_id,
             config=config,
             created_at=wall_s(),
-            cgroups=self.driver.paths(self._base_name, container_id),
+            cgroups=self._paths(container_id) if cgroups is None else cgroups,
             annotations=annotations or {},
         )
         self.store.create(record)
@@ -99,7 +118,7 @@ class Engine:
 
         Raises: InvalidIdFormat, ContainerNotExists, RecordCorrupt.
         """
-        _check_id(container_id, "load")
+        self._check_id(container_id, "load")
         return Container(self, self.store.read(container_id))
 
     def handle(self, container_id: str) -> Container:
@@ -111,9 +130,12 @@ class Engine:
             id=container_id,
             config=Config(command=("unknown",)),
             created_at=0.0,
-            cgroups=self.driver.paths(self._base_name, container_id),
+            cgroups=self._paths(container_id),
         )
         return Container(self, record)
+
+    def _paths(self, container_id: str) -> dict[str, str]:
+        return self.driver.paths(self._base_name, container_id)
 
     def ids(self) -> Ids:
         """Return the ids of all containers, damaged ones included, sorted."""
@@ -241,8 +263,21 @@ class Engine:
                 field=field,
             )
 
+    def unenforceable(self, config: Config) -> list[Unsupported]:
+        """Return the fields of a Config that this host cannot enforce. Raises: SystemError."""
+        from reconciler.engine.unenforceable import find_unenforceable
+
+        is_monitored = self._direct is None and self._is_monitored()
+        starter = int(self.monitor.ping()["pid"]) if is_monitored else os.getpid()
+        try:
+            return find_unenforceable(config, self.driver, starter)
+        except OSError as error:
+            raise from_os_error(error, "cannot tell what this host can enforce") from error
+
     def make_launch_plan(self, record: Record) -> dict[str, Any]:
-        """Return the launch plan of a container, with its writable layer in place."""
+        """Return the launch plan of a container, with its writable layer and FIFOs in place."""
+        if record.config.logs.is_kept and self._direct is None:
+            self.store.make_fifos(record.id)
         overlay = os.path.join(self.state_dir, "overlay", record.id)
         if record.config.rootfs.overlay:
             try:
@@ -266,6 +301,7 @@ class Engine:
                 cgroup_dir=self.driver.clone_dir(record.cgroups),
                 join_files=self.driver.join_files(record.cgroups),
                 mount_cgroup=self.driver.mode is Mode.V2,
+                is_direct=self._direct is not None,
             )
 
     def make_exec_plan(self, record: Record, command: Command) -> dict[str, Any]:
@@ -279,6 +315,16 @@ class Engine:
             join_files=self.driver.join_files(record.cgroups),
         )
 
+    def _check_id(self, container_id: str, operation: str) -> None:
+        longest = MAX_NAME_LENGTH if self._direct is None else MAX_ID_LENGTH
+        problem = explain_id(container_id, longest)
+        if problem is not None:
+            raise ReconcilerError(
+                ErrorCode.InvalidIdFormat,
+                f"cannot {operation} a container: {problem}",
+                operation=operation,
+            )
+
     def remove_data(self, container_id: str, kinds: tuple[str, ...]) -> None:
         """Remove `logs` or `overlay` (the writable layer). Raises: SystemError."""
         import shutil
@@ -290,16 +336,6 @@ class Engine:
                     shutil.rmtree(path)
             except OSError as error:
                 raise from_os_error(error, f"cannot remove the {kind} of {container_id}") from error
-
-
-def _check_id(container_id: str, operation: str) -> None:
-    problem = explain_id(container_id)
-    if problem is not None:
-        raise ReconcilerError(
-            ErrorCode.InvalidIdFormat,
-            f"cannot {operation} a container: {problem}",
-            operation=operation,
-        )
 
 
 def _try_lock(fd: int, kind: int = fcntl.LOCK_EX) -> bool:

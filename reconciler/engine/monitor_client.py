@@ -15,6 +15,7 @@ from typing import Any
 from reconciler.engine.failures import SetupFailed
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.linux.memfd import make_sealed_memfd
+from reconciler.model.codec import from_dict
 from reconciler.model.state import ExitStatus
 from reconciler.monitor import messages
 from reconciler.monitor.names import LOCK_NAME, SOCKET_NAME
@@ -75,7 +76,7 @@ class MonitorClient:
                     container=container_id,
                     operation="wait",
                 )
-            return ExitStatus(**answer["exit"])
+            return from_dict(ExitStatus, answer["exit"])
         raise _lost(f"cannot wait for {container_id}: the monitor keeps dying", container_id)
 
     def execute(self, plan: dict[str, Any], streams: list[int]) -> ExecSession:
@@ -182,7 +183,7 @@ class ExecSession:
             message = None
         if message is None:
             raise _lost("cannot tell how the process ended: the monitor was lost", None)
-        return ExitStatus(**message["exit"])
+        return from_dict(ExitStatus, message["exit"])
 
     def close(self) -> None:
         """Let go; a process that still runs is killed."""
@@ -217,7 +218,7 @@ class ExitEvents:
                 return None
             if message is None:
                 return None
-            exits.append((message["id"], ExitStatus(**message["exit"])))
+            exits.append((message["id"], from_dict(ExitStatus, message["exit"])))
 
     def close(self) -> None:
         """End the subscription."""

@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import replace
 from typing import Any
 
-from reconciler.engine import setup_mounts
-from reconciler.engine.seccomp_profile import default_filter
+from reconciler.engine import listed_mounts, setup_mounts, setup_process
+from reconciler.engine.setup_process import DEFAULT_PATH
+from reconciler.engine.store import STREAMS
 from reconciler.engine.users import Identity, look_up_user
 from reconciler.errors import ErrorCode, ReconcilerError
-from reconciler.linux import capabilities
-from reconciler.linux.process import CloneFlag
-from reconciler.model.config import Command, Config, NetworkMode, SeccompMode
+from reconciler.model.config import Command, Config
+from reconciler.model.isolation import NamespaceMode
 from reconciler.model.record import Record
-from reconciler.monitor.steps import encode_steps, join, process
-
-DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_JOINED = CloneFlag.NEWNET | CloneFlag.NEWCGROUP
-_NAMESPACES = CloneFlag.NEWPID | CloneFlag.NEWNS | CloneFlag.NEWUTS | CloneFlag.NEWIPC
+from reconciler.monitor.steps import attributes, encode_steps, join, process
 
 
 def make_launch_plan(
@@ -34,36 +31,51 @@ def make_launch_plan(
     cgroup_dir: str | None,
     join_files: list[str],
     mount_cgroup: bool,
+    is_direct: bool = False,
 ) -> dict[str, Any]:
     """Return what the monitor needs to start the container, as JSON values.
 
     `directory` is the record's; `hidden` are host directories that no container may see;
     `cgroup_dir` is the v2 cgroup to be born in, `join_files` the v1 cgroup.procs files.
+    `is_direct`: whoever launches it has no logs; its standard streams are the container's.
 
     Raises: RootfsNotFound, MountSourceNotFound, UserNotFound, NotSupported, ConfigInvalid.
     """
     config = record.config
     root = setup_mounts.find_root(config)
     identity = look_up_user(root, config.user_or_default(), config.groups)
-    flags = _NAMESPACES
-    if config.network is NetworkMode.NONE:
-        flags |= CloneFlag.NEWNET
-    steps = _outer_steps(config, identity, directory, join_files)
-    steps += setup_mounts.make_mount_steps(
-        config,
-        staging=directory,
-        overlay_dir=os.path.join(state_dir, "overlay", record.id),
-        hidden=hidden,
-        mount_cgroup=mount_cgroup,
-    )
-    steps += _process_steps(record.id, config, identity)
+    steps: list[Any] = [process.JoinCgroups(join_files)] if join_files else []
+    if config.logs.is_kept and not is_direct:
+        stdout, stderr = (os.path.join(directory, name) for name in STREAMS)
+        steps.append(process.OpenOutput(stdout, stderr, identity.uid, identity.gid))
+    steps += setup_process.namespace_steps(config)
+    steps += setup_process.kernel_steps(record.id, config)
+    steps += setup_process.listener_steps(record.id, config)
+    if config.isolation.mounts is not None:
+        steps += listed_mounts.make_listed_steps(
+            config, staging=directory, cgroups=record.cgroups, is_v2=mount_cgroup
+        )
+    else:
+        steps += setup_mounts.make_mount_steps(
+            config,
+            staging=directory,
+            overlay_dir=os.path.join(state_dir, "overlay", record.id),
+            hidden=hidden,
+            mount_cgroup=mount_cgroup,
+        )
+    steps += _stream_steps(config, identity, is_direct=is_direct)
+    if setup_process.mode_of(config, "network") == NamespaceMode.PRIVATE:
+        steps.append(process.RaiseLoopback())
+    steps += setup_process.process_steps(record.id, config, identity)
     return {
         "id": record.id,
         "directory": directory,
         "steps": encode_steps(steps),
-        "cloneFlags": int(flags),
+        "cloneFlags": int(setup_process.clone_flags(config)),
+        "pidNamespace": setup_process.joined_path(config, "pid"),
         "cgroupDir": cgroup_dir,
         "cgroups": record.cgroups,
+        "logStreams": list(STREAMS) if config.logs.is_kept else [],
         "logDir": os.path.join(state_dir, "logs", record.id),
         "logSize": config.logs.max_size_bytes,
         "logFiles": config.logs.max_files,
@@ -83,24 +95,28 @@ def make_exec_plan(
 
     Raises: UserNotFound, NotSupported.
     """
-    config, init = record.config, record.init
+    init = record.init
     assert init is not None
-    user = command.user or config.user_or_default()
-    identity = look_up_user(f"/proc/{init.pid}/root", user, config.groups)
+    config = command.process or record.config
+    identity = look_up_user(
+        f"/proc/{init.pid}/root", command.user or config.user_or_default(), config.groups
+    )
+    flags = int(setup_process.all_flags(record.config))
     steps: list[Any] = [process.JoinCgroups(join_files)] if join_files else []
     steps += [
         join.DropDescriptors(),
-        join.JoinNamespaces(init.pid, init.start_ticks, int(_NAMESPACES | _JOINED)),
+        join.JoinNamespaces(init.pid, init.start_ticks, flags),
         join.ForkInside(),
         join.UseStreams() if command.terminal is None else join.OpenTerminal(*command.terminal),
-        *_limit_steps(config),
-        _confine(config, identity),
-        process.ChangeDirectory(command.workdir or config.workdir),
-        process.Execute(
-            list(command.argv), _environment(record.id, config, identity) | command.env
-        ),
+        *setup_process.process_steps(record.id, _as_run(config, command), identity),
     ]
     return {"id": record.id, "steps": encode_steps(steps), "cgroupDir": cgroup_dir}
+
+
+def _as_run(config: Config, command: Command) -> Config:
+    """Return the Config of a further process: the container's with the command's own."""
+    workdir = command.workdir or config.workdir
+    return replace(config, command=command.argv, env=config.env | command.env, workdir=workdir)
 
 
 def check_command(config: Config) -> None:
@@ -131,86 +147,11 @@ def check_command(config: Config) -> None:
         raise ReconcilerError(ErrorCode.CommandNotExecutable, message, path=name, field="command")
 
 
-def _outer_steps(
-    config: Config, identity: Identity, directory: str, join_files: list[str]
-) -> list[Any]:
-    """Return what must be done while the host's file system is still there."""
-    stdout, stderr = (os.path.join(directory, name) for name in ("stdout", "stderr"))
-    steps: list[Any] = [process.JoinCgroups(join_files)] if join_files else []
-    steps.append(process.OpenOutput(stdout, stderr, identity.uid, identity.gid))
-    if config.oom_score_adj is not None:
-        steps.append(process.SetOomScore(config.oom_score_adj))
-    return [*steps, process.UnshareCgroup()]
-
-
-def _process_steps(container_id: str, config: Config, identity: Identity) -> list[Any]:
-    """Return what is done inside, from the hostname to the command."""
-    steps: list[Any] = [
-        process.OpenInput(),
-        process.SetHostname(config.hostname or container_id),
-    ]
-    if config.network is NetworkMode.NONE:
-        steps.append(process.RaiseLoopback())
-    return [
-        *steps,
-        *_limit_steps(config),
-        _confine(config, identity),
-        process.ChangeDirectory(config.workdir),
-        process.Execute(list(config.command), _environment(container_id, config, identity)),
-    ]
-
-
-def _limit_steps(config: Config) -> list[Any]:
-    if not config.rlimits:
-        return []
-    limits = [
-        [item.type, *(-1 if value is None else value for value in (item.soft, item.hard))]
-        for item in config.rlimits
-    ]
-    return [process.SetRlimits(limits)]
-
-
-def _confine(config: Config, identity: Identity) -> process.Confine:
-    return process.Confine(
-        identity.uid,
-        identity.gid,
-        list(identity.groups),
-        _capability_mask(config.security.capabilities),
-        config.security.no_new_privileges,
-        _seccomp_filter(config),
-    )
-
-
-def _environment(container_id: str, config: Config, identity: Identity) -> dict[str, str]:
-    hostname = config.hostname or container_id
-    return {"PATH": DEFAULT_PATH, "HOME": identity.home, "HOSTNAME": hostname} | config.env
-
-
-def _capability_mask(names: tuple[str, ...]) -> int:
-    """Return the bit mask. Raises: NotSupported for what kernel or engine cannot give safely."""
-    mask = 0
-    for name in names:
-        number = capabilities.NUMBERS[name]
-        if name == "MKNOD":
-            raise _unsupported(
-                "the capability MKNOD is refused: without control over devices it opens the host's "
-                "disks; bind mount the device that is needed instead"
-            )
-        if number > capabilities.last_cap():
-            raise _unsupported(f"this kernel does not know the capability {name}")
-        mask |= 1 << number
-    return mask
-
-
-def _seccomp_filter(config: Config) -> str:
-    import base64
-    import platform
-
-    if config.security.seccomp is SeccompMode.UNCONFINED:
-        return ""
-    program = default_filter(frozenset(config.security.capabilities), platform.machine())
-    return base64.b64encode(program).decode()
-
-
-def _unsupported(message: str) -> ReconcilerError:
-    return ReconcilerError(ErrorCode.NotSupported, message, field="security.capabilities")
+def _stream_steps(config: Config, identity: Identity, *, is_direct: bool) -> list[Any]:
+    """Return the steps for the standard streams, where the container's /dev is there."""
+    if config.isolation.terminal is not None:
+        return [attributes.OpenConsole(*config.isolation.terminal, identity.uid)]
+    if is_direct:
+        return [process.KeepStreams(identity.uid)]
+    steps: list[Any] = [process.OpenInput()]
+    return steps if config.logs.is_kept else [*steps, process.DiscardOutput()]

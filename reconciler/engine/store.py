@@ -2,7 +2,7 @@
 
     state.json       the Record: written by whoever holds the container's lock
     run.json         the running init and its exit: written by the monitor alone
-    stdout, stderr   FIFOs that the monitor reads
+    stdout, stderr   FIFOs that the monitor reads, where output is kept; made at the start
 
 A record appears by one rename and disappears by one rename; directories that start with a
 dot are neither and are swept. The lock of a container is flock(2) on its directory.
@@ -26,6 +26,7 @@ from reconciler.model.state import ProcessId
 from reconciler.monitor.run_file import read_run, write_json
 
 STATE_FILE = "state.json"
+STREAMS = ("stdout", "stderr")
 _counter = itertools.count()
 
 
@@ -70,8 +71,6 @@ class Store:
         try:
             os.mkdir(staging, 0o700)
             self._write(staging, record)
-            for name in ("stdout", "stderr"):
-                os.mkfifo(os.path.join(staging, name), 0o600)
             os.rename(staging, self.directory(record.id))
         except OSError as error:
             _remove_tree(staging)
@@ -117,6 +116,18 @@ class Store:
             raise from_os_error(
                 error, f"cannot write the record of {record.id}", container=record.id
             ) from error
+
+    def make_fifos(self, container_id: str) -> None:
+        """Have the FIFOs for a container's output. Raises: NoSpace, SystemError."""
+        for name in STREAMS:
+            try:
+                os.mkfifo(os.path.join(self.directory(container_id), name), 0o600)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise from_os_error(
+                    error, f"cannot make the log FIFOs of {container_id}", container=container_id
+                ) from error
 
     def remove(self, container_id: str) -> None:
         """Remove a record: gone at once, cleared away after. Raises: SystemError."""

@@ -47,6 +47,7 @@ class ErrorCode(IntEnum):
     SpecValue = 103
     SpecDuplicateName = 104
     SpecTooLarge = 105
+    SpecCycle = 106
     SourceMissing = 110
     SourceUnreadable = 111
     SourceEmpty = 112
@@ -59,4 +60,8 @@ class ErrorCode(IntEnum):
     Usage = 154
     WatchLimit = 155
     CrashLoop = 156
+    LogsOff = 157
+    ReactionFailed = 158
+    PreStopFailed = 159
+    ProbeFailed = 160
     Internal = 199

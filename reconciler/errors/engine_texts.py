@@ -232,12 +232,19 @@ ROWS: tuple[Row, ...] = (
     ),
     (
         ErrorCode.LimitNotApplied,
-        "The kernel took a limit and then showed another value than was written.",
         (
+            "The kernel took a limit and then showed another value than was written, or a lower "
+            "memory limit cannot be reached: more is in use than can be reclaimed. The limits "
+            "that were in force are put back, and what runs goes on with them."
+        ),
+        (
+            "the container uses more memory than `resources.memory.max` is to be",
             "another program writes to the same cgroup",
             "a cgroup above ours allows less: fewer CPUs, less memory",
         ),
         (
+            "see what it uses: `reconciler stats NAME`; ask for more than that",
+            "or have it use less: `reconciler restart NAME`, then `reconciler apply DIR`",
             "compare desired and actual values: `reconciler plan DIR`",
             "look at the cgroup that the error names and the one above: `grep . PATH/*.max`",
             "ask for what the cgroup above allows, then `reconciler apply DIR`",

@@ -99,6 +99,22 @@ ROWS: tuple[Row, ...] = (
         ),
     ),
     (
+        ErrorCode.SpecCycle,
+        (
+            "Containers depend on one another in a circle, so that none of them could start "
+            "first. Each of them keeps its last good spec, if it has one."
+        ),
+        (
+            "a `dependsOn` entry the wrong way round",
+            "a name copied from another file; a drop-in that adds an entry",
+        ),
+        (
+            "remove one of the entries that the message names, at the line and column it gives",
+            "check: `reconciler validate DIR`; see what a file and its drop-ins make: "
+            "`reconciler show --merged NAME`",
+        ),
+    ),
+    (
         ErrorCode.SourceMissing,
         "A source directory does not exist. Nothing that came from it is pruned.",
         (
@@ -245,6 +261,68 @@ ROWS: tuple[Row, ...] = (
             "see how it ended: `reconciler show NAME`",
             "correct its file; a changed spec is tried at once: `reconciler apply DIR`",
             "when the cause was elsewhere and is gone: `reconciler restart NAME`",
+        ),
+    ),
+    (
+        ErrorCode.LogsOff,
+        "There is no log to show: the container's output goes to /dev/null.",
+        ("its spec has `logs: none`",),
+        (
+            "remove `logs: none` from its file, or set a bound: `logs: {maxSize: 1Mi}`",
+            "then `reconciler apply DIR`: it is restarted, and what it writes from then on is kept",
+        ),
+    ),
+    (
+        ErrorCode.ReactionFailed,
+        (
+            "A file that a spec refers to has changed, and what `onChange` declares for that could "
+            "not be done. The container runs on; it is tried again after a backoff."
+        ),
+        (
+            "the command of `exec` failed or took longer than 10 s; the message has its last words",
+            "the container's command does not handle the signal, so that the kernel drops it",
+        ),
+        (
+            "try it by hand: `reconciler exec NAME -- COMMAND`, `reconciler signal NAME SIGNAL`",
+            "correct the changed file, or declare `onChange: restart` and `reconciler apply DIR`",
+        ),
+    ),
+    (
+        ErrorCode.PreStopFailed,
+        (
+            "The command of `stop.preStop` failed or took longer than the grace period. The "
+            "container was stopped all the same."
+        ),
+        (
+            "the program is not in the container, or not for its user; the message has its last "
+            "words",
+            "it takes longer than `stop.grace`, which it is a part of",
+        ),
+        (
+            "try it by hand: `reconciler exec NAME -- COMMAND`",
+            "give it more time with `stop: {grace: 30s}`",
+        ),
+    ),
+    (
+        ErrorCode.ProbeFailed,
+        (
+            "A probe of the container has failed as often in a row as its `failureThreshold` "
+            "allows. A failed readiness probe makes it not ready; a failed startup or liveness "
+            "probe stops it, and its restart policy decides whether it is started again."
+        ),
+        (
+            "the service hangs, is overloaded, or takes longer to start than the probe allows",
+            "the probe asks at the wrong port, path or socket, or its `timeout` is too short",
+            "the container has no network of the host's: it can only be asked at its own addresses",
+        ),
+        (
+            "see which probe fails, since when and why: `reconciler why NAME`",
+            "see what the service wrote: `reconciler logs NAME`",
+            "try the check by hand: `reconciler exec NAME -- COMMAND`",
+            (
+                "correct the probe in its file, or give it more time: `timeout`, "
+                "`failureThreshold`, a `startup` probe; then `reconciler apply DIR`"
+            ),
         ),
     ),
     (

@@ -26,6 +26,8 @@ libc.umount2.argtypes = [_char_p, _int]
 libc.unshare.argtypes = [_int]
 libc.setns.argtypes = [_int, _int]
 libc.sethostname.argtypes = [_char_p, ctypes.c_size_t]
+libc.setdomainname.argtypes = [_char_p, ctypes.c_size_t]
+libc.personality.argtypes = [ctypes.c_ulong]
 libc.prctl.argtypes = [_int] + [ctypes.c_ulong] * 4
 
 # The same numbers on every architecture since 2019 (asm-generic/unistd.h).
@@ -35,7 +37,13 @@ _SYS_MOVE_MOUNT = 429
 _SYS_CLOSE_RANGE = 436
 _SYS_OPENAT2 = 437
 _SYS_MOUNT_SETATTR = 442
+_SYS_FSOPEN = 430
+_SYS_FSCONFIG = 431
+_SYS_FSMOUNT = 432
 _SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}.get(os.uname().machine, -1)
+_SYS_KEYCTL = {"x86_64": 250, "aarch64": 219}.get(os.uname().machine, -1)
+_SYS_IOPRIO_SET = {"x86_64": 251, "aarch64": 30}.get(os.uname().machine, -1)
+_SYS_SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}.get(os.uname().machine, -1)
 _SYS_SECCOMP = {"x86_64": 317, "aarch64": 277}.get(os.uname().machine, -1)
 
 
@@ -50,6 +58,12 @@ move_mount = _raw(_SYS_MOVE_MOUNT, _int, _char_p, _int, _char_p, _uint)
 close_range = _raw(_SYS_CLOSE_RANGE, _uint, _uint, _uint)
 openat2 = _raw(_SYS_OPENAT2, _int, _char_p, _char_p, ctypes.c_size_t)
 mount_setattr = _raw(_SYS_MOUNT_SETATTR, _int, _char_p, _uint, _char_p, ctypes.c_size_t)
+fsopen = _raw(_SYS_FSOPEN, _char_p, _uint)
+fsconfig = _raw(_SYS_FSCONFIG, _int, _uint, _char_p, _char_p, _int)
+fsmount = _raw(_SYS_FSMOUNT, _int, _uint, _uint)
+keyctl = _raw(_SYS_KEYCTL, _int, _char_p)
+ioprio_set = _raw(_SYS_IOPRIO_SET, _int, _int, _int)
+sched_setattr = _raw(_SYS_SCHED_SETATTR, _int, _char_p, _uint)
 seccomp = _raw(_SYS_SECCOMP, _uint, _uint, _char_p)
 pivot_root = _raw(_SYS_PIVOT_ROOT, _char_p, _char_p)
 

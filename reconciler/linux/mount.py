@@ -12,6 +12,9 @@ import struct
 
 from reconciler.linux.libc import (
     check,
+    fsconfig,
+    fsmount,
+    fsopen,
     libc,
     mount_setattr,
     move_mount,
@@ -32,8 +35,11 @@ class MountFlag(enum.IntFlag):
     NOATIME = 1024
     BIND = 4096
     REC = 16384
+    MOVE = 8192
+    UNBINDABLE = 1 << 17
     PRIVATE = 1 << 18
     SLAVE = 1 << 19
+    SHARED = 1 << 20
     RELATIME = 1 << 21
     STRICTATIME = 1 << 24
 
@@ -46,6 +52,10 @@ class MountAttr(enum.IntFlag):
     NODEV = 4
     NOEXEC = 8
     NOATIME = 0x10
+    STRICTATIME = 0x20
+    NODIRATIME = 0x80
+    IDMAP = 0x100000
+    NOSYMFOLLOW = 0x200000
 
 
 AT_FDCWD = -100
@@ -54,11 +64,15 @@ AT_RECURSIVE = 0x8000
 OPEN_TREE_CLONE = 1
 OPEN_TREE_CLOEXEC = os.O_CLOEXEC
 MOVE_MOUNT_F_EMPTY_PATH = 4
+MOVE_MOUNT_T_EMPTY_PATH = 0x40
+FSOPEN_CLOEXEC = 1
+FSMOUNT_CLOEXEC = 1
+FSCONFIG_SET_FLAG, FSCONFIG_SET_STRING, FSCONFIG_CMD_CREATE = 0, 1, 6
 MNT_DETACH = 2
 RESOLVE_NO_MAGICLINKS = 2
 RESOLVE_IN_ROOT = 16
 _MOUNT_ATTR_ATIME = 0x70
-_NOATIME = int(MountAttr.NOATIME)
+_ATIME_CHOICES = int(MountAttr.NOATIME | MountAttr.STRICTATIME)
 
 
 def mount(
@@ -89,13 +103,67 @@ def attach_tree(tree_fd: int, target: str) -> None:
     check(move_mount(tree_fd, b"", AT_FDCWD, encoded, MOVE_MOUNT_F_EMPTY_PATH), target)
 
 
-def set_mount_attributes(where: int | str, add: int, clear: int = 0, *, recursive: bool) -> None:
+def attach_tree_at(tree_fd: int, target_fd: int) -> None:
+    """Mount a detached tree on what is open as `target_fd` (move_mount(2)). Raises: OSError."""
+    flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH
+    check(move_mount(tree_fd, b"", target_fd, b"", flags))
+
+
+def clone_tree_at(fd: int, *, recursive: bool) -> int:
+    """Return the fd of a detached copy of the mount that `fd` is in, from there on.
+
+    Source: open_tree(2). Raises: OSError.
+    """
+    flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH
+    return check(open_tree(fd, b"", flags | (AT_RECURSIVE if recursive else 0)))
+
+
+def new_filesystem(fs_type: str, source: str | None, words: list[str], attributes: int) -> int:
+    """Return the fd of a detached mount of a new file system instance.
+
+    `words` are options of the file system itself, `NAME` or `NAME=VALUE`; `attributes` are bits
+    of MountAttr. Source: fsopen(2), fsconfig(2), fsmount(2).
+
+    Raises: OSError with the option, or the type, as path.
+    """
+    context = check(fsopen(os.fsencode(fs_type), FSOPEN_CLOEXEC), fs_type)
+    try:
+        if source is not None:
+            _configure(context, "source", source)
+        for word in words:
+            name, equals, value = word.partition("=")
+            _configure(context, name, value if equals else None)
+        check(fsconfig(context, FSCONFIG_CMD_CREATE, None, None, 0), fs_type)
+        return check(fsmount(context, FSMOUNT_CLOEXEC, attributes), fs_type)
+    finally:
+        os.close(context)
+
+
+def _configure(context: int, name: str, value: str | None) -> None:
+    key, path = os.fsencode(name), name if value is None else f"{name}={value}"
+    if value is None:
+        check(fsconfig(context, FSCONFIG_SET_FLAG, key, None, 0), path)
+    else:
+        check(fsconfig(context, FSCONFIG_SET_STRING, key, os.fsencode(value), 0), path)
+
+
+def set_mount_attributes(
+    where: int | str,
+    add: int,
+    clear: int = 0,
+    *,
+    recursive: bool,
+    propagation: int = 0,
+    userns_fd: int = 0,
+) -> None:
     """Set and clear attributes (bits of MountAttr) of a mount, given by fd or path.
 
-    Source: mount_setattr(2). Raises: OSError.
+    `propagation` is one of MountFlag's SHARED, SLAVE, PRIVATE, UNBINDABLE; `userns_fd` goes
+    with IDMAP. Source: mount_setattr(2). Raises: OSError.
     """
-    atime = _MOUNT_ATTR_ATIME if add & _NOATIME else 0
-    attr = struct.pack("=4Q", add, clear | atime, 0, 0)
+    # The choices of access times are one field: it is set or cleared as a whole.
+    atime = _MOUNT_ATTR_ATIME if (add | clear) & _ATIME_CHOICES else 0
+    attr = struct.pack("=4Q", add, clear | atime, propagation, userns_fd)
     flags = AT_RECURSIVE if recursive else 0
     if isinstance(where, int):
         check(mount_setattr(where, b"", flags | AT_EMPTY_PATH, attr, len(attr)))

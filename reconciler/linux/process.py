@@ -14,7 +14,15 @@ import os
 import signal
 import struct
 
-from reconciler.linux.libc import SYS_CLONE3, check, close_range, libc
+from reconciler.linux.libc import (
+    SYS_CLONE3,
+    check,
+    close_range,
+    ioprio_set,
+    keyctl,
+    libc,
+    sched_setattr,
+)
 
 
 class CloneFlag(enum.IntFlag):
@@ -38,6 +46,9 @@ _CLONE_PIDFD, _CLONE_PARENT, _CLONE_INTO_CGROUP = map(
     int, (CloneFlag.PIDFD, CloneFlag.PARENT, CloneFlag.INTO_CGROUP)
 )
 _SIGCHLD = int(signal.SIGCHLD)
+
+_IOPRIO_WHO_PROCESS = 1
+_KEYCTL_JOIN_SESSION_KEYRING = 1
 
 PR_SET_DUMPABLE = 4
 PR_SET_KEEPCAPS = 8
@@ -100,6 +111,38 @@ def set_hostname(name: str) -> None:
     """Set the hostname of the caller's UTS namespace. Raises: OSError."""
     data = name.encode()
     check(libc.sethostname(data, len(data)))
+
+
+def set_domainname(name: str) -> None:
+    """Set the NIS domain name of the caller's UTS namespace. Raises: OSError."""
+    data = name.encode()
+    check(libc.setdomainname(data, len(data)))
+
+
+def set_personality(persona: int) -> None:
+    """Set the execution domain of the calling process (personality(2)). Raises: OSError."""
+    check(libc.personality(persona))
+
+
+def set_io_priority(io_class: int, priority: int) -> None:
+    """Set the I/O priority of the calling thread (ioprio_set(2)). Raises: OSError."""
+    check(ioprio_set(_IOPRIO_WHO_PROCESS, 0, io_class << 13 | priority))
+
+
+def set_scheduler(
+    policy: int, flags: int, nice: int, priority: int, times_ns: tuple[int, int, int]
+) -> None:
+    """Set policy and attributes of the calling thread; `times_ns`: runtime, deadline, period.
+
+    Source: sched_setattr(2). Raises: OSError.
+    """
+    attr = struct.pack("=IIQiI3Q", 48, policy, flags, nice, priority, *times_ns)
+    check(sched_setattr(0, attr, 0))
+
+
+def join_new_session_keyring(name: str) -> None:
+    """Give the caller a session keyring of its own (keyctl(2)). Raises: OSError."""
+    check(keyctl(_KEYCTL_JOIN_SESSION_KEYRING, name.encode()))
 
 
 def prctl(option: int, arg2: int = 0, arg3: int = 0, arg4: int = 0, arg5: int = 0) -> int:

@@ -20,7 +20,13 @@ AUDIT_ARCH_X86_64 = 0xC000003E
 AUDIT_ARCH_AARCH64 = 0xC00000B7
 
 SECCOMP_SET_MODE_FILTER = 1
+SECCOMP_FILTER_FLAG_NEW_LISTENER = 8
 SECCOMP_RET_KILL_PROCESS = 0x80000000
+SECCOMP_RET_KILL_THREAD = 0
+SECCOMP_RET_TRAP = 0x00030000
+SECCOMP_RET_TRACE = 0x7FF00000
+SECCOMP_RET_LOG = 0x7FFC0000
+SECCOMP_RET_USER_NOTIF = 0x7FC00000
 SECCOMP_RET_ERRNO = 0x00050000
 SECCOMP_RET_ALLOW = 0x7FFF0000
 
@@ -29,7 +35,7 @@ RET_ENOSYS = SECCOMP_RET_ERRNO | errno.ENOSYS
 
 BPF_LD, BPF_ALU, BPF_JMP, BPF_RET = 0x00, 0x04, 0x05, 0x06
 BPF_W, BPF_ABS, BPF_K = 0x00, 0x20, 0x00
-BPF_AND, BPF_JA, BPF_JEQ, BPF_JGE = 0x50, 0x00, 0x10, 0x30
+BPF_AND, BPF_JA, BPF_JEQ, BPF_JGT, BPF_JGE = 0x50, 0x00, 0x10, 0x20, 0x30
 
 WORD = 0xFFFFFFFF
 _X32_SYSCALL_BIT = 0x40000000
@@ -56,7 +62,26 @@ class ArgCheck(NamedTuple):
     mask: int = WORD
 
 
-Verdict = int | ArgCheck
+class Condition(NamedTuple):
+    """A comparison of one argument in all its 64 bits.
+
+    `op` is EQ, NE, LT, LE, GT or GE with `value`; MASKED_EQ: `argument & value == second`.
+    """
+
+    argument: int
+    op: str
+    value: int
+    second: int = 0
+
+
+class Rules(NamedTuple):
+    """A verdict by the first rule all of whose conditions hold: (conditions, verdict)."""
+
+    rules: tuple[tuple[tuple[Condition, ...], int], ...]
+    otherwise: int
+
+
+Verdict = int | ArgCheck | Rules
 
 
 def compile_filter(arch: int, verdicts: Mapping[int, Verdict], default: int) -> bytes:
@@ -76,15 +101,18 @@ def compile_filter(arch: int, verdicts: Mapping[int, Verdict], default: int) -> 
     return code.program()
 
 
-def install_filter(program: bytes) -> None:
+def install_filter(program: bytes, flags: int = 0) -> int:
     """Load a compiled filter into the calling thread, for good and for all it executes.
 
-    Needs no_new_privs or CAP_SYS_ADMIN (seccomp(2)). Raises: OSError.
+    Needs no_new_privs or CAP_SYS_ADMIN (seccomp(2)). Returns the notification descriptor when
+    `flags` have NEW_LISTENER.
+
+    Raises: OSError.
     """
     filters = ctypes.create_string_buffer(program, len(program))
     count = len(program) // _INSTRUCTION.size
     sock_fprog = struct.pack("@HP", count, ctypes.addressof(filters))
-    check(seccomp(SECCOMP_SET_MODE_FILTER, 0, sock_fprog))
+    return check(seccomp(SECCOMP_SET_MODE_FILTER, flags, sock_fprog))
 
 
 def _to_ranges(verdicts: Mapping[int, Verdict], default: int) -> list[tuple[int, Verdict]]:
@@ -144,12 +172,46 @@ class _Assembler:
     def _verdict(self, verdict: Verdict) -> int:
         if isinstance(verdict, int):
             return self._return(verdict)
+        if isinstance(verdict, Rules):
+            position = self._return(verdict.otherwise)
+            for conditions, action in reversed(verdict.rules):
+                position = self._rule(conditions, action, position)
+            return position
         matched, position = self._return(verdict.matched), self._return(verdict.otherwise)
         for value in reversed(verdict.values):
             position = self.branch(BPF_JEQ, value, matched, position)
         if verdict.mask != WORD:
             self.emit(BPF_ALU | BPF_AND | BPF_K, verdict.mask)
         return self.emit(BPF_LD | BPF_W | BPF_ABS, _ARGS_OFFSET + 8 * verdict.argument)
+
+    def _rule(self, conditions: tuple[Condition, ...], action: int, otherwise: int) -> int:
+        position = self._return(action)
+        for condition in reversed(conditions):
+            position = self._condition(condition, position, otherwise)
+        return position
+
+    def _condition(self, one: Condition, if_true: int, if_false: int) -> int:
+        """Put a comparison of both halves of an argument in front and return its position."""
+        opposite = {"NE": "EQ", "LT": "GE", "LE": "GT"}
+        if one.op in opposite:
+            return self._condition(one._replace(op=opposite[one.op]), if_false, if_true)
+        is_masked = one.op == "MASKED_EQ"
+        value = one.second if is_masked else one.value
+        mask = one.value if is_masked else 2**64 - 1
+        test = {"GT": BPF_JGT, "GE": BPF_JGE}.get(one.op, BPF_JEQ)
+        self.branch(test, value & WORD, if_true, if_false)
+        low = self._load(one.argument, 0, mask & WORD)
+        self.branch(BPF_JEQ, value >> 32, low, if_false)
+        if test != BPF_JEQ:
+            position = len(self._reversed)
+            self.branch(BPF_JGT, value >> 32, if_true, position)
+        return self._load(one.argument, 4, mask >> 32)
+
+    def _load(self, argument: int, offset: int, mask: int) -> int:
+        """Put the loading of one half of an argument in front (both machines: low half first)."""
+        if mask != WORD:
+            self.emit(BPF_ALU | BPF_AND | BPF_K, mask)
+        return self.emit(BPF_LD | BPF_W | BPF_ABS, _ARGS_OFFSET + 8 * argument + offset)
 
     def _return(self, value: int) -> int:
         """Return the position of a return of `value`, shared with others nearby."""

@@ -34,24 +34,45 @@ from reconciler.model.moment import parse_time
 from reconciler.model.quantity import parse_cpu, parse_duration, parse_size
 from reconciler.model.spec import (
     Backoff,
+    Dependency,
+    DependencyCondition,
     DesiredState,
+    Drift,
+    DriftPolicy,
+    Enforcement,
+    HttpCheck,
     Kind,
     Origin,
+    Probe,
+    Probes,
+    Prune,
+    PruneMode,
+    Reaction,
+    ReactionKind,
+    Reference,
     Restart,
     RestartPolicy,
     Spec,
     Stop,
     Suspend,
+    TcpCheck,
 )
 
 _Data = dict[str, Any]
 _BaseOf = Callable[[Path], str]
 
 
-def build_spec(data: _Data, name: str, origin: Origin, base_of: _BaseOf) -> Spec:
+def build_spec(
+    data: _Data,
+    name: str,
+    origin: Origin,
+    base_of: _BaseOf,
+    references: tuple[Reference, ...] = (),
+) -> Spec:
     """Return the spec of one document.
 
     A relative path is relative to the directory that `base_of` returns for its field.
+    `references` are the files that it refers to.
     """
     kind = Kind(data.get("kind", Kind.CONTAINER))
     spec = Spec(
@@ -62,8 +83,16 @@ def build_spec(data: _Data, name: str, origin: Origin, base_of: _BaseOf) -> Spec
         state=DesiredState(data.get("state", DesiredState.RUNNING)),
         restart=_build_restart(data.get("restart", {}), kind),
         deadline_ns=parse_duration(data["deadline"]) if "deadline" in data else None,
-        stop=_given(Stop, data.get("stop", {}), grace=("grace_ns", parse_duration)),
+        stop=_build_stop(data.get("stop", {})),
         suspend=_build_suspend(data.get("suspend", False)),
+        prune=_build_prune(data.get("prune", {})),
+        drift=_build_drift(data.get("drift", {})),
+        enforcement={
+            path: Enforcement(value) for path, value in data.get("enforcement", {}).items()
+        },
+        depends_on=_build_dependencies(data.get("dependsOn", {})),
+        references=references,
+        probes=Probes(**{kind: _build_probe(one) for kind, one in data.get("probes", {}).items()}),
         origin=origin,
         digest="",
     )
@@ -122,7 +151,7 @@ def _build_mount(data: _Data, base: str) -> Mount:
     # One leading slash: POSIX lets normpath keep two.
     mount: Mount = _given(
         Mount,
-        data,
+        {key: value for key, value in data.items() if key != "onChange"},  # is of the references
         type=("type", MountType),
         source=("source", lambda path: _absolute(path, base)),
         target=("target", lambda path: "/" + os.path.normpath(path).lstrip("/")),
@@ -174,7 +203,9 @@ def _build_security(data: _Data) -> Security:
     return security
 
 
-def _build_logs(data: _Data) -> LogLimits:
+def _build_logs(data: _Data | str) -> LogLimits:
+    if isinstance(data, str):
+        return LogLimits(is_kept=False)
     size, files = ("max_size_bytes", parse_size), ("max_files", int)
     logs: LogLimits = _given(LogLimits, data, maxSize=size, maxFiles=files)
     return logs
@@ -198,6 +229,57 @@ def _build_suspend(data: _Data | bool) -> Suspend | None:
         return Suspend() if data else None
     suspend: Suspend = _given(Suspend, data, until=("until", parse_time))
     return suspend
+
+
+def _build_stop(data: _Data) -> Stop:
+    grace, pre_stop = ("grace_ns", parse_duration), ("pre_stop", tuple)
+    stop: Stop = _given(Stop, data, grace=grace, preStop=pre_stop)
+    return stop
+
+
+def _build_prune(data: _Data) -> Prune:
+    prune: Prune = _given(Prune, data, mode=("mode", PruneMode), ttl=("ttl_ns", parse_duration))
+    return prune
+
+
+def _build_drift(data: _Data) -> Drift:
+    fields = {path: DriftPolicy(policy) for path, policy in data.get("fields", {}).items()}
+    return Drift(policy=DriftPolicy(data.get("policy", DriftPolicy.ENFORCE)), fields=fields)
+
+
+def _build_dependencies(data: _Data) -> tuple[Dependency, ...]:
+    given = {
+        name: {"condition": one} if isinstance(one, str) else one for name, one in data.items()
+    }
+    return tuple(
+        _given(Dependency, {"name": name} | one, condition=("condition", DependencyCondition))
+        for name, one in sorted(given.items())
+    )
+
+
+def build_reaction(data: _Data | str) -> Reaction:
+    """Return the reaction that an `onChange` declares."""
+    if isinstance(data, str):
+        return Reaction(kind=ReactionKind(data))
+    if "signal" in data:
+        return Reaction(kind=ReactionKind.SIGNAL, signal=data["signal"])
+    return Reaction(kind=ReactionKind.EXEC, command=tuple(data["exec"]))
+
+
+def _build_probe(data: _Data) -> Probe:
+    probe: Probe = _given(
+        Probe,
+        data,
+        exec=("exec", tuple),
+        http=("http", lambda http: HttpCheck(**http)),
+        tcp=("tcp", lambda tcp: TcpCheck(**tcp)),
+        initialDelay=("initial_delay_ns", parse_duration),
+        interval=("interval_ns", parse_duration),
+        timeout=("timeout_ns", parse_duration),
+        failureThreshold=("failure_threshold", int),
+        successThreshold=("success_threshold", int),
+    )
+    return probe
 
 
 def _build_restart(data: _Data, kind: Kind) -> Restart:

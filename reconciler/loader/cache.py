@@ -21,7 +21,7 @@ from reconciler.loader.reader import Print
 from reconciler.model.codec import from_dict, to_compact
 from reconciler.model.spec import Spec
 
-_FORMAT = 2
+_FORMAT = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,13 +29,15 @@ class Entry:
     """One file's result, and the digests of all that it was made from.
 
     `digest` of the file itself; `patches` are its drop-ins (file, digest) in order,
-    `env_digests` belong to `parsed.env_files`, "" for one that is missing.
+    `env_digests` belong to `parsed.env_files`, `reference_digests` to `parsed.references`; "" for
+    what is missing.
     """
 
     digest: str
     parsed: Parsed
     patches: tuple[tuple[str, str], ...] = ()
     env_digests: tuple[str, ...] = ()
+    reference_digests: tuple[str, ...] = ()
 
     def is_mask(self) -> bool:
         """Tell whether the file only takes its name away from earlier directories."""
@@ -154,6 +156,7 @@ def _encode(cache: Cache, sources: Sequence[str]) -> dict[str, Any]:
             if id(spec) in held and len(given[name]) > 1
         },
         "kept": {name: to_compact(spec) for name, spec in good if id(spec) not in held},
+        "refused": sorted(given.keys() - cache.good.keys()),
     }
 
 
@@ -166,6 +169,8 @@ def _encode_entry(entry: Entry, found: Print | None) -> dict[str, Any]:
         data["patches"] = entry.patches
     if entry.env_digests:
         data["env"] = entry.env_digests
+    if entry.reference_digests:
+        data["references"] = entry.reference_digests
     return data
 
 
@@ -175,7 +180,7 @@ def _decode(data: dict[str, Any], sources: Sequence[str]) -> Cache:
     prints = {file: _decode_print(item) for file, item in data["prints"].items()}
     entries = {file: _decode_entry(item, prints.get(file)) for file, item in data["files"].items()}
     good: dict[str, Spec] = {}
-    winners = data["winners"]
+    winners = data["winners"] | dict.fromkeys(data["refused"])
     for entry in entries.values():
         for spec in entry.parsed.specs:
             if spec.name not in winners or winners[spec.name] == [spec.origin.file, spec.digest]:
@@ -202,4 +207,5 @@ def _decode_entry(item: dict[str, Any], found: Print | None) -> Entry:
         parsed=from_dict(Parsed, item["parsed"]),
         patches=tuple((file, digest) for file, digest in item.get("patches", ())),
         env_digests=tuple(item.get("env", ())),
+        reference_digests=tuple(item.get("references", ())),
     )

@@ -21,6 +21,11 @@ MAX_DEPTH = 64
 MAX_NODES = 100_000
 
 _CORE = "tag:yaml.org,2002:"
+_TEXT_TAGS = frozenset({None, "!", _CORE + "str"})
+_LIST_TAGS = frozenset({None, "!", _CORE + "seq"})
+_MAPPING_TAGS = frozenset({None, "!", _CORE + "map"})
+_NO_KEYS = frozenset({"", "<<"})
+_NO_PLACES: dict[str, tuple[int, int]] = {}
 # The characters that YAML 1.2 (section 5.1) forbids in a stream.
 _UNPRINTABLE = re.compile(
     "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
@@ -62,7 +67,7 @@ class Node:
         self.text = text
         self.file = file
         self.children: Any = None
-        self.keys: dict[str, tuple[int, int]] = {}
+        self.keys = _NO_PLACES
 
     def find(self, path: tuple[str | int, ...]) -> Node:
         """Return the node at `path`, or the deepest one on the way that exists."""
@@ -78,15 +83,15 @@ class Node:
 class _Frame:
     """A collection that is being filled."""
 
-    __slots__ = ("anchor", "height", "key", "key_place", "node", "start_count")
+    __slots__ = ("anchor", "height", "is_mapping", "key", "node", "start_count")
 
     def __init__(self, node: Node, anchor: str | None, start_count: int) -> None:
         self.node = node
+        self.is_mapping = type(node.data) is dict
         self.anchor = anchor
         self.start_count = start_count
         self.height = 1
-        self.key: str | None = None
-        self.key_place = (0, 0)
+        self.key: str | None = None  # of the value that comes next
 
 
 def decode_text(data: bytes, *, is_json: bool = False) -> str:
@@ -133,13 +138,17 @@ def read_documents(text: str, file: str = "") -> Iterator[Node]:
 
     builder = _Builder(file)
     try:
-        for event in yaml.parse(text, yaml.CSafeLoader):
-            if isinstance(event, yaml.DocumentEndEvent):
-                if builder.root.text != "":
-                    yield builder.root
-                builder.anchors.clear()
-            else:
-                builder.on_event(event)
+        parser = yaml.CSafeLoader(text)
+        try:
+            while not isinstance(event := parser.get_event(), yaml.StreamEndEvent):
+                if handler := builder.handlers.get(type(event)):
+                    handler(event)
+                elif isinstance(event, yaml.DocumentEndEvent):
+                    if builder.root.text != "":
+                        yield builder.root
+                    builder.anchors.clear()
+        finally:
+            parser.dispose()
     except yaml.MarkedYAMLError as error:
         raise _syntax_error(error, text) from None
     except (yaml.YAMLError, ValueError) as error:
@@ -147,7 +156,7 @@ def read_documents(text: str, file: str = "") -> Iterator[Node]:
 
 
 class _Builder:
-    """Makes nodes from events; `root` is the last document's."""
+    """Makes nodes from events; `root` is the last document's. `handlers` are by event type."""
 
     def __init__(self, file: str) -> None:
         import yaml
@@ -157,7 +166,7 @@ class _Builder:
         self.anchors: dict[str, tuple[Node, int, int]] = {}  # node, nodes in it, height
         self._count = 0
         self._stack: list[_Frame] = []
-        self._handlers = {
+        self.handlers = {
             yaml.ScalarEvent: self._on_scalar,
             yaml.MappingStartEvent: self._on_start,
             yaml.SequenceStartEvent: self._on_start,
@@ -167,39 +176,38 @@ class _Builder:
         }
         self._mapping_start = yaml.MappingStartEvent
 
-    def on_event(self, event: Any) -> None:
-        handler = self._handlers.get(type(event))
-        if handler is not None:
-            handler(event)
-
     def _on_scalar(self, event: Any) -> None:
-        if self._is_key_expected():
-            self._on_key(event, self._stack[-1])
-            return
+        if self._stack:
+            frame = self._stack[-1]
+            if frame.is_mapping and frame.key is None:
+                self._on_key(event, frame)
+                return
         mark = event.start_mark
-        text, tag = event.value, event.tag
-        if tag is None and event.implicit[0]:
+        text = event.value
+        if event.tag is None and event.implicit[0]:
             value = resolve_scalar(text)
         else:
-            _check_tag(tag, ("str",), mark)
+            _check_tag(event.tag, _TEXT_TAGS, mark)
             value, text = text, text or "''"
         node = Node(value, mark.line + 1, mark.column + 1, text, file=self._file)
-        self._add(node, 1, 0)
+        self._count_nodes(1, node.line, node.column)
+        self._add(node, 0)
         if event.anchor:
             self.anchors[event.anchor] = (node, 1, 0)
 
     def _on_key(self, event: Any, frame: _Frame) -> None:
         mark, key = event.start_mark, event.value
-        place = (mark.line + 1, mark.column + 1)
-        if key in frame.node.keys:
-            line = frame.node.keys[key][0]
+        keys = frame.node.keys
+        if key in keys:
+            line = keys[key][0]
             raise _error(mark, f"the key {key!r:.80} is given twice (first on line {line})")
-        if event.implicit[0] and key in ("", "<<"):
+        if key in _NO_KEYS and event.implicit[0]:
             what = "an empty key" if key == "" else "'<<' (merge key) is not supported"
             raise _error(mark, what)
+        frame.key = key
+        keys[key] = place = (mark.line + 1, mark.column + 1)
         if event.anchor:
             self.anchors[event.anchor] = (Node(key, *place, key, file=self._file), 1, 0)
-        frame.key, frame.key_place = key, place
 
     def _on_start(self, event: Any) -> None:
         mark = event.start_mark
@@ -208,21 +216,22 @@ class _Builder:
         if self._is_key_expected():
             raise _error(mark, "a list or a mapping cannot be a key")
         is_mapping = type(event) is self._mapping_start
-        _check_tag(event.tag, ("map",) if is_mapping else ("seq",), mark)
-        place = (mark.line + 1, mark.column + 1)
-        node = Node({} if is_mapping else [], *place, file=self._file)
-        node.children = {} if is_mapping else []
-        start_count = self._count
-        self._count_nodes(1, *place)
-        self._stack.append(_Frame(node, event.anchor, start_count))
+        _check_tag(event.tag, _MAPPING_TAGS if is_mapping else _LIST_TAGS, mark)
+        line, column = mark.line + 1, mark.column + 1
+        node = Node({} if is_mapping else [], line, column, file=self._file)
+        if is_mapping:
+            node.children, node.keys = {}, {}
+        else:
+            node.children = []
+        self._stack.append(_Frame(node, event.anchor, self._count))
+        self._count_nodes(1, line, column)
 
     def _is_key_expected(self) -> bool:
-        frame = self._stack[-1] if self._stack else None
-        return frame is not None and frame.key is None and type(frame.node.data) is dict
+        return bool(self._stack) and self._stack[-1].is_mapping and self._stack[-1].key is None
 
     def _on_end(self, event: Any) -> None:
         frame = self._stack.pop()
-        self._add(frame.node, 0, frame.height)
+        self._add(frame.node, frame.height)
         if frame.anchor:
             weight = self._count - frame.start_count
             self.anchors[frame.anchor] = (frame.node, weight, frame.height)
@@ -237,24 +246,22 @@ class _Builder:
         if len(self._stack) + height > MAX_DEPTH:
             raise _error(mark, f"nested deeper than {MAX_DEPTH} levels", ErrorCode.SpecTooLarge)
         self._count_nodes(weight, mark.line + 1, mark.column + 1)
-        self._add(node, 0, height)
+        self._add(node, height)
 
-    def _add(self, node: Node, weight: int, height: int) -> None:
+    def _add(self, node: Node, height: int) -> None:
         """Put a finished node where it belongs."""
-        if weight:
-            self._count_nodes(weight, node.line, node.column)
         if not self._stack:
             self.root = node
             return
         frame = self._stack[-1]
-        frame.height = max(frame.height, height + 1)
+        if height >= frame.height:
+            frame.height = height + 1
         if frame.key is None:
             frame.node.data.append(node.data)
             frame.node.children.append(node)
         else:
             frame.node.data[frame.key] = node.data
             frame.node.children[frame.key] = node
-            frame.node.keys[frame.key] = frame.key_place
             frame.key = None
 
     def _count_nodes(self, weight: int, line: int, column: int) -> None:
@@ -268,8 +275,8 @@ def _error(mark: Any, message: str, code: ErrorCode = ErrorCode.SpecSyntax) -> D
     return DocumentError(code, message, mark.line + 1, mark.column + 1)
 
 
-def _check_tag(tag: str | None, allowed: tuple[str, ...], mark: Any) -> None:
-    if tag not in (None, "!", *(_CORE + name for name in allowed)):
+def _check_tag(tag: str | None, allowed: frozenset[str | None], mark: Any) -> None:
+    if tag not in allowed:
         shown = str(tag).replace(_CORE, "!!")
         raise _error(mark, f"the tag {shown:.80} is not allowed here; remove it")
 

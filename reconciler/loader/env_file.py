@@ -18,7 +18,8 @@ from typing import NamedTuple
 
 from reconciler.errors.codes import ErrorCode
 from reconciler.loader.document import DocumentError, decode_text
-from reconciler.loader.sources import FileTrouble, read_file
+from reconciler.loader.parsed import printable
+from reconciler.loader.sources import FileTrouble
 
 _NAME = re.compile(r"[^\s=\"'#;]+")
 _ESCAPE = re.compile(r'\\(["\\$`])')
@@ -36,15 +37,6 @@ class EnvValue(NamedTuple):
     line: int
 
 
-def read_content(file: str) -> bytes | None:
-    """Return the content of a file, None when it is missing.
-
-    Raises: FileTrouble when it is there and cannot be read.
-    """
-    content = read_file(file)
-    return None if content is None else content[1]
-
-
 def read_env(
     file: str, read: Callable[[str], bytes | None], *, is_optional: bool
 ) -> dict[str, EnvValue]:
@@ -57,11 +49,11 @@ def read_env(
     try:
         data = read(file)
     except FileTrouble as trouble:
-        message = trouble.message.replace("cannot read file", f"cannot read {file}")
+        message = trouble.message.replace("cannot read file", f"cannot read {printable(file)}")
         raise FileTrouble(trouble.code, message) from None
     if not data and not is_optional:
         cause = "it does not exist" if data is None else "it is empty"
-        message = f"cannot read {file}: {cause}; '-' before the path makes it optional"
+        message = f"cannot read {printable(file)}: {cause}; '-' before the path makes it optional"
         raise FileTrouble(ErrorCode.SpecValue, message)
     return parse_env(file, data or b"")
 

@@ -14,8 +14,9 @@ from reconciler.linux.clock import wall_s
 from reconciler.loader.cache import Cache, cache_path, log_trouble, read_cache
 from reconciler.loader.findings import Path, spell_path
 from reconciler.loader.look import Found, Look
-from reconciler.loader.merge import merge
-from reconciler.loader.sources import identify_source
+from reconciler.loader.merge import Merged, merge
+from reconciler.loader.sources import FileTrouble, identify_source, stem_of
+from reconciler.model.world import Problem
 
 if TYPE_CHECKING:
     from reconciler.loader.document import Node
@@ -41,16 +42,22 @@ class MergedValue:
         return "default" if self.file is None else f"{self.file}:{self.line}"
 
 
-def explain_merged(
-    paths: Sequence[str], name: str, state_dir: str | None = None
-) -> tuple[MergedValue, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained:
+    """All values of a merged document, and all that is wrong with it: then it is not in force."""
+
+    values: tuple[MergedValue, ...]
+    problems: tuple[Problem, ...]
+
+
+def explain_merged(paths: Sequence[str], name: str, state_dir: str | None = None) -> Explained:
     """Return every value of the document that gives `name`, in its order, then the defaults.
 
-    The document is what the files say now, valid or not; the last good spec may be another.
-    `state_dir` has the load cache, which saves reading all other files.
+    The document is what the files say now, valid or not; the last good spec may be another. Of
+    a file that cannot be read or parsed there are the problems alone. `state_dir` has the load
+    cache, which saves reading all other files.
 
-    Raises: ReconcilerError (NameNotFound when no file gives the name; the code of the file's
-    problem when it cannot be read or parsed).
+    Raises: ReconcilerError (NameNotFound when no file gives the name).
     """
     sources = tuple(dict.fromkeys(map(identify_source, paths)))
     cache = Cache()
@@ -58,52 +65,53 @@ def explain_merged(
         cache = read_cache(cache_path(state_dir, sources), sources, log_trouble)
     look = Look(sources, cache, wall_s)
     found = look.take_all()
-    file = _find_file(name, found, cache)
+    merged = merge(found.files, cache.good)
+    file = _find_file(name, found, merged)
     if file is None:
-        message = f"cannot show {name}: no file of {', '.join(paths)} gives this name"
-        raise ReconcilerError(ErrorCode.NameNotFound, message, container=name)
+        raise _not_found(name, found, merged)
     document = _read_document(look, file, name)
-    if document is None:
-        raise _not_readable(name, file, found)
-    return (*_given(document), *_defaults(document))
+    told = (one for one in merged.problems if one.spec_name in (name, None))
+    own = (one for one in told if one.spec_name == name or one.file == file)
+    values = () if document is None else (*_given(document), *_defaults(document))
+    return Explained(values=values, problems=(*found.problems, *own))
 
 
-def _find_file(name: str, found: Found, cache: Cache) -> str | None:
+def _find_file(name: str, found: Found, merged: Merged) -> str | None:
     """Return the file whose document is in force for the name, or would be were it valid."""
-    spec = merge(found.files, cache.good).specs.get(name)
+    spec = merged.specs.get(name)
     if spec is not None and spec.origin.file in found.files:
         return spec.origin.file
-    return next((file for file, parsed in found.files.items() if name in parsed.troubled), None)
+    troubled = [file for file, parsed in found.files.items() if not parsed.is_good()]
+    named = (file for file in troubled if name in found.files[file].troubled)
+    return next(named, next((file for file in troubled if stem_of(file) == name), None))
+
+
+def _not_found(name: str, found: Found, merged: Merged) -> ReconcilerError:
+    from difflib import get_close_matches
+
+    troubled = {one for parsed in found.files.values() for one in parsed.troubled}
+    near = get_close_matches(name, merged.specs.keys() | troubled, n=1)
+    trouble = {problem.file: problem.message for problem in found.problems}
+    looked_at = ", ".join(
+        f"{one.path} ({trouble[one.path]})" if one.path in trouble else one.path
+        for one in found.sources
+    )
+    hint = f"; did you mean {near[0]}?" if near else ""
+    message = f"cannot show {name}: no file gives this name{hint}; looked at: {looked_at}"
+    return ReconcilerError(ErrorCode.NameNotFound, message, container=name)
 
 
 def _read_document(look: Look, file: str, name: str) -> Document | None:
     from reconciler.loader.parse import split_documents
-    from reconciler.loader.sources import FileTrouble
 
     try:
         data = look.reader.take(file)
     except FileTrouble:
-        data = None
+        return None
     if data is None:
         return None
-    documents, failure = split_documents(file, data, look.patches_of(file), look.reader.take)
-    return next((one for one in documents if one.name == name and failure is None), None)
-
-
-def _not_readable(name: str, file: str, found: Found) -> ReconcilerError:
-    """Return the error for a file that gives no document at present."""
-    problem = next(iter(found.files[file].problems), None)
-    if problem is None:
-        cause = f"{file} cannot be read at present"
-        return ReconcilerError(ErrorCode.SpecUnreadable, f"cannot show {name}: {cause}", file=file)
-    return ReconcilerError(
-        ErrorCode(problem.code),
-        f"cannot show {name}: {problem.message}",
-        container=name,
-        file=problem.file,
-        line=problem.line,
-        column=problem.column,
-    )
+    documents, _ = split_documents(file, data, look.patches_of(file), look.reader)
+    return next((one for one in documents if one.name == name), None)
 
 
 def _given(document: Document) -> Iterator[MergedValue]:
@@ -166,9 +174,13 @@ def _depending(spec: Spec) -> dict[str, Any]:
 def _walk_defaults(
     properties: dict[str, Any], given: dict[str, Any], path: Path
 ) -> Iterator[tuple[Path, Any]]:
-    """Yield the path and the default (None: there is none) of each field that is not given."""
+    """Yield the path and the default (None: there is none) of each field that is not given.
+
+    What is in a mapping counts where the mapping is given, or is there by default.
+    """
     for name, schema in properties.items():
-        if "properties" in schema and schema["type"] == "object":
-            yield from _walk_defaults(schema["properties"], given.get(name, {}), (*path, name))
+        value = given.get(name, schema.get("default"))
+        if "properties" in schema and isinstance(value, dict):
+            yield from _walk_defaults(schema["properties"], value, (*path, name))
         elif name not in given:
-            yield (*path, name), schema.get("default")
+            yield (*path, name), value

@@ -11,8 +11,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from reconciler.model.field_paths import ENFORCED, OBSERVED, is_known
 from reconciler.model.names import explain_id
 from reconciler.model.quantity import parse_cpu, parse_duration, parse_size
+from reconciler.model.spec import DependencyCondition
 
 _MAX_ID = 2**32 - 2  # (uid_t) -1 means "no change" to chown(2) and setresuid(2)
 _USER_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\$?", re.ASCII)
@@ -120,6 +122,47 @@ def _check_rlimit(value: str) -> None:
         raise ValueError(f"{value!r:.80} is neither a number nor 'unlimited'")
 
 
+def _check_logs(value: str) -> None:
+    if value != "none":
+        raise ValueError(f"{value!r:.80} is neither 'none' nor a mapping with maxSize and maxFiles")
+
+
+def _check_reaction(value: str) -> None:
+    if value not in ("ignore", "restart"):
+        forms = "ignore, restart, {signal: NAME} or {exec: [COMMAND, ...]}"
+        raise ValueError(f"{value!r:.80} is not one of {forms}")
+
+
+def _check_condition(value: str) -> None:
+    conditions = tuple(DependencyCondition)
+    if value not in conditions:
+        hint = "; did you mean 'ready'?" if value == "healthy" else ""
+        raise ValueError(f"{value!r:.80} is not one of {', '.join(conditions)}{hint}")
+
+
+def _check_address(value: str) -> None:
+    import ipaddress
+
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        message = f"{value!r:.80} is not an IPv4 or IPv6 address (names are not looked up)"
+        raise ValueError(message) from None
+
+
+def _check_drift_field(value: str) -> None:
+    _check_field(value, OBSERVED, "can be seen to differ while it runs")
+
+
+def _check_enforced_field(value: str) -> None:
+    _check_field(value, ENFORCED, "a host may be unable to enforce")
+
+
+def _check_field(value: str, known: tuple[str, ...], what: str) -> None:
+    if not is_known(value, known):
+        raise ValueError(f"{value!r:.80} is no field that {what}; those are {', '.join(known)}")
+
+
 _Check = Callable[[Any], Any]
 
 # Format name: the check, and the JSON types that it is for (others the schema's type refuses).
@@ -139,10 +182,21 @@ _FORMATS: dict[str, tuple[_Check, tuple[type, ...]]] = {
     "block-device": (_check_device, (str,)),
     "octal-mode": (_check_mode, (str,)),
     "rlimit-value": (_check_rlimit, (str,)),
+    "logs": (_check_logs, (str,)),
+    "reaction": (_check_reaction, (str,)),
+    "dependency-condition": (_check_condition, (str,)),
+    "ip-address": (_check_address, (str,)),
+    "drift-field": (_check_drift_field, (str,)),
+    "enforced-field": (_check_enforced_field, (str,)),
     "size": (parse_size, (str, int)),
     "cpu-amount": (parse_cpu, (str, int, float)),
     "duration-go": (parse_duration, (str, int)),
 }
+
+
+def format_checks() -> dict[str, Callable[[object], bool]]:
+    """Return each format's check: it returns True, or raises ValueError with the message."""
+    return {name: _only_for(check, types) for name, (check, types) in _FORMATS.items()}
 
 
 def make_format_checker() -> Any:
@@ -150,8 +204,8 @@ def make_format_checker() -> Any:
     from jsonschema import FormatChecker
 
     checker = FormatChecker(formats=())
-    for name, (check, types) in _FORMATS.items():
-        checker.checks(name, raises=ValueError)(_only_for(check, types))
+    for name, is_conforming in format_checks().items():
+        checker.checks(name, raises=ValueError)(is_conforming)
     return checker
 
 

@@ -21,6 +21,7 @@ from reconciler.loader.merge import Merged, merge
 from reconciler.loader.reader import Print
 from reconciler.loader.sources import identify_source
 from reconciler.loader.standing import look_at
+from reconciler.loader.watched import Watched, find_watched
 from reconciler.model.world import Desired, Problem, SourceStatus
 
 
@@ -75,16 +76,13 @@ class Loader:
             unknown_files=tuple(merged.unknown_files),
         )
 
-    def watched_paths(self, paths: Sequence[str]) -> dict[str, frozenset[str] | None]:
+    def watched_paths(self, paths: Sequence[str]) -> Watched:
         """Return the directories to watch for changes of what `load` of these paths reads.
 
-        To each of them the names of the entries that matter, None for all. Env files are known
-        once they have been loaded.
+        Files that specs refer to are known once those have been loaded.
         """
-        from reconciler.loader.watched import find_watched
-
-        entries = self._cache.entries.values()
-        return find_watched(paths, {file for entry in entries for file in entry.parsed.env_files})
+        parsed = [entry.parsed for entry in self._cache.entries.values()]
+        return find_watched(paths, {f for one in parsed for f in (*one.env_files, *one.references)})
 
     def _read_cache(self, sources: tuple[str, ...]) -> Cache:
         if self._sources is not None and set(sources) == set(self._sources):

@@ -150,8 +150,9 @@ class Look:
         common, own = self._pieces_of(file)
         patches = tuple((piece.file, piece.digest) for piece in (*common, *own))
         if known is not None and (known.digest, known.patches) == (digest, patches):
-            is_same = tuple(map(self._env_digest, known.parsed.env_files)) == known.env_digests
-            return known if is_same else self._parse(file, patches)
+            digests = self._referred_digests(known.parsed)
+            if digests == (known.env_digests, known.reference_digests):
+                return known
         return self._parse(file, patches)
 
     def _parse(self, file: str, patches: tuple[tuple[str, str], ...]) -> Entry | None:
@@ -160,19 +161,21 @@ class Look:
         data = self.reader.take(file)
         if data is None:
             return None
-        parsed = parse_file(file, data, self.patches_of(file), self.reader.take)
+        parsed = parse_file(file, data, self.patches_of(file), self.reader)
+        env_digests, reference_digests = self._referred_digests(parsed)
         return Entry(
             digest=self.reader.seen[file].digest,
             patches=patches,
-            env_digests=tuple(map(self._env_digest, parsed.env_files)),
+            env_digests=env_digests,
+            reference_digests=reference_digests,
             parsed=parsed,
         )
 
-    def _env_digest(self, file: str) -> str:
-        try:
-            return self.reader.digest(file) or ""
-        except FileTrouble as trouble:
-            return f"!{trouble.message}"
+    def _referred_digests(self, parsed: Parsed) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the digests of the env files and of the references."""
+        env = tuple(_digest_or_trouble(self.reader.digest, file) for file in parsed.env_files)
+        trees = self.reader.tree_digest
+        return env, tuple(_digest_or_trouble(trees, path) for path in parsed.references)
 
     # --- drop-ins ----------------------------------------------------------------------------
 
@@ -205,3 +208,10 @@ class Look:
                 patch = Patch(file=shown, problem=problem)
             self._patches[piece.file] = patch
         return patch
+
+
+def _digest_or_trouble(digest: Callable[[str], str | None], path: str) -> str:
+    try:
+        return digest(path) or ""
+    except FileTrouble as trouble:
+        return f"!{trouble.message}"

@@ -1,7 +1,8 @@
 """All files' results, and what was good before, to one desired state.
 
 Called by `load` alone. Here it is decided which spec is in force for a name: an invalid file
-keeps its last good specs, and of two files with one name the incumbent wins. Pure functions.
+keeps its last good specs, of two files with one name the incumbent wins, and members of a cycle
+keep theirs too. Pure functions.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from reconciler.errors.codes import ErrorCode
+from reconciler.loader.dependencies import refuse_cycles
 from reconciler.loader.parsed import Parsed
 from reconciler.loader.sources import stem_of
 from reconciler.model.spec import Spec
@@ -45,6 +47,9 @@ def merge(files: Mapping[str, Parsed], previous: Mapping[str, Spec]) -> Merged:
         _keep_last_good(merged, files, troubled, previous, rivals)
     for name, specs in rivals.items():
         _settle(merged, name, specs, previous.get(name))
+    cyclic = refuse_cycles(merged.specs, previous, files)
+    merged.problems += cyclic.values()
+    merged.invalid |= cyclic.keys()
     return merged
 
 

@@ -7,24 +7,27 @@ raises nothing for bad input: what is wrong becomes a `Problem` with its place.
 from __future__ import annotations
 
 import os.path
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 from reconciler.errors.codes import ErrorCode
+from reconciler.linux.clock import wall_s
 from reconciler.loader.build import build_spec
 from reconciler.loader.document import DocumentError, Node, decode_text, read_documents
-from reconciler.loader.env_file import EnvValue, read_content, read_env
+from reconciler.loader.env_file import EnvValue, read_env
 from reconciler.loader.findings import Finding, Path, spell_path
 from reconciler.loader.messages import explain_errors
 from reconciler.loader.parsed import Parsed, make_problem
 from reconciler.loader.patch import Patch, Patches, apply_patches
+from reconciler.loader.reader import Reader
+from reconciler.loader.references import EnvFile, find_env_files, find_references, make_references
 from reconciler.loader.rules import check_rules
 from reconciler.loader.schema import find_errors
 from reconciler.loader.sources import FileTrouble, stem_of
 from reconciler.model.names import explain_id, is_valid_id
-from reconciler.model.spec import Origin, Spec
+from reconciler.model.spec import Origin, Reference, Spec
 from reconciler.model.world import Problem
 
 MAX_PROBLEMS = 100  # of one file; more would help nobody
@@ -34,14 +37,13 @@ def parse_file(
     file: str,
     data: bytes,
     patches: Patches = Patches(),  # noqa: B008  (frozen)
-    read: Callable[[str], bytes | None] = read_content,
+    reader: Reader | None = None,
 ) -> Parsed:
     """Return what the file (absolute path) with the content `data` asks for.
 
-    `patches` are its drop-ins; `read` gives the content of an env file, None when it is
-    missing, or raises FileTrouble.
+    `patches` are its drop-ins; `reader` reads what it refers to.
     """
-    documents, failure = split_documents(file, data, patches, read)
+    documents, failure = split_documents(file, data, patches, reader or Reader({}, wall_s))
     problems = [problem for result in documents for problem in result.problems][:MAX_PROBLEMS]
     problems += _unused_patches(file, documents, patches)
     if failure is None:
@@ -56,11 +58,17 @@ def parse_file(
         troubled=tuple(result.name for result in bad if result.name is not None),
         has_unnamed=failure is not None or any(result.name is None for result in bad),
         env_files=tuple(dict.fromkeys(env for result in documents for env in result.env_files)),
+        references=tuple(dict.fromkeys(path for one in documents for path in one.referred)),
+        places={
+            one.spec.name: one.find_dependencies()
+            for one in documents
+            if one.spec is not None and one.spec.depends_on
+        },
     )
 
 
 def split_documents(
-    file: str, data: bytes, patches: Patches, read: Callable[[str], bytes | None]
+    file: str, data: bytes, patches: Patches, reader: Reader
 ) -> tuple[list[Document], Problem | None]:
     """Return the documents of a file, judged, and why there are not more of them."""
     nodes: list[Node] = []
@@ -77,7 +85,7 @@ def split_documents(
         chosen = [*patches.common]
         if len(nodes) == 1 or _find_name(file, index, node) == stem_of(file):
             chosen += patches.own
-        documents.append(Document(file, index, node, chosen, read))
+        documents.append(Document(file, index, node, chosen, reader))
     return documents, problem
 
 
@@ -104,7 +112,7 @@ class Document:
         index: int,
         node: Node,
         patches: Sequence[Patch],
-        read: Callable[[str], bytes | None],
+        reader: Reader,
     ) -> None:
         self.spec: Spec | None = None
         self.name = _find_name(file, index, node)
@@ -116,11 +124,17 @@ class Document:
         self.problems += [self._place(finding, node) for finding in findings]
         self.env: dict[str, EnvValue] = {}
         self.env_files: list[str] = []
+        self.referred: list[str] = []
+        references: tuple[Reference, ...] = ()
         if isinstance(node.data, dict) and all(one.path[:1] != ("envFile",) for one in findings):
-            self._read_env(read)
+            env_files = list(find_env_files(node.data, self._base_of))
+            self._read_env(env_files, reader)
+            if not findings:
+                references = self._find_references(env_files, reader)
         if not self.problems and self.name is not None:
             origin = Origin(file=file, line=node.line, column=node.column)
-            self.spec = build_spec(self._data_with_env(), self.name, origin, self._base_of)
+            data = self._data_with_env()
+            self.spec = build_spec(data, self.name, origin, self._base_of, references)
 
     def _data_with_env(self) -> dict[str, Any]:
         data: dict[str, Any] = self.node.data
@@ -133,23 +147,47 @@ class Document:
         """Return the directory that a relative path at `path` is relative to."""
         return os.path.dirname(self.node.find(path).file)
 
-    def _read_env(self, read: Callable[[str], bytes | None]) -> None:
+    def _read_env(self, files: Sequence[EnvFile], reader: Reader) -> None:
         """Read all env files; what is wrong with one is a problem of the field."""
-        given = self.node.data.get("envFile", [])
-        paths: list[Path] = [("envFile",)]
-        if isinstance(given, list):
-            paths = [("envFile", index) for index in range(len(given))]
-        for path, text in zip(paths, given if isinstance(given, list) else [given], strict=True):
-            file = os.path.normpath(os.path.join(self._base_of(path), text.removeprefix("-")))
-            self.env_files.append(file)
+        for one in files:
+            self.env_files.append(one.file)
             try:
-                self.env |= read_env(file, read, is_optional=text.startswith("-"))
+                self.env |= read_env(one.file, reader.take, is_optional=one.is_optional)
             except FileTrouble as trouble:
-                finding = Finding(ErrorCode.SpecValue, path, trouble.message)
-                self.problems.append(self._place(finding, self.node))
+                self._tell(one.path, trouble)
             except DocumentError as error:
-                problem = make_problem(error.code, error.message, file, error.line, error.column)
+                problem = make_problem(
+                    error.code, error.message, one.file, error.line, error.column
+                )
                 self.problems.append(replace(problem, spec_name=self.name))
+
+    def _find_references(
+        self, env_files: Sequence[EnvFile], reader: Reader
+    ) -> tuple[Reference, ...]:
+        """Return the references with their digests; trouble with one is a problem of its field."""
+        own = self.node.data.get("env", {})
+        env = {name: value.file for name, value in self.env.items() if name not in own}
+        digests: dict[str, str | None] = {}
+        found = list(find_references(self.node.data, env_files, self._base_of))
+        for one in found:
+            self.referred.append(one.file)
+            try:
+                digests[one.file] = reader.tree_digest(one.file)
+            except FileTrouble as trouble:
+                self._tell(one.path, trouble)
+        return make_references(found, digests, env)
+
+    def _tell(self, path: Path, trouble: FileTrouble) -> None:
+        finding = Finding(ErrorCode.SpecValue, path, trouble.message)
+        self.problems.append(self._place(finding, self.node))
+
+    def find_dependencies(self) -> dict[str, Origin]:
+        """Return the place of each entry of `dependsOn`, by its name."""
+        given = self.node.find(("dependsOn",))
+        return {
+            name: Origin(file=child.file, line=given.keys[name][0], column=given.keys[name][1])
+            for name, child in given.children.items()
+        }
 
     def _place(self, finding: Finding, root: Node) -> Problem:
         """Return the problem with the place of the finding's field."""

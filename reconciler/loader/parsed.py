@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from reconciler.errors.codes import ErrorCode
-from reconciler.model.spec import Spec
+from reconciler.model.spec import Origin, Spec
 from reconciler.model.world import Problem
 
 
@@ -15,7 +15,9 @@ class Parsed:
 
     `troubled` are the names of invalid documents, as far as they could be read; `has_unnamed`
     tells that something in the file is in trouble whose name is not known. `env_files` are all
-    that were looked for, those that are missing included.
+    that were looked for, those that are missing included; `references` are the paths
+    whose changes ask for more than reading the spec again. `places` are those of the
+    dependencies: by the spec's name, then the dependency's.
     """
 
     specs: tuple[Spec, ...] = ()
@@ -23,6 +25,8 @@ class Parsed:
     troubled: tuple[str, ...] = ()
     has_unnamed: bool = False
     env_files: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
+    places: dict[str, dict[str, Origin]] = field(default_factory=dict)
 
     def is_good(self) -> bool:
         """Tell whether nothing in the file is in trouble."""

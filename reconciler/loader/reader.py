@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from reconciler.loader.sources import Stamp, read_file, stat_file
+from reconciler.loader.trees import read_tree, stat_tree
 
 # The coarsest time stamps of a file system in use (FAT) are two seconds apart.
 _RACY_NS = 2 * 10**9
@@ -51,6 +52,24 @@ class Reader:
             self.seen[file] = found = known
         return found.digest
 
+    def tree_digest(self, path: str) -> str | None:
+        """Return the digest of a file or directory with all that is in it, None when missing.
+
+        Raises: FileTrouble when it is there and cannot be read.
+        """
+        key = f"{path}/"  # a file may be read by itself too
+        if key in self.seen:
+            return self.seen[key].digest
+        known = self._known.get(key)
+        now_ns = int(self._clock() * 1e9)
+        if known is not None and not known.is_racy and stat_tree(path) == known.stamp:
+            self.seen[key] = known
+            return known.digest
+        if (read := read_tree(path)) is None:
+            return None
+        self._note(key, *read, now_ns)
+        return read[1]
+
     def size(self, file: str) -> int:
         """Return the size in bytes of a file whose digest is known."""
         return self.seen[file].stamp[2]
@@ -71,9 +90,12 @@ class Reader:
         if (content := read_file(file)) is None:
             return None
         stamp, data = content
-        is_racy = max(stamp[:2]) > now_ns - _RACY_NS
-        found = Print(stamp, is_racy, hashlib.sha256(data).hexdigest())
-        known = self._known.get(file)
-        self.seen[file] = known if known == found and known is not None else found
+        digest = hashlib.sha256(data).hexdigest()
+        self._note(file, stamp, digest, now_ns)
         self._contents[file] = data
-        return found.digest
+        return digest
+
+    def _note(self, key: str, stamp: Stamp, digest: str, now_ns: int) -> None:
+        found = Print(stamp, max(stamp[:2]) > now_ns - _RACY_NS, digest)
+        known = self._known.get(key)
+        self.seen[key] = known if known == found and known is not None else found

@@ -24,6 +24,8 @@ _CONTRADICTIONS = (
     ("bind", "rbind"),
 )
 _MIN_LOG_BYTES = 4096
+_CHECKS = ("exec", "http", "tcp", "unix")
+_LEAST_NS = {"interval": 100_000_000, "timeout": 1_000_000}
 
 
 def check_rules(data: dict[str, Any]) -> Iterator[Finding]:
@@ -44,9 +46,9 @@ def check_rules(data: dict[str, Any]) -> Iterator[Finding]:
     yield from _check_restart(data)
     yield from _check_deadline(data)
     yield from _check_suspend(data.get("suspend"))
-    size = data.get("logs", {}).get("maxSize")
-    if size is not None and parse_size(size) < _MIN_LOG_BYTES:
-        yield _finding(("logs", "maxSize"), f"{size} is too small; the least is 4Ki")
+    for kind, probe in data.get("probes", {}).items():
+        yield from _check_probe(probe, ("probes", kind))
+    yield from _check_logs(data.get("logs", {}))
 
 
 def _finding(path: Path, message: str) -> Finding:
@@ -56,24 +58,32 @@ def _finding(path: Path, message: str) -> Finding:
 def _check_mount(mount: dict[str, Any], path: Path) -> Iterator[Finding]:
     options = mount.get("options", ())
     yield from _check_unique(options, (*path, "options"))
-    if mount["type"] == "bind":
-        if "source" not in mount:
-            message = "the field 'source' is missing: a bind mount needs it"
-            yield _finding((*path, "source"), message)
-        for name in ("size", "mode"):
-            if name in mount:
-                yield _finding((*path, name), f"a bind mount has no '{name}'; it is for tmpfs")
-    else:
-        if "source" in mount:
-            yield _finding((*path, "source"), "a tmpfs has no source; remove it, or use type: bind")
-        for name in ("bind", "rbind"):
-            if name in options:
-                where = (*path, "options", options.index(name))
-                yield _finding(where, f"the option '{name}' is not for a tmpfs")
+    yield from (_check_bind if mount["type"] == "bind" else _check_tmpfs)(mount, path)
     for first, second in _CONTRADICTIONS:
         if first in options and second in options:
             where = (*path, "options", max(options.index(first), options.index(second)))
             yield _finding(where, f"the options '{first}' and '{second}' contradict each other")
+
+
+def _check_bind(mount: dict[str, Any], path: Path) -> Iterator[Finding]:
+    if "source" not in mount:
+        message = "the field 'source' is missing: a bind mount needs it"
+        yield _finding((*path, "source"), message)
+    for name in ("size", "mode"):
+        if name in mount:
+            yield _finding((*path, name), f"a bind mount has no '{name}'; it is for tmpfs")
+
+
+def _check_tmpfs(mount: dict[str, Any], path: Path) -> Iterator[Finding]:
+    if "source" in mount:
+        yield _finding((*path, "source"), "a tmpfs has no source; remove it, or use type: bind")
+    if "onChange" in mount:
+        yield _finding((*path, "onChange"), "a tmpfs has no source that could change")
+    options = mount.get("options", ())
+    for name in ("bind", "rbind"):
+        if name in options:
+            where = (*path, "options", options.index(name))
+            yield _finding(where, f"the option '{name}' is not for a tmpfs")
 
 
 def _check_unique(names: Sequence[str], path: Path) -> Iterator[Finding]:
@@ -126,6 +136,26 @@ def _check_rlimits(rlimits: dict[str, Any]) -> Iterator[Finding]:
         if hard != "unlimited" and (soft == "unlimited" or soft > hard):
             message = f"{soft} is more than the hard limit ({hard})"
             yield _finding(("rlimits", name, "soft"), message)
+
+
+def _check_logs(logs: dict[str, Any] | str) -> Iterator[Finding]:
+    size = logs.get("maxSize") if isinstance(logs, dict) else None
+    if size is not None and parse_size(size) < _MIN_LOG_BYTES:
+        yield _finding(("logs", "maxSize"), f"{size} is too small; the least is 4Ki")
+
+
+def _check_probe(probe: dict[str, Any], path: Path) -> Iterator[Finding]:
+    checks = [name for name in _CHECKS if name in probe]
+    if len(checks) != 1:
+        told = f"it has {' and '.join(checks)}" if checks else "it has none of them"
+        yield _finding(path, f"a probe has exactly one of {', '.join(_CHECKS)}; {told}")
+    for name, least_ns in _LEAST_NS.items():
+        if name in probe and parse_duration(probe[name]) < least_ns:
+            message = f"{probe[name]} is too short; the least is {format_duration(least_ns)}"
+            yield _finding((*path, name), message)
+    if path[-1] != "readiness" and probe.get("successThreshold", 1) != 1:
+        message = f"a {path[-1]} probe passes with its first success; only 1 makes sense"
+        yield _finding((*path, "successThreshold"), message)
 
 
 def _check_suspend(suspend: dict[str, Any] | bool | None) -> Iterator[Finding]:

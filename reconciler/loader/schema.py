@@ -1,7 +1,7 @@
 """The JSON Schema of specs: where it is, and the validator made from it.
 
-Called by `parse` and by the command line (`schema`). `jsonschema` is imported on the first
-validation only: a pass over unchanged files needs neither it nor the schema.
+Called by `parse` and by the command line (`schema`). `jsonschema` is imported for the first
+document that is not valid: to find its mistakes takes ten times as long as to find none.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from functools import cache
 from itertools import islice
 from typing import Any
 
+from reconciler.loader.accept import Accept, make_accept
+
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 _FILE = "schemas/container.schema.json"
 _MAX_ERRORS = 1000
-_MAX_KNOWN = 5000
-_MAX_KNOWN_LENGTH = 500
 
 
 def read_schema_text() -> str:
@@ -43,44 +43,35 @@ def load_schema() -> dict[str, Any]:
 
 @cache
 def make_validator() -> Any:
-    """Return the `Draft202012Validator` of the schema, references resolved beforehand.
-
-    References are put in place here since looking each one up costs the validator a third of
-    its time; the schema has no cycles.
-    """
+    """Return the `Draft202012Validator` of the schema, references put in place."""
     from jsonschema import Draft202012Validator
 
     from reconciler.loader.formats import make_format_checker
 
-    schema = load_schema()
-    inlined = inline_references(schema, schema["$defs"])
-    inlined.pop("$defs")
-    return Draft202012Validator(inlined, format_checker=make_format_checker())
+    return Draft202012Validator(_inlined_schema(), format_checker=make_format_checker())
 
 
 def find_errors(data: Any) -> list[Any]:
-    """Return the `jsonschema.ValidationError`s of a document, at most 1,000.
-
-    The fields of a document are independent of each other (a test says so), and many specs
-    share most of them: a field whose very value has been found valid is not validated again.
-    """
-    validator, known = make_validator(), _known_fields()
-    fields: set[tuple[str, str]] = set()
-    if isinstance(data, dict):
-        fields = {(key, repr(value)) for key, value in data.items() if key != "command"}
-        data = {key: data[key] for key in data if (key, repr(data[key])) not in known}
-    errors = list(islice(validator.iter_errors(data), _MAX_ERRORS))
-    if not errors and fields:
-        if len(known) > _MAX_KNOWN:
-            known.clear()
-        known.update(field for field in fields if len(field[1]) <= _MAX_KNOWN_LENGTH)
-    return errors
+    """Return the `jsonschema.ValidationError`s of a document, at most 1,000."""
+    if _make_accept()(data):
+        return []
+    return list(islice(make_validator().iter_errors(data), _MAX_ERRORS))
 
 
 @cache
-def _known_fields() -> set[tuple[str, str]]:
-    """Return the fields found valid by this process: name and value (`repr`)."""
-    return set()
+def _make_accept() -> Accept:
+    from reconciler.loader.formats import format_checks
+
+    return make_accept(_inlined_schema(), format_checks())
+
+
+@cache
+def _inlined_schema() -> dict[str, Any]:
+    """Return the schema without references: looking each up is slow. It has no cycles."""
+    schema = load_schema()
+    inlined: dict[str, Any] = inline_references(schema, schema["$defs"])
+    inlined.pop("$defs")
+    return inlined
 
 
 def inline_references(schema: Any, definitions: dict[str, Any]) -> Any:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from reconciler.model.spec import Spec, Suspend
+from reconciler.model.spec import DriftPolicy, Reaction, Spec, Suspend
 from reconciler.model.world import Problem, RestartMemory, Value
 
 
@@ -19,13 +19,15 @@ class ChangeClass(StrEnum):
     """What a change of a field needs.
 
     live: applied to the running container. restart: init is stopped and started in the same
-    container. recreate: destroyed and made anew. record: only the record is rewritten.
+    container. recreate: destroyed and made anew. record: only the record is rewritten. never:
+    nothing that the reconciler does would change it.
     """
 
     LIVE = "live"
     RECORD = "record"
     RESTART = "restart"
     RECREATE = "recreate"
+    NEVER = "never"
 
     def spell(self) -> str:
         """Return what people and programs are told: what only the record knows changes live."""
@@ -34,12 +36,20 @@ class ChangeClass(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldChange:
-    """One field that differs: path as in the spec, values of both sides as a spec writes them."""
+    """One field that differs: path as in the spec, values of both sides as a spec writes them.
+
+    `policy` is what becomes of drift; None: the file has changed, and that is always applied.
+    """
 
     field: str
     desired: Value
     observed: Value
     change_class: ChangeClass
+    policy: DriftPolicy | None = None
+
+    def is_enforced(self) -> bool:
+        """Tell whether it is to be mended."""
+        return self.policy in (None, DriftPolicy.ENFORCE)
 
     def describe(self) -> str:
         """Return `user 0:0 -> 1000:1000`."""
@@ -71,8 +81,9 @@ class BaseAction:
     """What every action has: the container, its spec, why, and which fields differ.
 
     `verb` is the action's name in JSON and logs. Actions of a lower `stage` are carried out
-    first, as they free what others may need. An action that succeeds leaves the record of the
-    container equal to `spec`.
+    first, as they free what others may need, and in a stage those of a lower `wave`. A start is
+    not tried unless the actions on the containers in `after` have succeeded. An action that
+    succeeds leaves the record of the container equal to `spec`.
     """
 
     verb: ClassVar[str]
@@ -81,6 +92,12 @@ class BaseAction:
     spec: Spec
     reason: str
     changes: tuple[FieldChange, ...] = ()
+    wave: int = 0
+    after: tuple[str, ...] = ()
+
+    def turn(self) -> tuple[int, int]:
+        """Return when it is carried out: side by side with those of the same turn."""
+        return self.stage, self.wave
 
     def describe(self) -> str:
         """Return one line for people: `restart web: user 0:0 -> 1000:1000`."""
@@ -139,6 +156,15 @@ class Update(BaseAction):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class React(BaseAction):
+    """Do what `Update` does, and what changes of files ask for, before the record is rewritten."""
+
+    verb: ClassVar[str] = "react"
+    stage: ClassVar[int] = 2
+    reactions: tuple[Reaction, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pause(BaseAction):
     """Freeze the container's processes."""
 
@@ -173,48 +199,89 @@ class Destroy(BaseAction):
     verb: ClassVar[str] = "destroy"
     stage: ClassVar[int] = 0
 
+    def turn(self) -> tuple[int, int]:
+        """Return when it is carried out: with the stops, if others are to stop before it."""
+        return (StopAction.stage if self.wave else self.stage), self.wave
 
-Action = Create | Recreate | Start | Restart | Update | Pause | Resume | StopAction | Destroy
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Freeze(BaseAction):
+    """Pause what no file names any more, to be destroyed later: prune. `spec` is its last one.
+
+    `at` is since when (wall-clock seconds): what is frozen already keeps its own time.
+    """
+
+    verb: ClassVar[str] = "freeze"
+    stage: ClassVar[int] = 0
+    at: float
+
+
+Action = (
+    Create
+    | Recreate
+    | Start
+    | Restart
+    | Update
+    | React
+    | Pause
+    | Resume
+    | StopAction
+    | Freeze
+    | Destroy
+)
 
 
 class WaitKind(StrEnum):
-    """What is waited for: a backoff, the deadline of a job that runs, a suspension's end."""
+    """What is waited for: a backoff, the deadline of a job that runs, a suspension's end, the
+    end of the time for which what no file names is kept frozen, other containers.
+    """
 
     BACKOFF = "backoff"
     DEADLINE = "deadline"
     SUSPENDED = "suspended"
+    FROZEN = "frozen"
+    DEPENDENCY = "dependency"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """Nothing to do before `until` (wall-clock seconds).
+    """Nothing to do before `until` (wall-clock seconds; None: nobody knows when).
 
-    `attempts` is how many ends or failures in a row a backoff answers.
+    `attempts` is how many ends or failures in a row a backoff answers. `can_come`: what is
+    waited for may come without anybody's help.
     """
 
     name: str
-    until: float
+    until: float | None
     reason: str
     attempts: int = 0
     kind: WaitKind = WaitKind.BACKOFF
+    can_come: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        """Return `{name, until, reason}`."""
+        return {"name": self.name, "until": self.until, "reason": self.reason}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Actions in order, waits, what was refused or is wrong, and what is suspended, by name."""
+    """Actions in order, waits, what was refused or is wrong, and what is suspended, by name.
+
+    `reported` is drift, by name, that a policy says not to mend; `orphaned` are containers that
+    no file names any more and that are left alone.
+    """
 
     actions: tuple[Action, ...] = ()
     waits: tuple[Wait, ...] = ()
     problems: tuple[Problem, ...] = ()
     suspended: Mapping[str, Suspend] = field(default_factory=dict)
-
-    def is_empty(self) -> bool:
-        """Tell whether nothing is to be done now."""
-        return not self.actions
+    reported: Mapping[str, tuple[FieldChange, ...]] = field(default_factory=dict)
+    orphaned: frozenset[str] = frozenset()
 
     def to_json(self) -> dict[str, Any]:
-        """Return `{actions, problems}`: what `plan --output json` prints."""
+        """Return `{actions, waits, problems}`: what `plan --output json` prints."""
         return {
             "actions": [action.to_json() for action in self.actions],
+            "waits": [wait.to_json() for wait in self.waits],
             "problems": [problem.to_json() for problem in self.problems],
         }

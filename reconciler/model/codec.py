@@ -9,14 +9,19 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Callable
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING
+from dataclasses import fields as dataclass_fields
+from dataclasses import is_dataclass as is_dataclass_alone
 from enum import Enum
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from reconciler.model.config import Config
     from reconciler.model.spec import Spec
+
+from reconciler.model.frozen import MISSING as frozen_missing
+from reconciler.model.frozen import Field, is_frozen
+from reconciler.model.frozen import fields as frozen_fields
 
 T = TypeVar("T")
 _PLAIN = frozenset({str, int, float, bool})
@@ -68,17 +73,12 @@ def digest(data: Any) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
 
-def config_digest(config: Config) -> str:
-    """Return the digest that identifies a Config: equal Configs have equal digests.
-
-    It is over the fields that differ from their defaults, so that a new version with new
-    fields sees no change in containers that do not use them.
-    """
-    return digest(to_compact(config))
-
-
 def spec_digest(spec: Spec) -> str:
-    """Return the digest of a Spec: over everything but its origin and its digest."""
+    """Return the digest of a Spec: over everything but its origin and its digest.
+
+    It is over the fields that differ from their defaults, so that a new version with new fields
+    sees no change in containers that do not use them.
+    """
     compact = to_compact(spec)
     del compact["origin"]
     compact.pop("digest", None)
@@ -93,6 +93,25 @@ def from_dict(cls: type[T], data: Any) -> T:
     return typing.cast(T, _decoder(typing.cast(Any, cls))(data))
 
 
+def is_dataclass(value: Any) -> bool:
+    """Tell whether it is a class of fields, or an object of one."""
+    return is_frozen(value) or is_dataclass_alone(value)
+
+
+def fields(cls: Any) -> tuple[Field, ...]:
+    """Return the fields of a class."""
+    if is_frozen(cls):
+        return frozen_fields(cls)
+    return tuple(
+        Field(
+            one.name,
+            frozen_missing if one.default is MISSING else one.default,
+            None if one.default_factory is MISSING else one.default_factory,
+        )
+        for one in dataclass_fields(cls)
+    )
+
+
 @cache
 def _field_names(cls: type) -> tuple[str, ...]:
     return tuple(item.name for item in fields(cls))
@@ -101,10 +120,7 @@ def _field_names(cls: type) -> tuple[str, ...]:
 @cache
 def _field_defaults(cls: type) -> tuple[tuple[str, Any], ...]:
     """Return each field with its default value, MISSING where it has none."""
-    return tuple(
-        (item.name, item.default if item.default_factory is MISSING else item.default_factory())
-        for item in fields(cls)
-    )
+    return tuple((item.name, item.make_default()) for item in fields(cls))
 
 
 @cache
@@ -116,10 +132,13 @@ def _decoder(hint: Any) -> Callable[[Any], Any]:
     if origin in (types.UnionType, typing.Union):
         return _optional_decoder(args)
     if origin is tuple:
-        inner = _decoder(args[0])
+        inner = _decoder(args[0])  # of a fixed tuple all items are of one type
         return lambda data: tuple(map(inner, data))
     if isinstance(hint, type) and issubclass(hint, Enum):
         return hint
+    if origin is dict and args[1] not in _PLAIN:
+        value = _decoder(args[1])
+        return lambda data: {key: value(item) for key, item in data.items()}
     return lambda data: data
 
 
@@ -131,11 +150,7 @@ def _optional_decoder(args: tuple[Any, ...]) -> Callable[[Any], Any]:
 def _dataclass_decoder(cls: type) -> Callable[[Any], Any]:
     hints = typing.get_type_hints(cls)
     decoders = {item.name: _decoder(hints[item.name]) for item in fields(cls)}
-    required = {
-        item.name
-        for item in fields(cls)
-        if item.default is MISSING and item.default_factory is MISSING
-    }
+    required = {item.name for item in fields(cls) if item.is_required()}
 
     def decode(data: Any) -> Any:
         if not isinstance(data, dict) or not required <= data.keys() <= decoders.keys():

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from reconciler.model.isolation import Isolation
+
 NOBODY = "65534:65534"
 
 
@@ -133,8 +135,9 @@ class Rlimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogLimits:
-    """How much output is kept: `max_files` files of at most `max_size_bytes` each."""
+    """How much output is kept: `max_files` files of at most `max_size_bytes` each, or none."""
 
+    is_kept: bool = True
     max_size_bytes: int = 10 * 2**20
     max_files: int = 5
 
@@ -143,7 +146,8 @@ class LogLimits:
 class Command:
     """A further process in a running container: what it runs, and what differs from the init's.
 
-    `terminal` is (rows, columns) of a terminal to open for it, None for plain streams.
+    `terminal` is (rows, columns) of a terminal to open for it, None for plain streams. `process`
+    has what its process is to be in place of the container's Config, as far as that is about it.
     """
 
     argv: tuple[str, ...]
@@ -151,6 +155,7 @@ class Command:
     user: str | None = None
     workdir: str | None = None
     terminal: tuple[int, int] | None = None
+    process: Config | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +181,7 @@ class Config:
     rlimits: tuple[Rlimit, ...] = ()
     oom_score_adj: int | None = None
     logs: LogLimits = LogLimits()
+    isolation: Isolation = Isolation()
 
     def user_or_default(self) -> str:
         """Return `user`, or the safe default for the kind of rootfs."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 
 MAX_NAME_LENGTH = 63
+MAX_ID_LENGTH = 200  # of a container that no spec names: podman's ids have 64, a file name 255
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*", re.ASCII)
-_RULE = f"a name is 1 to {MAX_NAME_LENGTH} letters, digits, '_', '-' and '.'"
 
 
 def is_valid_id(text: str) -> bool:
@@ -18,18 +18,19 @@ def is_valid_id(text: str) -> bool:
     return explain_id(text) is None
 
 
-def explain_id(text: str) -> str | None:
+def explain_id(text: str, longest: int = MAX_NAME_LENGTH) -> str | None:
     """Return why `text` may not name a container, on one line, or None when it may."""
     shown = repr(text if len(text) <= MAX_NAME_LENGTH else text[:20] + "...")
+    rule = f"a name is 1 to {longest} letters, digits, '_', '-' and '.'"
     if not text:
-        return f"the name is empty; {_RULE}"
-    if len(text) > MAX_NAME_LENGTH:
-        return f"{shown} has {len(text)} characters; {_RULE}"
+        return f"the name is empty; {rule}"
+    if len(text) > longest:
+        return f"{shown} has {len(text)} characters; {rule}"
     if text[0] in "-._":
         return f"{shown} begins with {text[0]!r}; a name begins with a letter or a digit"
     if ".." in text:
-        return f"{shown} contains '..'; {_RULE}"
+        return f"{shown} contains '..'; {rule}"
     if not _NAME.fullmatch(text):
         bad = next(char for char in text if not _NAME.fullmatch("a" + char))
-        return f"{shown} contains {bad!r}; {_RULE}"
+        return f"{shown} contains {bad!r}; {rule}"
     return None

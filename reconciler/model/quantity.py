@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 
 _SIZE_UNITS = {
     "": 1,
@@ -37,8 +38,11 @@ _CPU = re.compile(r"([0-9]+(?:\.[0-9]+)?)(m?)", re.ASCII)
 _DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ns|us|µs|ms|s|m|h)", re.ASCII)
 _MAX_INT = 2**63 - 1
 _MAX_LENGTH = 64  # no sensible quantity is longer; bounds the arithmetic
+# A few spellings make up most quantities of many specs; each is looked at three times.
+_remember = lru_cache(maxsize=4096, typed=True)
 
 
+@_remember
 def parse_size(text: str | int) -> int:
     """Return the bytes of a size such as `64Mi`, `1.5G` or `4096`.
 
@@ -57,6 +61,7 @@ def parse_size(text: str | int) -> int:
     return int(size)
 
 
+@_remember
 def parse_cpu(text: str | float) -> int:
     """Return the milli-CPUs of an amount such as `1500m`, `1.5` or `2`.
 
@@ -73,6 +78,7 @@ def parse_cpu(text: str | float) -> int:
     return int(milli)
 
 
+@_remember
 def parse_duration(text: str | int) -> int:
     """Return the nanoseconds of a duration such as `500ms`, `1m30s` or `0`.
 

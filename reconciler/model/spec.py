@@ -65,10 +65,14 @@ class Restart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
-    """How to stop: `signal` (name without SIG) to init, after `grace_ns` SIGKILL to all."""
+    """How to stop: `signal` (name without SIG) to init, after `grace_ns` SIGKILL to all.
+
+    `pre_stop` is a command run in the container before the signal; its time is the grace's.
+    """
 
     signal: str = "TERM"
     grace_ns: int = 10 * NS
+    pre_stop: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +92,153 @@ class Suspend:
         return ", ".join(filter(None, (self.reason, until))) or "no reason given"
 
 
+class PruneMode(StrEnum):
+    """What becomes of a container that no file names any more.
+
+    destroy: it is removed. freeze: it is paused, and removed after a time; it runs on if its file
+    comes back before. orphan: it is left as it is, and no longer looked after.
+    """
+
+    DESTROY = "destroy"
+    FREEZE = "freeze"
+    ORPHAN = "orphan"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prune:
+    """How a container is pruned; `ttl_ns` is how long a frozen one is kept."""
+
+    mode: PruneMode = PruneMode.DESTROY
+    ttl_ns: int = 3600 * NS
+
+
+class DriftPolicy(StrEnum):
+    """What is done about a difference that no change of the spec explains.
+
+    enforce: it is mended. report: it is shown. ignore: neither.
+    """
+
+    ENFORCE = "enforce"
+    REPORT = "report"
+    IGNORE = "ignore"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """The policy of a container, and of single fields (by path, as `resources.memory.max`)."""
+
+    policy: DriftPolicy = DriftPolicy.ENFORCE
+    fields: dict[str, DriftPolicy] = field(default_factory=dict)
+
+    def policy_of(self, path: str) -> DriftPolicy:
+        """Return the policy for a field: its own, the nearest one above it, or the container's."""
+        while path:
+            if path in self.fields:
+                return self.fields[path]
+            path = path.rpartition(".")[0]
+        return self.policy
+
+
+class Enforcement(StrEnum):
+    """Whether a container may run on a host that cannot enforce a field."""
+
+    REQUIRED = "required"
+    PREFERRED = "preferred"
+
+
+class DependencyCondition(StrEnum):
+    """How far another container must have come: it runs, it is ready, it has ended with 0."""
+
+    STARTED = "started"
+    READY = "ready"
+    COMPLETED = "completed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dependency:
+    """Another container to wait for; with `restart` a new run of it asks for one of this too."""
+
+    name: str
+    condition: DependencyCondition = DependencyCondition.STARTED
+    restart: bool = False
+
+
+class ReactionKind(StrEnum):
+    """What is done when a file that a spec refers to has changed."""
+
+    IGNORE = "ignore"
+    RESTART = "restart"
+    SIGNAL = "signal"
+    EXEC = "exec"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reaction:
+    """What is done: `signal` (name without SIG) to init, or `command` run in the container."""
+
+    kind: ReactionKind
+    signal: str | None = None
+    command: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """A file or directory of the host that a spec refers to, by absolute path.
+
+    `digest` is of what it held when it was loaded, None when it was missing. `env_names` are the
+    variables that it gives, for an env file.
+    """
+
+    path: str
+    reaction: Reaction
+    digest: str | None = None
+    env_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpCheck:
+    """GET `path` in the container's network; a status from 200 to 399 passes."""
+
+    port: int
+    path: str = "/"
+    host: str = "127.0.0.1"
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TcpCheck:
+    """A connection in the container's network; it passes when it is accepted."""
+
+    port: int
+    host: str = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """One probe: exactly one of `exec` (a command that exits with 0), `http`, `tcp` and `unix`
+    (a socket's path in the container that takes a connection); when, and how often in a row.
+    """
+
+    exec: tuple[str, ...] | None = None
+    http: HttpCheck | None = None
+    tcp: TcpCheck | None = None
+    unix: str | None = None
+    initial_delay_ns: int = 0
+    interval_ns: int = 10 * NS
+    timeout_ns: int = NS
+    failure_threshold: int = 3
+    success_threshold: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probes:
+    """startup: until it passes, the others wait; readiness: fit for use; liveness: not stuck."""
+
+    startup: Probe | None = None
+    readiness: Probe | None = None
+    liveness: Probe | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
     """Where a spec was read: file, 1-based line and column of its document."""
@@ -102,6 +253,8 @@ class Spec:
     """One desired container. `digest` is over everything but labels' order and the origin.
 
     `deadline_ns` is for a Job: each run of it is stopped when it has lasted so long.
+    `enforcement` says by field path what need not be enforced. `depends_on` is sorted by name,
+    `references` by path.
     """
 
     name: str
@@ -113,6 +266,12 @@ class Spec:
     deadline_ns: int | None = None
     stop: Stop = Stop()
     suspend: Suspend | None = None
+    prune: Prune = Prune()
+    drift: Drift = Drift()
+    enforcement: dict[str, Enforcement] = field(default_factory=dict)
+    depends_on: tuple[Dependency, ...] = ()
+    references: tuple[Reference, ...] = ()
+    probes: Probes = Probes()
     origin: Origin
     digest: str
 

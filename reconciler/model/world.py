@@ -9,6 +9,7 @@ from typing import Any
 
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.model.config import Config
+from reconciler.model.health import Health
 from reconciler.model.spec import Spec, Suspend
 from reconciler.model.state import ExitStatus, Status
 
@@ -120,13 +121,20 @@ class RestartMemory:
     `count`: restarts by policy since it was created. `failures`: of those, how many in a row
     without a stable run between them (the backoff's n). `is_stopped`: its last init was ended
     by the reconciler itself, which is no failure. `is_overdue`: it was ended by the reconciler
-    as its deadline had passed, which is one.
+    as its deadline had passed, which is one. `failed_probe`: it was ended for what this says,
+    which is one too.
     """
 
     count: int = 0
     failures: int = 0
     is_stopped: bool = False
     is_overdue: bool = False
+    failed_probe: str | None = None
+
+    @property
+    def is_ended_as_failed(self) -> bool:
+        """Tell whether the reconciler ended its last run as it was no good."""
+        return self.is_overdue or self.failed_probe is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,8 +160,13 @@ class Observed:
     `config` as its Config; None when the reconciler did not make it. `limits` are the resource
     fields as read from the cgroup (canonical values by field path); a field that could not be
     read is absent; `process` are those of its init. `generation` numbers its specs from 1.
+    `runs` are those of other containers (when each started, None: it had not) that it was started
+    with, for the dependencies that it restarts with.
     `suspend` and `paused_at` are what a user told by command: to leave the container alone, and
-    to keep it paused. Wall-clock seconds.
+    to keep it paused. `frozen_at` is since when it is kept frozen as no file names it. Wall-clock
+    seconds. `strangers` are processes in its cgroup that are not its own, as `4711 sh`;
+    `detached` are sources of mounts that show something else than is there now;
+    `has_cgroup`: not removed behind our back; `is_rebooted`: it ran when the host went down.
     """
 
     name: str
@@ -169,6 +182,12 @@ class Observed:
     memory: RestartMemory = RestartMemory()
     suspend: Suspend | None = None
     paused_at: float | None = None
+    frozen_at: float | None = None
+    strangers: tuple[str, ...] = ()
+    detached: frozenset[str] = frozenset()
+    has_cgroup: bool = True
+    is_rebooted: bool = False
+    runs: Mapping[str, float | None] = field(default_factory=dict)
 
     @property
     def source(self) -> str | None:
@@ -182,10 +201,12 @@ class World:
 
     `unobserved` are containers that exist and could not be looked at, RecordCorrupt or worse:
     nothing more is known of them.
-    `failures` are the actions that failed last time, by container name.
+    `failures` are the actions that failed last time, by container name. `health` is what their
+    probes have found, by container name; it may be of an earlier run.
     """
 
     containers: Mapping[str, Observed]
     now: float
     unobserved: Mapping[str, Problem] = field(default_factory=dict)
     failures: Mapping[str, Failure] = field(default_factory=dict)
+    health: Mapping[str, Health] = field(default_factory=dict)

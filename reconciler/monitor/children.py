@@ -6,13 +6,16 @@ import contextlib
 import os
 import signal
 import socket
+import time
 from typing import Any
 
 from reconciler.cgroup import core
+from reconciler.cgroup.oom import OomNotice, memory_figures
 from reconciler.linux.clock import wall_s
 from reconciler.linux.proc import is_same_process, read_stat
 from reconciler.linux.process import read_exit_status
 from reconciler.monitor.logs import LogFile, LogStream
+from reconciler.monitor.oom import is_ending, is_oom_exit
 from reconciler.monitor.run_file import RUN_FILE, read_run, write_json
 
 
@@ -30,8 +33,10 @@ class Child:
         self.waiters: list[socket.socket] = []
         self.log = LogFile(run["logDir"], run["logSize"], run["logFiles"])
         self.streams: list[LogStream] = []
+        self.oom = OomNotice(run["cgroups"])
+        self.outlived_oom_at: float | None = None  # monotonic
         try:
-            for name in ("stdout", "stderr"):
+            for name in run["logStreams"]:
                 self.streams.append(LogStream(os.path.join(directory, name), name, self.log))
         except OSError:
             self.close()
@@ -48,10 +53,21 @@ class Child:
         for stream in self.streams:
             stream.close()
         self.streams = []
-        oom = core.oom_kills(self.run["cgroups"]) > self.run["oomKills"]
-        self.run["exit"] = make_exit(self._wait_status(), oom=oom)
+        status = self._wait_status()
+        self.run["exit"] = make_exit(status, _oom_figures(self.run, status, self.outlived_oom_at))
         self.close()
         return dict(self.run["exit"])
+
+    def has_outlived_oom(self) -> bool:
+        """Tell whether the OOM killer took another process than init, and take note of it."""
+        kills = core.oom_kills(self.run["cgroups"])
+        if kills <= self.run["oomKills"] or is_ending(self.run["pid"]):
+            return False
+        self.outlived_oom_at = time.monotonic()
+        self.run["oomKills"] = kills
+        with contextlib.suppress(OSError):  # a full disk: only a later monitor would read it
+            self.save()
+        return True
 
     def close(self) -> None:
         """Close every descriptor of the child's."""
@@ -59,6 +75,7 @@ class Child:
             os.close(stream.fd)
         self.streams = []
         self.log.close()
+        self.oom.close()
         for fd in (self.pidfd, self.status_fd):
             if fd >= 0:
                 os.close(fd)
@@ -88,6 +105,7 @@ def make_run(plan: dict[str, Any], pid: int, boot_id: str) -> dict[str, Any]:
         "startTicks": stat.start_ticks if stat else 0,
         "bootId": boot_id,
         "startedAt": wall_s(),
+        "logStreams": plan["logStreams"],
         "logDir": plan["logDir"],
         "logSize": plan["logSize"],
         "logFiles": plan["logFiles"],
@@ -110,26 +128,51 @@ def adopt(directory: str, boot_id: str) -> Child | None:
     run = read_run(directory)
     if run is None or run["exit"] is not None:
         return None
+    run.setdefault("logStreams", ["stdout", "stderr"])  # not there in files of older versions
     stat = read_stat(run["pid"]) if run["bootId"] == boot_id else None
     if stat is not None and stat.start_ticks != run["startTicks"]:
         stat = None  # the pid is a stranger's
     if stat is not None and stat.is_alive():
         pidfd = os.pidfd_open(run["pid"])
         if is_same_process(run["pid"], run["startTicks"]):
-            return Child(directory, run, pidfd)
+            child = Child(directory, run, pidfd)
+            child.has_outlived_oom()
+            return child
         os.close(pidfd)
-    run["exit"] = make_exit(None if stat is None else stat.exit_status, oom=False)
+    status = None if stat is None else stat.exit_status
+    run["exit"] = make_exit(status, _oom_figures(run, status, None))
     write_json(os.path.join(directory, RUN_FILE), run)
     return None
 
 
-def make_exit(wait_status: int | None, *, oom: bool) -> dict[str, Any]:
-    """Return the run file's exit of a wait status (None: unknown)."""
+def _oom_figures(
+    run: dict[str, Any], status: int | None, outlived_at: float | None
+) -> dict[str, int | None] | None:
+    """Return the cgroup's memory figures when want of memory explains the exit, else None."""
+    try:
+        has_new_kills = core.oom_kills(run["cgroups"]) > run["oomKills"]
+        if is_oom_exit(status, has_new_kills=has_new_kills, outlived_at=outlived_at):
+            return memory_figures(run["cgroups"])
+    except OSError:  # somebody removes the cgroup at this moment: the exit itself matters more
+        return None
+    return None
+
+
+def make_exit(
+    wait_status: int | None, oom_figures: dict[str, int | None] | None = None
+) -> dict[str, Any]:
+    """Return the run file's exit of a wait status (None: unknown); `oom_figures` of an OOM."""
     code = signal = None
     if wait_status is not None:
         exit_code = os.waitstatus_to_exitcode(wait_status)
         code, signal = (exit_code, None) if exit_code >= 0 else (None, -exit_code)
-    return {"code": code, "signal": signal, "oom": oom, "at": wall_s()}
+    return {
+        "code": code,
+        "signal": signal,
+        "oom": oom_figures is not None,
+        "at": wall_s(),
+        "memory": oom_figures,
+    }
 
 
 def kill_and_reap(pid: int, pidfd: int) -> None:

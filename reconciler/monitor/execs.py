@@ -45,7 +45,7 @@ class Exec:
         status = os.waitpid(self.pid, 0)[1]
         os.close(self.pidfd)
         self.pid, self.pidfd = 0, -1
-        return make_exit(status, oom=False)
+        return make_exit(status)
 
     def close(self) -> None:
         """Kill what is left and close everything."""

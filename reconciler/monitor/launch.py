@@ -14,19 +14,22 @@ their own child. The calling process must have a single thread.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
 import resource
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from reconciler.linux.capabilities import last_cap
-from reconciler.linux.process import clone3
+from reconciler.linux.process import CloneFlag, clone3, setns
 from reconciler.monitor.steps import Step
 from reconciler.monitor.steps.context import Context
 
 _EXIT_SETUP_FAILED = 127
 _MESSAGE_MAX = 65536
+_NEWPID = int(CloneFlag.NEWPID)
 
 # What the caller's caller had of RLIMIT_NOFILE, when the caller raised its own.
 original_nofile: tuple[int, int] | None = None
@@ -41,12 +44,16 @@ class Launched(NamedTuple):
 
 
 def launch(
-    steps: list[Step], flags: int, cgroup_dir: str | None, streams: tuple[int, ...] = ()
+    steps: list[Step],
+    flags: int,
+    cgroup_dir: str | None,
+    streams: tuple[int, ...] = (),
+    pid_namespace: str | None = None,
 ) -> Launched:
     """Clone a child that runs `steps`; return at once. `flags` are CLONE_NEW* bits.
 
-    `cgroup_dir` is a cgroup v2 directory for the child to be born in; `streams` are
-    descriptors for steps that ask for them.
+    `cgroup_dir` is a cgroup v2 directory, `pid_namespace` the file of a pid namespace, for the
+    child to be born in; `streams` are descriptors for steps that ask for them.
 
     Raises: OSError.
     """
@@ -56,9 +63,10 @@ def launch(
         if cgroup_dir is not None:
             cgroup_fd = os.open(cgroup_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         last_cap()  # read here, since the child may have no /proc
-        pid, pidfd = clone3(flags, cgroup_fd)
-        if pid == 0:
-            run_steps(steps, Context(status_write, streams))
+        with _children_in(pid_namespace):
+            pid, pidfd = clone3(flags, cgroup_fd)
+            if pid == 0:
+                run_steps(steps, Context(status_write, streams))
     except BaseException:
         os.close(status_read)
         raise
@@ -67,6 +75,25 @@ def launch(
         if cgroup_fd is not None:
             os.close(cgroup_fd)
     return Launched(pid, pidfd, status_read)
+
+
+@contextlib.contextmanager
+def _children_in(pid_namespace: str | None) -> Iterator[None]:
+    """Have children born in another pid namespace (setns(2): the caller itself stays)."""
+    if pid_namespace is None:
+        yield
+        return
+    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    other = os.open(pid_namespace, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        setns(other, _NEWPID)
+        try:
+            yield
+        finally:
+            setns(own, _NEWPID)
+    finally:
+        os.close(own)
+        os.close(other)
 
 
 def run_steps(steps: list[Step], context: Context) -> None:

@@ -1,8 +1,15 @@
 """The run file `run.json` in a container's record directory, the monitor's alone to write.
 
-    {"pid", "startTicks", "bootId", "startedAt", "logDir", "logSize", "logFiles", "cgroups",
+    {"pid", "startTicks", "bootId", "startedAt", "cgroups",
+     "logStreams": ["stdout", "stderr"] or, where no output is kept, [], "logDir", "logSize",
+     "logFiles",
      "oomKills", "logLost": {"bytes", "error"} | null,
-     "exit": {"code", "signal", "oom", "at"} | null, "lastExit": (the run before's) | null}
+     "exit": {"code", "signal", "oom", "at", "memory": {"usage_bytes", "peak_bytes",
+              "limit_bytes", "oom_kills"} | null} | null,
+     "lastExit": (the run before's) | null}
+
+`oomKills` is the cgroup's count of kills that init has outlived; `memory` is of an OOM, and not
+there in files of older versions.
 
 Read by the engine's store too, hence light.
 """

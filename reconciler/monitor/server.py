@@ -23,6 +23,7 @@ from reconciler.monitor import messages
 from reconciler.monitor.children import Child, adopt, kill_and_reap, make_run
 from reconciler.monitor.execs import Exec
 from reconciler.monitor.launch import launch, parse_status, read_status
+from reconciler.monitor.oom import OomLooks
 from reconciler.monitor.run_file import RUN_FILE, read_run
 from reconciler.monitor.steps import decode_steps
 
@@ -43,6 +44,7 @@ class Monitor:
         self.subscribers: list[socket.socket] = []
         self.connections: dict[int, socket.socket] = {}
         self.parents: set[str] = set()
+        self._oom_looks = OomLooks()
         self._epoll = select.epoll()
         self._handlers: dict[int, Handler] = {}
 
@@ -51,13 +53,14 @@ class Monitor:
         self._watch(self.listener.fileno(), self.on_connect)
         while True:
             idle = not self.children and not self.connections
-            events = self._epoll.poll(self.linger_s if idle else None)
+            events = self._epoll.poll(self.linger_s if idle else self._oom_looks.patience_s())
             if idle and not events:
                 break
             for fd, _mask in events:
                 handler = self._handlers.get(fd)
                 if handler is not None:
                     self._guard(handler)
+            self._guard(self._look_after_oom)
         self._remove_empty_parents()
 
     # --- events
@@ -127,6 +130,11 @@ class Monitor:
         if child.log.error != had_error and child.log.error:
             child.save()
 
+    def on_oom(self, child: Child) -> None:
+        """Look soon whom the OOM killer took; until then its notices are as good as one."""
+        self._unwatch(child.oom.fd)
+        self._oom_looks.add(child)
+
     def on_exit(self, child: Child) -> None:
         """Record the exit and tell everyone who waits for it."""
         while child.status_fd >= 0:  # the end came before its beginning was told
@@ -177,7 +185,12 @@ class Monitor:
         directory = plan["directory"]
         if os.path.basename(directory) in self.children:
             raise FileExistsError(17, "the container has an init already", directory)
-        launched = launch(decode_steps(plan["steps"]), plan["cloneFlags"], plan["cgroupDir"])
+        launched = launch(
+            decode_steps(plan["steps"]),
+            plan["cloneFlags"],
+            plan["cgroupDir"],
+            pid_namespace=plan["pidNamespace"],
+        )
         try:
             run = make_run(plan, launched.pid, self.boot_id)
             child = Child(directory, run, launched.pidfd)
@@ -249,6 +262,15 @@ class Monitor:
         self._watch(child.pidfd, partial(self.on_exit, child))
         for index, stream in enumerate(child.streams):
             self._watch(stream.fd, partial(self.on_log, child, index))
+        self._watch_oom(child)
+
+    def _watch_oom(self, child: Child) -> None:
+        if child.oom.fd >= 0:
+            self._watch(child.oom.fd, partial(self.on_oom, child), child.oom.mask)
+
+    def _look_after_oom(self) -> None:
+        for child in self._oom_looks.take_settled():
+            self._watch_oom(child)
 
     def _discard(self, child: Child) -> None:
         """Forget a child whose set-up failed, without a trace."""
@@ -260,12 +282,14 @@ class Monitor:
             os.unlink(os.path.join(child.directory, RUN_FILE))
 
     def _unwatch_child(self, child: Child) -> None:
-        for fd in (child.pidfd, child.status_fd, *(stream.fd for stream in child.streams)):
+        self._oom_looks.discard(child)
+        streams = (stream.fd for stream in child.streams)
+        for fd in (child.pidfd, child.status_fd, child.oom.fd, *streams):
             self._unwatch(fd)
 
-    def _watch(self, fd: int, handler: Handler) -> None:
+    def _watch(self, fd: int, handler: Handler, mask: int = select.EPOLLIN) -> None:
         self._handlers[fd] = handler
-        self._epoll.register(fd, select.EPOLLIN)
+        self._epoll.register(fd, mask)
 
     def _unwatch(self, fd: int) -> None:
         if self._handlers.pop(fd, None) is not None:

@@ -9,6 +9,7 @@ so that an unchanged container costs a few microseconds.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from operator import attrgetter
 
 from reconciler.model.action import ChangeClass, FieldChange
@@ -17,11 +18,26 @@ from reconciler.model.state import Status
 from reconciler.model.world import Observed, Value
 from reconciler.planning.by_hand import wanted_state
 from reconciler.planning.fields import FIELDS, Field, ObservedBy
-from reconciler.planning.process import identity_drift, mendable_drift
+from reconciler.planning.process import process_drift
+from reconciler.planning.references import class_of_variable, reference_changes
 
 # Everything of a Spec that the table speaks of; not its name, its place in the file, its digest.
 _COMPARED = attrgetter(
-    "config", "kind", "labels", "state", "restart", "deadline_ns", "suspend", "stop", "origin.file"
+    "config",
+    "kind",
+    "labels",
+    "state",
+    "restart",
+    "deadline_ns",
+    "suspend",
+    "stop",
+    "origin.file",
+    "prune",
+    "drift",
+    "enforcement",
+    "depends_on",
+    "references",
+    "probes",
 )
 
 _STATE_BY_STATUS = {
@@ -36,6 +52,8 @@ def diff(
 ) -> tuple[FieldChange, ...]:
     """Return the fields in which a container that the reconciler made is not as its spec says.
 
+    Each has the policy of what becomes of it; a plan acts on those that are to be enforced.
+
     `desired_limits` are the canonical values (by field path) that the kernel would show for
     the spec's resources; a field that only one side has is compared by the record instead.
     A container without processes shows nothing in the kernel: all is compared by the record.
@@ -45,17 +63,10 @@ def diff(
         raise ValueError(f"internal error: {observed.name} is not the reconciler's own")
     shown = _shown_by_kernel(spec, observed, desired_limits)
     is_as_shown = all(one == other for one, other in shown.values())
-    mendable = tuple(mendable_drift(spec, observed))
+    of_process = tuple(process_drift(spec, observed))
     if is_as_shown and _COMPARED(spec) == _COMPARED(recorded):
-        return mendable
-    return (*_changes(spec, recorded, shown, observed.status.has_processes()), *mendable)
-
-
-def find_drift(
-    spec: Spec, observed: Observed, desired_limits: Mapping[str, Value]
-) -> tuple[FieldChange, ...]:
-    """Return what `diff` does, and what is reported only: no plan acts on it."""
-    return (*diff(spec, observed, desired_limits), *identity_drift(spec, observed))
+        return of_process
+    return (*_changes(spec, recorded, shown, observed), *of_process)
 
 
 _Shown = dict[str, tuple[Value, Value]]
@@ -75,16 +86,30 @@ def _shown_by_kernel(spec: Spec, observed: Observed, desired_limits: Mapping[str
     return shown
 
 
-def _changes(spec: Spec, recorded: Spec, shown: _Shown, is_alive: bool) -> Iterator[FieldChange]:
+def _changes(
+    spec: Spec, recorded: Spec, shown: _Shown, observed: Observed
+) -> Iterator[FieldChange]:
+    is_alive = observed.status.has_processes()
     for row in FIELDS:
         if row.path in shown and shown[row.path][0] != shown[row.path][1]:
             one, other = map(row.spell_or_none, shown[row.path])
-            yield _change(row.path, one, other, row.change_class)
+            change = _change(row.path, one, other, row.change_class)
+            is_edit = row.get(spec) != row.get(recorded) or _is_frozen_by_us(row, observed)
+            yield change if is_edit else replace(change, policy=spec.drift.policy_of(row.path))
+            continue
+        if row.path == "references":
+            yield from reference_changes(spec, observed)
             continue
         change_class = _class_by_record(row, shown, is_alive)
         for path, one, other in row.values(spec, recorded):
             if one != other:
-                yield _change(path, one, other, change_class)
+                own = class_of_variable(path, spec, observed) if row.path == "env" else None
+                yield _change(path, one, other, own or change_class)
+
+
+def _is_frozen_by_us(row: Field, observed: Observed) -> bool:
+    """Tell whether it is paused as its file was gone: nobody did that behind our back."""
+    return row.path == "state" and observed.frozen_at is not None
 
 
 def _class_by_record(row: Field, shown: _Shown, is_alive: bool) -> ChangeClass:

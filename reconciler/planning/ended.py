@@ -23,6 +23,8 @@ def plan_ended(
 ) -> Start | Update | Wait | Problem | None:
     """Return what a stopped container needs that is to be running or paused."""
     fresh = RestartMemory(count=observed.memory.count)
+    if observed.is_rebooted and spec.restart.policy is not RestartPolicy.NEVER:
+        return _start(spec, "the host was booted anew", changes, fresh)
     if _is_new_run(changes):
         return _start(spec, "its spec changed", changes, fresh)
     if observed.memory.is_stopped:
@@ -43,6 +45,8 @@ def _restart_or_wait(
     reason = f"it ended: {last_exit.describe()}"
     if memory.is_overdue:
         reason = f"it was stopped: {overdue_reason(spec)}"
+    if memory.failed_probe is not None:
+        reason = f"it was stopped: {memory.failed_probe}"
     if spec.restart.max_attempts is not None and attempts > spec.restart.max_attempts:
         return _update(spec, changes) or _crash_loop(spec, reason)
     due = backoff.due_at(last_exit.at, rules, attempts, spec.name)
@@ -78,8 +82,8 @@ def _crash_loop(spec: Spec, reason: str) -> Problem:
 
 
 def _may_restart(spec: Spec, last_exit: ExitStatus, memory: RestartMemory) -> bool:
-    is_success = last_exit.is_success() and not memory.is_overdue
-    if last_exit.code in spec.restart.permanent_exit_codes and not memory.is_overdue:
+    is_success = last_exit.is_success() and not memory.is_ended_as_failed
+    if last_exit.code in spec.restart.permanent_exit_codes and not memory.is_ended_as_failed:
         return False
     if spec.kind is Kind.JOB and is_success:
         return False

@@ -6,6 +6,7 @@ that no field can be added without saying here what becomes of its changes.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum, StrEnum
@@ -13,10 +14,13 @@ from operator import attrgetter
 from typing import Any
 
 from reconciler.model.action import ChangeClass
+from reconciler.model.codec import to_compact
 from reconciler.model.config import IoDeviceLimits
+from reconciler.model.isolation import Isolation
 from reconciler.model.quantity import format_cpu, format_duration, format_size
 from reconciler.model.spec import Spec, Suspend
 from reconciler.model.world import Value
+from reconciler.planning.probe_text import spell_probe
 
 
 class ObservedBy(StrEnum):
@@ -81,6 +85,10 @@ def spell_plain(value: Any) -> Value:  # noqa: ANN401  (any field's value)
 
 
 def _spell_inner(value: Any) -> str:  # noqa: ANN401  (any field's value)
+    if isinstance(value, Mapping):
+        return ",".join(f"{key}={item}" for key, item in value.items())
+    if is_dataclass(value):
+        return f"{{{spell_plain(value)}}}"
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(spell_plain(value))
 
 
@@ -100,6 +108,14 @@ def _throttle(one: Any) -> IoDeviceLimits:  # noqa: ANN401  (either form)
         read_ops=read_ops,
         write_ops=write_ops,
     )
+
+
+def _spell_isolation(isolation: Isolation) -> Value:
+    return json.dumps(to_compact(isolation), sort_keys=True)
+
+
+def _spell_logs(is_kept: bool) -> Value:
+    return "kept" if is_kept else "none"
 
 
 def _user_of(spec: Spec) -> str:
@@ -149,6 +165,8 @@ FIELDS: tuple[Field, ...] = (
     _process("security.seccomp", "config.security.seccomp"),
     _process("rlimits", "config.rlimits"),
     _process("oomScoreAdj", "config.oom_score_adj"),
+    _row("isolation", "config.isolation", _RESTART, _spell_isolation),
+    _row("logs", "config.logs.is_kept", _RESTART, _spell_logs),
     _row("logs.maxSize", "config.logs.max_size_bytes", _RESTART, format_size),
     _row("logs.maxFiles", "config.logs.max_files", _RESTART),
     _kernel("resources.memory.max", "config.resources.memory.max_bytes", format_size),
@@ -174,6 +192,17 @@ FIELDS: tuple[Field, ...] = (
     _row("deadline", "deadline_ns", _RECORD, format_duration),
     _row("stop.signal", "stop.signal", _RECORD),
     _row("stop.grace", "stop.grace_ns", _RECORD, format_duration),
+    _row("stop.preStop", "stop.pre_stop", _RECORD),
     _row("suspend", "suspend", _RECORD, Suspend.describe),
+    _row("prune.mode", "prune.mode", _RECORD),
+    _row("prune.ttl", "prune.ttl_ns", _RECORD, format_duration),
+    _row("drift.policy", "drift.policy", _RECORD),
+    _row("drift.fields", "drift.fields", _RECORD),
+    _row("enforcement", "enforcement", _RECORD),
+    _row("dependsOn", "depends_on", _RECORD),
+    _row("references", "references", _RECORD),
+    _row("probes.startup", "probes.startup", _RECORD, spell_probe),
+    _row("probes.readiness", "probes.readiness", _RECORD, spell_probe),
+    _row("probes.liveness", "probes.liveness", _RECORD, spell_probe),
     _row("source", "origin.file", _RECORD),
 )

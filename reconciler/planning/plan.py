@@ -7,11 +7,13 @@ nothing but its arguments, and a plan that was carried out leaves nothing more t
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import inf
 
 from reconciler.errors import ErrorCode
 from reconciler.model.action import (
     Action,
     Create,
+    FieldChange,
     Plan,
     Recreate,
     Restart,
@@ -23,7 +25,9 @@ from reconciler.model.spec import Spec, Suspend
 from reconciler.model.world import Desired, Failure, Observed, Problem, Value, World
 from reconciler.planning import backoff
 from reconciler.planning.by_hand import suspension_of
-from reconciler.planning.diff import diff
+from reconciler.planning.dependencies import Dependencies
+from reconciler.planning.drift import enforced, find_changes, reported
+from reconciler.planning.order import order_actions
 from reconciler.planning.prune import PlanOptions, is_owned, plan_prune
 from reconciler.planning.states import plan_existing
 
@@ -33,8 +37,6 @@ Limits = Mapping[str, Mapping[str, Value]]
 """By container name: what the kernel would show for the spec's resources, by field path."""
 
 _Step = Action | Wait | Problem | None
-
-_NO_LIMITS: Mapping[str, Value] = {}
 
 # A failed one of these is retried as whichever of them fits then.
 _STARTS = frozenset({Create.verb, Recreate.verb, Start.verb, Restart.verb})
@@ -47,35 +49,43 @@ def make_plan(desired: Desired, world: World, desired_limits: Limits, options: P
     RecordCorrupt, CrashLoop.
     """
     pruned = plan_prune(desired, world, options)
-    wanted = _wanted(desired, world)
+    wanted = specs_in_force(desired, world)
+    changes = find_changes(wanted, desired, world, desired_limits)
     steps: list[_Step] = [
         *desired.problems,
         *pruned.problems,
         *(problem for name, problem in sorted(world.unobserved.items()) if name not in wanted),
     ]
     suspended: dict[str, Suspend] = {}
+    dependencies = Dependencies(wanted, desired, world)
     candidates: list[tuple[str, Spec | None, _Step]] = [
-        *((action.name, None, action) for action in pruned.actions),
+        *((step.name, None, step) for step in pruned.steps),
         *(
-            (name, spec, _plan_one(spec, desired, world, desired_limits.get(name, _NO_LIMITS)))
-            for name, spec in wanted.items()
+            (spec.name, spec, _plan_one(spec, desired, world, enforced(changes.get(spec.name, ()))))
+            for spec in dependencies.in_order()
         ),
     ]
     for name, spec, step in candidates:
         suspend = suspension_of(spec, world.containers.get(name), world.now)
         if suspend is not None and not _is_not_owned(step):
             suspended[name] = suspend
+            dependencies.suspend(name, suspend)
             steps.append(_until_resumed(name, suspend))
-        else:
-            steps.append(step if step is None else _hold(step, world, options))
+            continue
+        if spec is not None:
+            step = dependencies.restart_with(spec, step)
+        held = step if step is None else _hold(step, world, options)
+        steps.append(dependencies.settle(name, held))
     waits = [step for step in steps if isinstance(step, Wait)]
     problems = [step for step in steps if isinstance(step, Problem)]
     actions = [step for step in steps if isinstance(step, Action)]
     return Plan(
-        actions=tuple(sorted(actions, key=_order)),
-        waits=tuple(sorted(waits, key=lambda wait: (wait.until, wait.name))),
+        actions=order_actions(actions, wanted, world.containers),
+        waits=tuple(sorted(waits, key=_order)),
         problems=tuple(dict.fromkeys(problems)),
         suspended=suspended,
+        reported=reported(changes),
+        orphaned=frozenset(pruned.orphaned),
     )
 
 
@@ -90,11 +100,11 @@ def _until_resumed(name: str, suspend: Suspend) -> Wait | None:
     return Wait(name=name, until=suspend.until, reason=reason, kind=WaitKind.SUSPENDED)
 
 
-def _order(action: Action) -> tuple[int, str]:
-    return action.stage, action.name
+def _order(wait: Wait) -> tuple[float, str]:
+    return inf if wait.until is None else wait.until, wait.name
 
 
-def _wanted(desired: Desired, world: World) -> dict[str, Spec]:
+def specs_in_force(desired: Desired, world: World) -> dict[str, Spec]:
     """Return every spec in force: those of valid files, and the last good ones of invalid."""
     wanted = dict(desired.specs)
     for name in desired.invalid - desired.specs.keys():
@@ -105,7 +115,7 @@ def _wanted(desired: Desired, world: World) -> dict[str, Spec]:
 
 
 def _plan_one(
-    spec: Spec, desired: Desired, world: World, desired_limits: Mapping[str, Value]
+    spec: Spec, desired: Desired, world: World, changes: tuple[FieldChange, ...]
 ) -> Action | Wait | Problem | None:
     trouble = world.unobserved.get(spec.name)
     if trouble is not None:
@@ -117,7 +127,7 @@ def _plan_one(
         return Create(name=spec.name, spec=spec, reason="it does not exist")
     if observed.source != spec.source and not is_owned(observed, desired):
         return _not_owned(spec, observed)
-    return plan_existing(spec, observed, diff(spec, observed, desired_limits), world.now)
+    return plan_existing(spec, observed, changes, world.health.get(spec.name), world.now)
 
 
 def _not_owned(spec: Spec, observed: Observed) -> Problem:

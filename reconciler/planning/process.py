@@ -2,57 +2,87 @@
 
 Called by diff. A program may give up what it has: capabilities, a user id that may be changed,
 limits. So what is compared is whether it has more than its spec gives. Identity is reported
-only, as nothing but a restart would change it; what can be mended in place is.
+only, as nothing but a restart would change it; what can be mended in place is. Processes in its
+cgroup that are not its own are reported, never killed: they are somebody's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from reconciler.model.action import ChangeClass, FieldChange
 from reconciler.model.config import Config, Rlimit, SeccompMode
-from reconciler.model.spec import Spec
+from reconciler.model.spec import DriftPolicy, Spec
 from reconciler.model.world import Observed, Value
+
+STRANGERS = "processes"
+"""Path of the row for foreign processes in the cgroup; no field of a spec."""
+
+CGROUP = "cgroup"
+"""Path of the row for a cgroup that was removed; no field of a spec, and always mended."""
 
 _ROOT = ("0", "root")
 
 
-def mendable_drift(spec: Spec, observed: Observed) -> Iterator[FieldChange]:
+def process_drift(spec: Spec, observed: Observed) -> Iterator[FieldChange]:
+    """Yield what differs in the processes of a container, each with its policy."""
+    if not observed.status.has_processes():
+        return
+    if not observed.has_cgroup:
+        yield _change(spec, CGROUP, "its own", None, ChangeClass.RESTART, DriftPolicy.ENFORCE)
+    yield from _mendable(spec, observed)
+    for change in (*_identity(spec, observed), *_strangers(spec, observed)):
+        is_ignored = spec.drift.policy_of(change.field) is DriftPolicy.IGNORE
+        yield change if is_ignored else replace(change, policy=DriftPolicy.REPORT)
+
+
+def _mendable(spec: Spec, observed: Observed) -> Iterator[FieldChange]:
     """Yield what differs in the init and can be mended while it runs."""
-    config, shown = spec.config, observed.process
-    if observed.config.oom_score_adj == config.oom_score_adj is not None:
+    config, before, shown = spec.config, observed.config, observed.process
+    if before.oom_score_adj == config.oom_score_adj is not None:
         value = shown.get("oomScoreAdj", config.oom_score_adj)
         if value != config.oom_score_adj:
-            yield _change("oomScoreAdj", config.oom_score_adj, value, ChangeClass.LIVE)
-    if observed.config.rlimits != config.rlimits:
+            yield _change(spec, "oomScoreAdj", config.oom_score_adj, value, ChangeClass.LIVE)
+    if before.hostname == config.hostname:
+        wanted = config.hostname or spec.name
+        value = shown.get("hostname", wanted)
+        if value != wanted:
+            yield _change(spec, "hostname", wanted, value, ChangeClass.LIVE)
+    if before.rlimits != config.rlimits:
         return  # a new run is needed for those anyway
     for limit in config.rlimits:
         path = f"rlimits.{limit.type.lower()}"
         value = shown.get(path)
         if isinstance(value, tuple) and _is_above(value[1], limit):
-            yield _change(path, (limit.soft, limit.hard), value, ChangeClass.LIVE)
+            yield _change(spec, path, (limit.soft, limit.hard), value, ChangeClass.LIVE)
 
 
-def identity_drift(spec: Spec, observed: Observed) -> Iterator[FieldChange]:
+def _identity(spec: Spec, observed: Observed) -> Iterator[FieldChange]:
     """Yield what the init has beyond what it was started with, and a restart alone takes away.
 
     Where the spec itself has changed since, that is a difference already.
     """
     config, shown, restart = spec.config, observed.process, ChangeClass.RESTART
-    if observed.config != config or not shown:
+    if observed.config != config or "security.capabilities" not in shown:
         return
     names = shown["security.capabilities"]
     given = config.security.capabilities
     if isinstance(names, tuple) and set(names) - set(given):
-        yield _change("security.capabilities", given, names, restart)
+        yield _change(spec, "security.capabilities", given, names, restart)
     if config.security.no_new_privileges and not shown["security.noNewPrivileges"]:
-        yield _change("security.noNewPrivileges", True, False, restart)
+        yield _change(spec, "security.noNewPrivileges", True, False, restart)
     seccomp = shown.get("security.seccomp", "default")
     if config.security.seccomp is SeccompMode.DEFAULT and seccomp != "default":
-        yield _change("security.seccomp", "default", seccomp, restart)
+        yield _change(spec, "security.seccomp", "default", seccomp, restart)
     ids = shown["user"]
     if isinstance(ids, tuple) and 0 in ids and not _may_be_root(config):
-        yield _change("user", config.user_or_default(), "0", restart)
+        yield _change(spec, "user", config.user_or_default(), "0", restart)
+
+
+def _strangers(spec: Spec, observed: Observed) -> Iterator[FieldChange]:
+    if observed.strangers:
+        yield _change(spec, STRANGERS, (), observed.strangers, ChangeClass.NEVER)
 
 
 def _may_be_root(config: Config) -> bool:
@@ -67,5 +97,18 @@ def _is_above(hard: Value, limit: Rlimit) -> bool:
     return hard is None or hard > limit.hard
 
 
-def _change(path: str, desired: Value, observed: Value, change_class: ChangeClass) -> FieldChange:
-    return FieldChange(field=path, desired=desired, observed=observed, change_class=change_class)
+def _change(
+    spec: Spec,
+    path: str,
+    desired: Value,
+    observed: Value,
+    change_class: ChangeClass,
+    policy: DriftPolicy | None = None,
+) -> FieldChange:
+    return FieldChange(
+        field=path,
+        desired=desired,
+        observed=observed,
+        change_class=change_class,
+        policy=policy or spec.drift.policy_of(path),
+    )

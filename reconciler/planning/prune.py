@@ -1,16 +1,21 @@
-"""Which containers no spec names any more, and the guards against removing too many.
+"""Which containers no spec names any more, what becomes of them, and the guards against too many.
 
 Called by make_plan. Only what a desired source owns is ever pruned, and only while that source
 can be trusted: it could be read, it is not suddenly empty, and every file of it is understood.
+The last spec of a container says how: it is destroyed, frozen and destroyed later, or left as it
+is. The guards are for destroying and freezing alike. What is frozen has passed them: all that is
+asked before it is destroyed is whether a file that is not understood may be its.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from reconciler.errors import ErrorCode
-from reconciler.model.action import Destroy
+from reconciler.model.action import Destroy, Freeze, Wait, WaitKind
+from reconciler.model.quantity import format_duration
+from reconciler.model.spec import NS, PruneMode
+from reconciler.model.state import Status
 from reconciler.model.world import Desired, Observed, Problem, Source, SourceStatus, World
 
 # Removing this few is never suspicious.
@@ -34,30 +39,62 @@ class PlanOptions:
 
 @dataclass(slots=True)
 class Pruned:
-    """What is to be destroyed, and what was refused."""
+    """What is to be destroyed or frozen, now or later; what was refused; what is left alone."""
 
-    actions: list[Destroy] = field(default_factory=list)
+    steps: list[Destroy | Freeze | Wait] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    orphaned: set[str] = field(default_factory=set)
 
 
 def plan_prune(desired: Desired, world: World, options: PlanOptions) -> Pruned:
-    """Return the destroys of every source that may be pruned, and why others may not."""
+    """Return what becomes of all that no spec names, for every source, and why not, if refused."""
     pruned = Pruned()
-    if not options.prune:
-        return pruned
     for source in desired.sources:
-        owned = [one for one in world.containers.values() if _is_of(one, source)]
-        unwanted = sorted(
-            one.name
-            for one in owned
-            if one.name not in desired.specs and one.name not in desired.invalid
-        )
-        refusal = _refusal(source, unwanted, len(owned), desired, options)
-        if refusal is not None:
-            pruned.problems.append(refusal)
-        elif _is_trusted(source):
-            pruned.actions += _destroys(source, unwanted, world)
+        if _is_trusted(source):
+            _prune_source(pruned, source, desired, world, options)
     return pruned
+
+
+def _prune_source(
+    pruned: Pruned, source: Source, desired: Desired, world: World, options: PlanOptions
+) -> None:
+    owned = [one for one in world.containers.values() if _is_of(one, source)]
+    unnamed = sorted(
+        (one for one in owned if one.name not in desired.specs and one.name not in desired.invalid),
+        key=lambda one: one.name,
+    )
+    orphaned = {one.name for one in unnamed if _mode(one) is PruneMode.ORPHAN}
+    pruned.orphaned |= orphaned
+    unwanted = [one for one in unnamed if one.name not in orphaned]
+    if not unwanted or not options.prune:
+        return
+    unknown = _not_understood(source, unwanted, desired)
+    if unknown is not None:
+        pruned.problems.append(unknown)
+        return
+    fresh = [one for one in unwanted if one.frozen_at is None]
+    refusal = _refusal(source, [one.name for one in fresh], len(owned), options)
+    if refusal is not None:
+        pruned.problems.append(refusal)
+        unwanted = [one for one in unwanted if one.frozen_at is not None]
+    pruned.steps += [_step(one, source, world.now) for one in unwanted]
+
+
+def _step(observed: Observed, source: Source, now: float) -> Destroy | Freeze | Wait:
+    spec = observed.spec
+    assert spec is not None
+    reason = f"no file in {source.path} names it"
+    if spec.prune.mode is PruneMode.DESTROY:
+        return Destroy(name=spec.name, spec=spec, reason=reason)
+    frozen_at = now if observed.frozen_at is None else observed.frozen_at
+    until = frozen_at + spec.prune.ttl_ns / NS
+    if until <= now:
+        kept = f"{reason}, and it was kept frozen for {format_duration(spec.prune.ttl_ns)}"
+        return Destroy(name=spec.name, spec=spec, reason=kept)
+    if observed.frozen_at is None or observed.status is Status.RUNNING:
+        return Freeze(name=spec.name, spec=spec, reason=reason, at=frozen_at)
+    reason = f"{reason}: it is kept frozen, and then destroyed"
+    return Wait(name=spec.name, until=until, reason=reason, kind=WaitKind.FROZEN)
 
 
 def _is_trusted(source: Source) -> bool:
@@ -65,20 +102,24 @@ def _is_trusted(source: Source) -> bool:
     return source.status in (SourceStatus.OK, SourceStatus.EMPTY)
 
 
-def _refusal(
-    source: Source, unwanted: list[str], owned: int, desired: Desired, options: PlanOptions
-) -> Problem | None:
-    if not unwanted or not _is_trusted(source):
-        return None
+def _not_understood(source: Source, unwanted: list[Observed], desired: Desired) -> Problem | None:
     unknown = [path for path in desired.unknown_files if _may_be_of(path, desired, source)]
-    if unknown:
-        return Problem.of(
-            ErrorCode.PruneRefused,
-            f"cannot prune {_list(unwanted)}: {_list(unknown)} is not understood and may be "
-            "theirs; repair or remove it",
-        )
+    if not unknown:
+        return None
+    return Problem.of(
+        ErrorCode.PruneRefused,
+        f"cannot prune {_list([one.name for one in unwanted])}: {_list(unknown)} is not understood "
+        "and may be theirs; repair or remove it",
+    )
+
+
+def _refusal(
+    source: Source, unwanted: list[str], owned: int, options: PlanOptions
+) -> Problem | None:
+    if not unwanted:
+        return None
     if source.status is SourceStatus.EMPTY:
-        return None if options.allow_empty else _empty(source, owned)
+        return None if options.allow_empty else _empty(source, len(unwanted))
     if len(unwanted) > ALWAYS_FINE and len(unwanted) * 100 > options.max_prune_percent * owned:
         return Problem.of(
             ErrorCode.PruneRefused,
@@ -88,10 +129,10 @@ def _refusal(
     return None
 
 
-def _empty(source: Source, owned: int) -> Problem:
+def _empty(source: Source, number: int) -> Problem:
     return Problem.of(
         ErrorCode.SourceEmpty,
-        f"cannot prune all {owned} containers of {source.path}: it has become empty; "
+        f"cannot prune all {number} containers of {source.path}: it has become empty; "
         "if that is meant, use --allow-empty",
     )
 
@@ -102,11 +143,8 @@ def _may_be_of(path: str, desired: Desired, source: Source) -> bool:
     return not holders or source in holders
 
 
-def _destroys(source: Source, names: list[str], world: World) -> Iterable[Destroy]:
-    for name in names:
-        spec = world.containers[name].spec
-        if spec is not None:
-            yield Destroy(name=name, spec=spec, reason=f"no file in {source.path} names it")
+def _mode(observed: Observed) -> PruneMode | None:
+    return None if observed.spec is None else observed.spec.prune.mode
 
 
 def _list(names: list[str]) -> str:

@@ -1,17 +1,19 @@
 """The state table: what an existing container needs to become what its spec says.
 
-Called by make_plan, for containers that the desired sources own. One action a pass: an Update
-goes before a Pause or Resume, which follows in the next pass.
+Called by make_plan, for containers that the desired sources own, with the changes that are to be
+enforced. One action a pass.
 
     desired \\ observed   created    running   pausing, paused   stopped
     running              Start      -         Resume            by policy (ended.py)
     paused               Start      Pause     -                 by policy (ended.py)
     stopped              -          Stop      Stop              -
 
-A running Job is stopped when its deadline has passed, and until then that is waited for.
+A running Job is stopped when its deadline has passed, and until then that is waited for. What
+its startup or liveness probe finds failing is stopped too; both count as failures.
 
 Where fields differ as well: recreate -> Recreate in every state; with processes, restart ->
-Restart, live -> Update; without, the next start takes the new spec, or an Update records it.
+Restart, live -> Update or, for a changed file, React; without, the next start takes the new
+spec, or an Update records it.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from reconciler.model.action import (
     ChangeClass,
     FieldChange,
     Pause,
+    React,
     Recreate,
     Restart,
     Resume,
@@ -32,23 +35,48 @@ from reconciler.model.action import (
     Wait,
     WaitKind,
 )
+from reconciler.model.health import Health
 from reconciler.model.spec import NS, DesiredState, Kind, Spec
 from reconciler.model.state import Status
 from reconciler.model.world import Observed, Problem, RestartMemory
 from reconciler.planning.by_hand import wanted_state
 from reconciler.planning.ended import overdue_reason, plan_ended
+from reconciler.planning.health import failed_probe
+from reconciler.planning.process import CGROUP
+from reconciler.planning.references import due_reactions, hold_references, is_of_reference
 
 _SPEC_CHANGED = "its spec changed"
 
 
 def plan_existing(
-    spec: Spec, observed: Observed, changes: tuple[FieldChange, ...], now: float
+    spec: Spec,
+    observed: Observed,
+    changes: tuple[FieldChange, ...],
+    health: Health | None,
+    now: float,
 ) -> Action | Wait | Problem | None:
     """Return the one next action, the wait, or None when all is as it should be."""
+    step = _plan_existing(spec, observed, changes, health, now)
+    if observed.frozen_at is not None and (step is None or isinstance(step, Wait | Problem)):
+        return Update(name=spec.name, spec=spec, reason="its file is back")
+    return step
+
+
+def _plan_existing(
+    spec: Spec,
+    observed: Observed,
+    changes: tuple[FieldChange, ...],
+    health: Health | None,
+    now: float,
+) -> Action | Wait | Problem | None:
     if _has(changes, ChangeClass.RECREATE):
         return Recreate(name=spec.name, spec=spec, reason=_SPEC_CHANGED, changes=changes)
     if observed.status.has_processes():
-        return _plan_alive(spec, observed, changes) or _plan_deadline(spec, observed, now)
+        return (
+            _plan_alive(spec, observed, changes)
+            or _plan_unhealthy(spec, observed, health)
+            or _plan_deadline(spec, observed, now)
+        )
     if spec.state is DesiredState.STOPPED:
         return _update(spec, changes, _SPEC_CHANGED)
     if observed.status is Status.CREATED:
@@ -65,15 +93,34 @@ def _plan_alive(spec: Spec, observed: Observed, changes: tuple[FieldChange, ...]
     if _has(changes, ChangeClass.RESTART):
         memory = RestartMemory(count=observed.memory.count)
         return Restart(
-            name=spec.name, spec=spec, reason=_SPEC_CHANGED, changes=changes, memory=memory
+            name=spec.name, spec=spec, reason=_reason(changes), changes=changes, memory=memory
         )
+    if reactions := due_reactions(spec, observed):
+        if observed.status is Status.RUNNING and wanted is DesiredState.RUNNING:
+            return React(
+                name=spec.name,
+                spec=spec,
+                reason="a file that it uses has changed",
+                changes=changes,
+                reactions=reactions,
+            )
+        spec = hold_references(spec, observed)
+        changes = tuple(one for one in changes if not is_of_reference(one))
     if _has(tuple(one for one in changes if one.field != "state"), ChangeClass.LIVE):
-        return _update(spec, changes, _live_reason(spec, observed))
-    if wanted is DesiredState.PAUSED and observed.status is Status.RUNNING:
-        return Pause(name=spec.name, spec=spec, reason=reason, changes=changes)
-    if wanted is DesiredState.RUNNING and observed.status is not Status.RUNNING:
-        return Resume(name=spec.name, spec=spec, reason=reason, changes=changes)
+        return _update(spec, changes, _reason(changes))
+    if _has(changes, ChangeClass.LIVE):
+        kind = Pause if wanted is DesiredState.PAUSED else Resume
+        return kind(name=spec.name, spec=spec, reason=reason, changes=changes)
     return _update(spec, changes, _SPEC_CHANGED)
+
+
+def _plan_unhealthy(spec: Spec, observed: Observed, health: Health | None) -> StopAction | None:
+    """Return the stop of what its probes ask the end of; its restart policy does the rest."""
+    reason = failed_probe(spec, observed, health)
+    if reason is None:
+        return None
+    memory = replace(observed.memory, failed_probe=reason)
+    return StopAction(name=spec.name, spec=spec, reason=reason, memory=memory)
 
 
 def _plan_deadline(spec: Spec, observed: Observed, now: float) -> StopAction | Wait | None:
@@ -89,10 +136,13 @@ def _plan_deadline(spec: Spec, observed: Observed, now: float) -> StopAction | W
     return StopAction(name=spec.name, spec=spec, reason=reason, memory=memory)
 
 
-def _live_reason(spec: Spec, observed: Observed) -> str:
-    if observed.spec is not None and observed.spec.config.resources == spec.config.resources:
-        return "its limits were changed behind the reconciler's back"
-    return _SPEC_CHANGED
+def _reason(changes: tuple[FieldChange, ...]) -> str:
+    if any(one.policy is None for one in changes):
+        return _SPEC_CHANGED
+    if any(one.field == CGROUP for one in changes):
+        return "its cgroup was removed behind the reconciler's back"
+    what = "its limits were" if changes[0].field.startswith("resources.") else "it was"
+    return f"{what} changed behind the reconciler's back"
 
 
 def _update(spec: Spec, changes: tuple[FieldChange, ...], reason: str) -> Update | None:

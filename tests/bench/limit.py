@@ -253,14 +253,15 @@ def _last_step(step: Any) -> Operations | None:
 
 def _confine(step: process.Confine) -> Operations:
     assert step.no_new_privileges
-    ambient = step.capabilities if step.uid else 0
+    effective, permitted, ambient, bounding, _ = step.capabilities
+    assert effective == permitted == bounding
     return [
-        ("drop_bounding", step.capabilities),
+        ("drop_bounding", bounding),
         ("prctl", PR_SET_KEEPCAPS, 1),
-        ("umask", 0o022),
+        ("umask", step.umask),
         ("groups", *step.groups),
         ("identity", step.uid, step.gid),
-        ("capabilities", step.capabilities, ambient),
+        ("capabilities", permitted, ambient),
         ("prctl", PR_SET_NO_NEW_PRIVS, 1),
         ("seccomp",),
     ]

@@ -18,14 +18,14 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from reconciler.cgroup.convert import quota_of
 from reconciler.engine.seccomp_profile import default_filter
-from reconciler.engine.setup import DEFAULT_PATH
 from reconciler.engine.setup_mounts import MASKED_PATHS, READONLY_PATHS
+from reconciler.engine.setup_process import DEFAULT_PATH
 from reconciler.linux.seccomp import AUDIT_ARCH_AARCH64, AUDIT_ARCH_X86_64, SECCOMP_RET_ALLOW
 from reconciler.linux.syscall_numbers import syscall_numbers
 from reconciler.model.config import Config, Resources
@@ -80,19 +80,23 @@ def make_runc(base: Path, cgroup_bases: dict[str, str], cgroup_parent: str) -> I
         yield runc
     finally:
         runc.delete_all()
-        _remove_parents(cgroup_bases, cgroup_parent)
+        remove_parents(cgroup_bases.values(), cgroup_parent)
 
 
-def _remove_parents(cgroup_bases: dict[str, str], name: str) -> None:
+def remove_parents(bases: Iterable[str], name: str) -> None:
     """Remove what runc leaves: the parent, also in the hierarchies that the engine does not use."""
-    with open("/proc/self/mountinfo", encoding="utf-8") as file:
-        fields = [line.split() for line in file]
-    mounts = [row[4] for row in fields if row[row.index("-") + 1] in ("cgroup", "cgroup2")]
-    for parent in {*mounts, *cgroup_bases.values()}:
+    for parent in {*cgroup_mounts(), *bases}:
         try:
             os.rmdir(f"{parent}/{name}")
         except FileNotFoundError:
             continue
+
+
+def cgroup_mounts() -> list[str]:
+    """Return where the hierarchies are mounted."""
+    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+        fields = [line.split() for line in file]
+    return [row[4] for row in fields if row[row.index("-") + 1] in ("cgroup", "cgroup2")]
 
 
 def _quietly(command: list[str]) -> None:

@@ -6,13 +6,14 @@ tests/contract holds it equal to the real engine where control relies on it.
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from reconciler.cgroup.canonical import LimitFacts, canonical_limits
+from reconciler.cgroup.canonical import LimitFacts, Unsupported, canonical_limits
 from reconciler.errors import ErrorCode, ReconcilerError
-from reconciler.model.config import Config, Resources
+from reconciler.model.config import Command, Config, Resources
 from reconciler.model.record import Record
 from reconciler.model.state import ExitStatus, ProcessId, Status
 from reconciler.model.world import Value
@@ -57,6 +58,9 @@ class FakeEngine:
         self.corrupt: set[str] = set()
         self.calls: list[tuple[str, str]] = []
         self.failing: dict[tuple[str, str], BaseException] = {}
+        self.exit_codes: dict[str, int] = {}
+        self.streams: list[FakeExits] = []
+        self.unsupported: list[Unsupported] = []
         self.is_locked = False
         self.mutex = threading.RLock()
         self.last_pid = 2**22 + 100  # above pid_max: never a real process
@@ -70,6 +74,8 @@ class FakeEngine:
         cell.record = replace(cell.record, exit=ended)
         cell.status = Status.STOPPED
         cell.limits = {}
+        for stream in self.streams:
+            stream.tell(name, ended)
 
     def verbs(self, name: str) -> list[str]:
         return [verb for verb, of in self.calls if of == name]
@@ -106,6 +112,14 @@ class FakeEngine:
 
     def ensure_monitor(self) -> None:
         """There is no monitor to be lost."""
+
+    def exits(self) -> FakeExits:
+        self.streams.append(FakeExits())
+        return self.streams[-1]
+
+    def unenforceable(self, config: Config) -> list[Unsupported]:
+        """Return what a test says of those fields that are set."""
+        return [one for one in self.unsupported if one.field == "resources.pids.max"]
 
     def check(self, container_id: str, config: Config) -> None:
         """Fail where a test says so, as the real engine does before anything is stopped."""
@@ -149,6 +163,24 @@ class FakeContainer:
         self.engine.note("limits", self.id)
         return dict(self.cell().limits)
 
+    def processes(self) -> list[int]:
+        init = self.cell().record.init
+        return [init.pid] if init is not None and self.cell().status.has_processes() else []
+
+    def execute(self, command: Command, streams: list[int]) -> FakeSession:
+        """Have the command end at once, with the code that a test has put into `exit_codes`."""
+        self.engine.note(f"execute {' '.join(command.argv)}", self.id)
+        if self.cell().status is not Status.RUNNING:
+            raise error(ErrorCode.ContainerNotRunning, self.id)
+        code = self.engine.exit_codes.get(self.id, 0)
+        return FakeSession(ExitStatus(code=code, signal=None, oom=False, at=self.engine.clock()))
+
+    def members(self) -> list[int]:
+        return []
+
+    def has_cgroup(self) -> bool:
+        return True
+
     def start(self) -> object:
         cell = self.cell()
         if cell.status in (Status.PAUSED, Status.PAUSING):
@@ -184,6 +216,11 @@ class FakeContainer:
             cell.limits = canonical_limits(resources, FACTS)
         self.write(replace(cell.record, config=replace(cell.record.config, resources=resources)))
 
+    def signal(self, number: int) -> None:
+        self.engine.note(f"signal {number}", self.id)
+        if not self.cell().status.has_processes():
+            raise error(ErrorCode.ContainerNotRunning, self.id)
+
     def pause(self) -> None:
         self.change("pause", Status.PAUSED)
 
@@ -192,7 +229,8 @@ class FakeContainer:
 
     def reconfigure(self, config: Config) -> None:
         self.engine.note("reconfigure", self.id)
-        if self.cell().status.has_processes():
+        is_same_run = replace(config, env=self.record.config.env) == self.record.config
+        if not is_same_run and self.cell().status.has_processes():
             raise error(ErrorCode.ContainerNotStopped, self.id)
         self.write(replace(self.cell().record, config=config))
 
@@ -221,6 +259,52 @@ class FakeContainer:
     def write(self, record: Record) -> None:
         self.cell().record = record
         self.record = record
+
+
+class FakeExits:
+    """Exits as they happen: its descriptor is readable while there are some to be read."""
+
+    def __init__(self) -> None:
+        self.fd = os.eventfd(0, os.EFD_NONBLOCK)
+        self.untold: list[tuple[str, ExitStatus]] = []
+        self.is_closed = False
+
+    def tell(self, name: str, exit_status: ExitStatus) -> None:
+        if not self.is_closed:
+            self.untold.append((name, exit_status))
+            os.eventfd_write(self.fd, 1)
+
+    def fileno(self) -> int:
+        return self.fd
+
+    def read(self) -> list[tuple[str, ExitStatus]]:
+        told, self.untold = self.untold, []
+        if told:
+            os.eventfd_read(self.fd)
+        return told
+
+    def close(self) -> None:
+        self.is_closed = True
+        os.close(self.fd)
+
+
+class FakeSession:
+    """A process that has ended: its descriptor is readable."""
+
+    pid = 2**22 + 1
+
+    def __init__(self, exit_status: ExitStatus) -> None:
+        self.exit_status = exit_status
+        self.fd = os.eventfd(1)
+
+    def fileno(self) -> int:
+        return self.fd
+
+    def wait(self, timeout_s: float | None = None) -> ExitStatus | None:
+        return self.exit_status
+
+    def close(self) -> None:
+        os.close(self.fd)
 
 
 def error(code: ErrorCode, name: str) -> ReconcilerError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from reconciler import Engine
 from reconciler.engine.container import Container
 from reconciler.model.config import Config, Rootfs
 from tests.conftest import RunDirs
+from tests.integration.daemon import Daemon
 
 BUSYBOX = "/bin/busybox"
 
@@ -28,6 +29,22 @@ def engine(run_dirs: RunDirs) -> Iterator[Engine]:
     for error in made.list_corrupt():
         made.handle(str(error.container)).destroy()
     made.retire()
+
+
+@pytest.fixture
+def watch(run_dirs: RunDirs, engine: Engine, source: Path) -> Iterator[Callable[..., Daemon]]:
+    """Return a function that starts a daemon; it is ended before the engine is cleaned up."""
+    made: list[Daemon] = []
+
+    def start(*options: str) -> Daemon:
+        daemon = Daemon(run_dirs, source, *options)
+        made.append(daemon)
+        daemon.await_message("watching")
+        return daemon
+
+    yield start
+    for daemon in made:
+        daemon.end()  # of one that has ended already this closes the pipe
 
 
 @pytest.fixture

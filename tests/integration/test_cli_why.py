@@ -100,8 +100,10 @@ def test_out_of_memory_is_told_with_figures_and_the_next_try(
     assert engine.monitor.wait("hog", 30) is not None
     shown = why(run, "hog")
     assert shown["hog"] == ["Container, backoff"]
-    assert shown["last exit"][0].startswith("killed by signal 9 (out of memory), ")
-    assert "its memory reached 16Mi, the limit is 16Mi" in shown["last exit"][0]
+    told = "killed by signal 9 (out of memory: reached 16Mi of resources.memory.max 16Mi), "
+    assert shown["last exit"][0].startswith(told)
+    memory = facts(run, "hog")["lastExit"]["memory"]
+    assert (memory["limitBytes"], memory["oomKills"]) == (16 * 2**20, 1)
     assert shown["next"][0].startswith("in 59m")
     assert [line["text"] for line in facts(run, "hog")["log"]] == ["begin"]
 

@@ -4,84 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from reconciler import Engine
 from tests.conftest import RunDirs
+from tests.integration.daemon import SLEEP, Daemon, pid_of, status_of
 
 pytestmark = pytest.mark.requires_root
-
-SLEEP = 'command: [sleep, "1000"]\n'
-PATIENCE_S = 20.0
-
-Record = dict[str, Any]
-
-
-class Daemon:
-    """A `reconciler watch` whose log can be awaited."""
-
-    def __init__(self, dirs: RunDirs, source: Path, *options: str) -> None:
-        self.process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "reconciler",
-                "watch",
-                str(source),
-                "--log-format",
-                "json",
-                *options,
-            ],
-            env=os.environ | dirs.environ,
-            stderr=subprocess.PIPE,
-        )
-        assert self.process.stderr is not None
-        self._fd = self.process.stderr.fileno()
-        self._rest = b""
-        self.seen: list[Record] = []
-        self._next = 0
-
-    def await_record(self, wanted: Callable[[Record], bool]) -> Record:
-        """Return the next record that is wanted; those before it are passed over."""
-        deadline = time.monotonic() + PATIENCE_S
-        while True:
-            while self._next < len(self.seen):
-                record = self.seen[self._next]
-                self._next += 1
-                if wanted(record):
-                    return record
-            assert select.select([self._fd], [], [], deadline - time.monotonic())[0], self.seen
-            *lines, self._rest = (self._rest + os.read(self._fd, 65536)).split(b"\n")
-            self.seen += map(json.loads, lines)
-
-    def await_action(self, action: str, name: str) -> Record:
-        """Return the next record of a successful action."""
-        return self.await_record(
-            lambda one: (
-                (one.get("action"), one.get("container"), one["level"]) == (action, name, "info")
-            )
-        )
-
-    def await_message(self, text: str) -> Record:
-        """Return the next record whose message has this text."""
-        return self.await_record(lambda one: text in one["message"])
-
-    def end(self, number: int = signal.SIGTERM) -> int:
-        """Send a signal and return the exit code."""
-        self.process.send_signal(number)
-        code = self.process.wait(PATIENCE_S)
-        assert self.process.stderr is not None
-        self.process.stderr.close()
-        return code
 
 
 @pytest.fixture
@@ -89,32 +24,6 @@ def source(tmp_path: Path) -> Path:
     made = tmp_path / "conf"
     made.mkdir()
     return made
-
-
-@pytest.fixture
-def watch(run_dirs: RunDirs, engine: Engine, source: Path) -> Iterator[Callable[..., Daemon]]:
-    """Return a function that starts a daemon; it is ended before the engine is cleaned up."""
-    made: list[Daemon] = []
-
-    def start(*options: str) -> Daemon:
-        daemon = Daemon(run_dirs, source, *options)
-        made.append(daemon)
-        daemon.await_message("watching")
-        return daemon
-
-    yield start
-    for daemon in made:
-        daemon.end()  # of one that has ended already this closes the pipe
-
-
-def pid_of(engine: Engine, name: str) -> int:
-    record = engine.load(name).record
-    assert record.init is not None
-    return record.init.pid
-
-
-def status_of(engine: Engine, name: str) -> str:
-    return engine.load(name).status().value
 
 
 def test_a_file_that_is_dropped_in_runs_edited_is_updated_and_removed_is_destroyed(

@@ -34,9 +34,11 @@ def write_limits(path: str, wanted: Limits) -> None:
     Raises: OSError with path and data; EINVAL when the quota is over the parent's.
     """
     weight, milli = wanted[CPU_WEIGHT], wanted.get(CPU_MAX)
-    shares = convert.shares_of(weight) if isinstance(weight, int) else convert.DEFAULT_SHARES
+    shares = (
+        convert.shares_of(weight) if isinstance(weight, int | float) else convert.DEFAULT_SHARES
+    )
     files.write_text(f"{path}/{_SHARES}", str(shares))
-    if isinstance(milli, int):
+    if isinstance(milli, int | float):
         _write_quota(path, *convert.quota_of(milli))
     elif CPU_MAX in wanted:
         files.write_text(f"{path}/{_QUOTA}", "-1")

@@ -2,14 +2,17 @@
 
 v1 limits memory plus swap together (memsw), a spec limits swap beyond memory: memsw is
 their sum. The kernel refuses a memory limit above memsw at any moment, which decides the
-order of writes.
+order of writes. A limit below usage kills nothing: the kernel reclaims, and takes the limit only
+once usage is below it, else answers EBUSY (mm/memcontrol-v1.c, mem_cgroup_resize_max).
 """
 
 from __future__ import annotations
 
+import errno
+import time
 from dataclasses import replace
 
-from reconciler.cgroup import convert, core, files
+from reconciler.cgroup import convert, core, files, lowering
 from reconciler.cgroup.canonical import MEMORY_HIGH, MEMORY_MAX, MEMORY_SWAP, Limits, Unsupported
 from reconciler.model.state import MemoryStats, Stats
 from reconciler.model.world import Value
@@ -18,6 +21,10 @@ NAME = "memory"
 FIELDS = (MEMORY_MAX, MEMORY_HIGH, MEMORY_SWAP)
 _LIMIT = "memory.limit_in_bytes"
 _MEMSW = "memory.memsw.limit_in_bytes"
+_KERNEL_USAGE = "memory.kmem.usage_in_bytes"
+_RECLAIM_FIGURES = ("inactive_anon", "active_anon", "inactive_file", "active_file")
+_ATTEMPTS = 5
+_PAUSE_S = 0.02  # time for write-back, which makes dirty pages reclaimable
 
 
 def shown_fields(base: str) -> tuple[str, ...]:
@@ -45,11 +52,14 @@ def unsupported(base: str, wanted: Limits) -> list[Unsupported]:
 def write_limits(path: str, wanted: Limits) -> None:
     """Write the limits; lowers memory before memsw and raises memsw before memory.
 
-    Raises: OSError with path and data; EBUSY when the kernel cannot reclaim enough.
+    Raises: LimitNotApplied when the kernel cannot reclaim enough: the caller puts back what was
+    there; OSError with path and data.
     """
     limit = _limit_of(wanted[MEMORY_MAX])
+    if limit != -1:
+        _check_reachable(path, limit)
     if MEMORY_SWAP not in wanted:
-        files.write_text(f"{path}/{_LIMIT}", str(limit))
+        _write(path, _LIMIT, limit)
         return
     swap = wanted[MEMORY_SWAP]
     memsw = -1 if limit == -1 or not isinstance(swap, int) else limit + swap
@@ -57,7 +67,52 @@ def write_limits(path: str, wanted: Limits) -> None:
     if limit == -1 or limit > int(files.read_text(f"{path}/{_MEMSW}")):
         writes.reverse()
     for name, value in writes:
-        files.write_text(f"{path}/{name}", str(value))
+        _write(path, name, value)
+
+
+def _check_reachable(path: str, limit: int) -> None:
+    usage = _usage(path, _LIMIT)
+    if usage <= lowering.target_of(limit):
+        return
+    former = int(files.read_text(f"{path}/{_LIMIT}"))
+    if limit >= former:
+        return
+    details = files.read_flat(f"{path}/memory.stat")
+    figures = {name: details[f"total_{name}"] for name in _RECLAIM_FIGURES}
+    # An upper bound: v1 does not tell how much of the kernel's memory is slab that can go.
+    figures["slab_reclaimable"] = int(files.read_optional(f"{path}/{_KERNEL_USAGE}") or 0)
+    figures["swap_room"] = lowering.swap_free_bytes()
+    lowering.check_reachable(limit, usage, figures, convert.page_floor(former))
+
+
+def _write(path: str, name: str, value: int) -> None:
+    """Write a limit; below usage in bounded attempts, each of which reclaims.
+
+    There are no steps between: the kernel goes in small ones, and a limit on the way, as tight
+    as usage, would kill what allocates meanwhile though the last step failed.
+    """
+    deadline = time.monotonic() + lowering.PATIENCE_S
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            files.write_text(f"{path}/{name}", str(value))
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            if attempt == _ATTEMPTS or time.monotonic() > deadline:
+                former = convert.page_floor(int(files.read_text(f"{path}/{name}")))
+                field = MEMORY_MAX if name == _LIMIT else f"{MEMORY_MAX} plus {MEMORY_SWAP}"
+                usage = _usage(path, name)
+                raise lowering.refusal(
+                    value, usage, former, "the kernel can reclaim no more", field
+                ) from error
+            time.sleep(_PAUSE_S)
+        else:
+            return
+
+
+def _usage(path: str, name: str) -> int:
+    """Return the usage that a limit file limits."""
+    return int(files.read_text(f"{path}/{name.replace('limit', 'usage')}"))
 
 
 def read_limits(path: str) -> dict[str, Value]:
@@ -79,10 +134,9 @@ def read_stats(path: str, stats: Stats) -> Stats:
 
     Raises: OSError with the path.
     """
-    usage = int(files.read_text(f"{path}/memory.usage_in_bytes"))
     details = files.read_flat(f"{path}/memory.stat")
     memory = MemoryStats(
-        usage_bytes=usage,
+        usage_bytes=_usage(path, _LIMIT),
         peak_bytes=int(files.read_text(f"{path}/memory.max_usage_in_bytes")),
         limit_bytes=convert.page_floor(int(files.read_text(f"{path}/{_LIMIT}"))),
         swap_bytes=details.get("total_swap"),

@@ -30,11 +30,11 @@ def write_limits(path: str, wanted: Limits) -> None:
     Raises: OSError with path and data.
     """
     milli = wanted[CPU_MAX]
-    quota_us, period_us = convert.quota_of(milli) if isinstance(milli, int) else (None, None)
-    files.write_text(
-        f"{path}/cpu.max",
-        f"{convert.format_max(quota_us)} {period_us or convert.PERIOD_US}",
-    )
+    if isinstance(milli, int | float):
+        quota_us, period_us = convert.quota_of(milli)
+        files.write_text(f"{path}/cpu.max", f"{quota_us} {period_us}")
+    else:
+        files.write_text(f"{path}/cpu.max", f"max {convert.PERIOD_US}")
     files.write_text(f"{path}/cpu.weight", str(wanted[CPU_WEIGHT] or convert.DEFAULT_WEIGHT))
 
 

@@ -1,10 +1,16 @@
-"""Memory and swap limits of v2 (kernel: admin-guide/cgroup-v2.rst, "Memory")."""
+"""Memory and swap limits of v2 (kernel: admin-guide/cgroup-v2.rst, "Memory").
+
+A memory.max below usage makes the kernel kill (mm/memcontrol.c, memory_max_write), so usage is
+brought down first.
+"""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from dataclasses import replace
 
-from reconciler.cgroup import convert, core, files
+from reconciler.cgroup import convert, core, files, lowering
 from reconciler.cgroup.canonical import MEMORY_HIGH, MEMORY_MAX, MEMORY_SWAP, Limits, Unsupported
 from reconciler.model.state import MemoryStats, Stats
 from reconciler.model.world import Value
@@ -42,13 +48,68 @@ def unsupported(base: str, wanted: Limits) -> list[Unsupported]:
 
 
 def write_limits(path: str, wanted: Limits) -> None:
-    """Write the limits, `high` first, so that reclaim begins before `max` kills.
+    """Write the limits; a `max` below what is in use is reclaimed towards before it is written.
 
-    Raises: OSError with path and data.
+    Raises: LimitNotApplied when usage cannot be brought below `max`: the caller puts back what
+    was there; OSError with path and data.
     """
-    for field, name in _FILES.items():
-        if field in wanted:
-            files.write_text(f"{path}/{name}", convert.format_max(wanted[field]))
+    limit = wanted[MEMORY_MAX]
+    if isinstance(limit, int) and _usage(path) > lowering.target_of(limit):
+        former = _read_size(path, "memory.max")
+        if former is None or limit < former:
+            _lower(path, wanted, limit, former)
+            return
+    for field in _FILES:
+        _write(path, wanted, field)
+
+
+def _write(path: str, wanted: Limits, field: str) -> None:
+    if field in wanted:
+        files.write_text(f"{path}/{_FILES[field]}", convert.format_max(wanted[field]))
+
+
+def _lower(path: str, wanted: Limits, limit: int, former: int | None) -> None:
+    """Lower `max` below or close to what is in use: reclaim, hold growth back, write, verify."""
+    kills = core.oom_kills({core.UNIFIED: path})
+    _write(path, wanted, MEMORY_SWAP)  # first, since it decides what can be reclaimed
+    lowering.check_reachable(limit, _usage(path), _reclaim_figures(path), former)
+    target = lowering.target_of(limit)
+    usage = lowering.reclaim_towards(target, lambda: _usage(path), _reclaimer(path))
+    if usage <= limit:
+        # Who allocates meanwhile is throttled here, and not killed at `max`.
+        files.write_text(f"{path}/memory.high", str(target))
+        usage = _usage(path)
+    if usage > limit:
+        raise lowering.refusal(limit, usage, former, "reclaim got no further")
+    _write(path, wanted, MEMORY_MAX)
+    _write(path, wanted, MEMORY_HIGH)
+    if core.oom_kills({core.UNIFIED: path}) > kills:
+        usage = _usage(path)
+        raise lowering.refusal(limit, usage, former, "the OOM killer struck on the way")
+
+
+def _usage(path: str) -> int:
+    return int(files.read_text(f"{path}/memory.current"))
+
+
+def _reclaim_figures(path: str) -> dict[str, int]:
+    room = lowering.swap_free_bytes()
+    limit = convert.parse_max(files.read_optional(f"{path}/memory.swap.max") or "max")
+    if room and limit is not None:
+        room = min(room, max(0, limit - int(files.read_text(f"{path}/memory.swap.current"))))
+    return files.read_flat(f"{path}/memory.stat") | {"swap_room": room}
+
+
+def _reclaimer(path: str) -> Callable[[int, int], None]:
+    """Return how a step of reclaim is done: memory.reclaim (kernel 5.19), else memory.high."""
+    if not files.exists(f"{path}/memory.reclaim"):
+        return lambda _usage, aim: files.write_text(f"{path}/memory.high", str(aim))
+
+    def reclaim(usage: int, aim: int) -> None:
+        with contextlib.suppress(BlockingIOError):  # EAGAIN: less was reclaimed than asked for
+            files.write_text(f"{path}/memory.reclaim", str(usage - aim))
+
+    return reclaim
 
 
 def read_limits(path: str) -> dict[str, Value]:
@@ -79,7 +140,7 @@ def read_stats(path: str, stats: Stats) -> Stats:
     peak_text = files.read_optional(f"{path}/memory.peak")
     swap_text = files.read_optional(f"{path}/memory.swap.current")
     memory = MemoryStats(
-        usage_bytes=int(files.read_text(f"{path}/memory.current")),
+        usage_bytes=_usage(path),
         peak_bytes=None if peak_text is None else int(peak_text),
         limit_bytes=_read_size(path, "memory.max"),
         swap_bytes=None if swap_text is None else int(swap_text),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from reconciler.cli.arguments import add_lock_timeout, add_plan_options, add_sources
+from reconciler.cli.arguments import add_lock_timeout, add_plan_options, add_sources, duration_s
 from reconciler.cli.failure import hint
 from reconciler.cli.instance import configure_logs, make_reconciler
 from reconciler.cli.output import GREEN, RED, emit, emit_data, plural, styled
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 EXAMPLES = """\
   reconciler apply                    # the default source
   reconciler apply ./conf --dry-run   # the same as plan
+  reconciler apply ./conf --wait 5m   # for what others depend on, such as a long migration
   reconciler apply ./conf --allow-empty --max-prune 100
   reconciler apply ./conf --output json --timeout 5s"""
 
@@ -39,21 +40,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_sources(parser)
     add_plan_options(parser)
     add_lock_timeout(parser)
+    parser.add_argument(
+        "--wait",
+        metavar="DURATION",
+        type=duration_s,
+        default=60.0,
+        help="wait so long for containers that others depend on to be ready or completed"
+        " (default: 60s; 0s: not at all)",
+    )
     parser.add_argument("--dry-run", action="store_true", help="only show the plan")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Converge. Raises: LockTimeout; ReconcilerError when containers cannot be listed."""
+    """Converge; 1 also for what still waits for what it depends on.
+
+    Raises: LockTimeout; ReconcilerError when containers cannot be listed.
+    """
     configure_logs(args, is_told_on_stdout=True)
     reconciler = make_reconciler(args)
     if args.dry_run:
         return show_plan(reconciler.plan(), args.output, is_detailed=False)
-    report = reconciler.converge(lock_timeout_s=args.timeout)
+    report = reconciler.converge(lock_timeout_s=args.timeout, wait_s=args.wait)
     if args.output != "table":
         emit_data(_to_json(report), args.output)
     else:
         _show(report)
-    return report.exit_code()
+    return 1 if report.unmet() else report.exit_code()
 
 
 def _to_json(report: PassReport) -> dict[str, object]:
@@ -67,10 +79,7 @@ def _to_json(report: PassReport) -> dict[str, object]:
             }
             for outcome in report.outcomes
         ],
-        "waits": [
-            {"name": wait.name, "until": wait.until, "reason": wait.reason}
-            for wait in report.plan.waits
-        ],
+        "waits": [wait.to_json() for wait in report.plan.waits],
         "left": [action.to_json() for action in report.plan.actions],
         "problems": [problem.to_json() for problem in report.plan.problems],
     }

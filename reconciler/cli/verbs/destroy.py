@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from reconciler.cli.arguments import Parser, add_lock_timeout
 from reconciler.cli.failure import hint
 from reconciler.cli.instance import configure_logs, make_engine
-from reconciler.cli.names import name_not_found
+from reconciler.cli.names import name_not_found, noted_specs
 from reconciler.cli.output import GREEN, RED, emit, emit_data, styled
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ EXAMPLES = """\
   reconciler destroy web db
   reconciler destroy --all        # every container of this instance; asks nothing
 
-A container whose file still is in a source is made again by the next apply or watch."""
+What depends on others goes before them. A container whose file still is in a source is made again by the next apply or watch."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,16 +56,19 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _destroy(engine: Engine, names: list[str]) -> dict[str, Result]:
-    """Destroy side by side, and return the failure and the last spec of each."""
+    """Destroy dependents first, else side by side; return the failure and last spec of each."""
     from reconciler.control.execute import THREADS
     from reconciler.control.threads import run_tasks
+    from reconciler.planning.order import graph_of, group_waves, stop_waves
 
     results: dict[str, Result] = {}
 
     def destroy(name: str) -> None:
         results[name] = _destroy_one(engine, name)
 
-    run_tasks([partial(destroy, name) for name in names], THREADS)
+    waves = stop_waves(graph_of(noted_specs(engine)))
+    for together in group_waves(names, waves):
+        run_tasks([partial(destroy, name) for name in together], THREADS)
     return {name: results[name] for name in names}
 
 

@@ -7,20 +7,27 @@ from typing import TYPE_CHECKING
 
 from reconciler.cli.arguments import add_plan_options, add_sources
 from reconciler.cli.instance import configure_logs, make_reconciler
-from reconciler.cli.output import emit, emit_data, emit_table
+from reconciler.cli.look import drift_json
+from reconciler.cli.output import emit, emit_data, emit_table, format_age
 
 if TYPE_CHECKING:
-    from reconciler.model.action import FieldChange
+    from reconciler.control.drift import DriftRow
 
 EXAMPLES = """\
   reconciler drift
   reconciler drift ./conf --detailed-exitcode   # exits 2 when something differs
+  reconciler drift --show-ignored
   reconciler drift --output json
 
-Class is what a change needs: live, record, restart or recreate. Capabilities, user, seccomp and
-noNewPrivileges of a running process that exceed its spec are reported here and by no plan."""
+Class is what a change needs: live, restart, recreate, or never where the reconciler leaves it to
+you. Policy is `drift.policy` or `drift.fields` of the spec: enforce is mended by the next apply,
+report is not; ignore is shown with --show-ignored alone and counts for no exit code. Without a
+policy it is no drift: the file has been edited, or something is to be made, started or removed.
+Capabilities, user, seccomp and noNewPrivileges of a running process that exceed its spec, and
+foreign processes in its cgroup, are only ever reported. Since is when it ended, its file was
+edited, or a pass first saw it; the kernel dates nothing else."""
 
-_HEADER = ("NAME", "FIELD", "DESIRED", "OBSERVED", "CLASS")
+_HEADER = ("NAME", "FIELD", "DESIRED", "OBSERVED", "CLASS", "POLICY", "SINCE")
 _CHANGES_PENDING = 2
 
 
@@ -31,31 +38,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--detailed-exitcode", action="store_true", help="exit 2 when something differs"
     )
+    parser.add_argument(
+        "--show-ignored", action="store_true", help="show what drift.policy says to ignore as well"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Print a row a field. Raises: ReconcilerError when containers cannot be listed."""
     configure_logs(args, is_told_on_stdout=True)
     report, drift = make_reconciler(args).drift()
+    shown = [
+        (name, row)
+        for name, rows in drift.items()
+        for row in rows
+        if args.show_ignored or not row.is_ignored()
+    ]
     if args.output != "table":
-        items = [
-            {"name": name, **one.to_json()} for name, changes in drift.items() for one in changes
-        ]
+        items = [drift_json(name, row) for name, row in shown]
         problems = [problem.to_json() for problem in report.plan.problems]
         emit_data({"items": items, "problems": problems}, args.output)
     else:
-        if drift:
-            emit_table(_HEADER, [_row(name, one) for name in drift for one in drift[name]])
+        if shown:
+            emit_table(_HEADER, [_row(name, one, report.world.now) for name, one in shown])
         else:
             emit("no drift")
         for problem in report.plan.problems:
             emit(f"! {problem.describe()} ({problem.name} {problem.code})")
     code = report.exit_code()
-    return _CHANGES_PENDING if code == 0 and drift and args.detailed_exitcode else code
+    differs = any(not row.is_ignored() for _, row in shown)
+    return _CHANGES_PENDING if code == 0 and differs and args.detailed_exitcode else code
 
 
-def _row(name: str, change: FieldChange) -> list[str]:
+def _row(name: str, row: DriftRow, now: float) -> list[str]:
     from reconciler.model.action import spell_value
 
-    desired, observed = spell_value(change.desired), spell_value(change.observed)
-    return [name, change.field, desired, observed, change.change_class.spell()]
+    change = row.change
+    return [
+        name,
+        change.field,
+        spell_value(change.desired),
+        spell_value(change.observed),
+        change.change_class.spell(),
+        change.policy or "",
+        "unknown" if row.since is None else f"{format_age(now - row.since)} ago",
+    ]

@@ -6,12 +6,16 @@ import argparse
 import json
 import os
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from reconciler.cli.arguments import count, duration_s
 from reconciler.cli.instance import make_engine
 from reconciler.cli.log_reader import LogFilter, LogLine, LogReader
 from reconciler.cli.names import name_not_found
 from reconciler.cli.output import emit_bytes, to_yaml
+
+if TYPE_CHECKING:
+    from reconciler.engine.engine import Engine
 
 EXAMPLES = """\
   reconciler logs web
@@ -36,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the log. Raises: NameNotFound; PermissionDenied, SystemError."""
+    """Print the log. Raises: NameNotFound, LogsOff; PermissionDenied, SystemError."""
     from reconciler.errors import from_os_error
 
     engine = make_engine(args)
@@ -44,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
     record = engine.store.directory(args.name)
     if "/" in args.name or not (os.path.isdir(directory) or os.path.isdir(record)):
         raise name_not_found(engine, args.name)
+    _check_kept(engine, args.name)
     try:
         reader = LogReader(directory)
     except OSError as error:
@@ -57,6 +62,23 @@ def run(args: argparse.Namespace) -> int:
     printer.end()
     reader.close()
     return 0
+
+
+def _check_kept(engine: Engine, name: str) -> None:
+    """Refuse for a container whose output is thrown away. Raises: LogsOff."""
+    from reconciler.errors import ErrorCode, ReconcilerError
+
+    try:
+        logs = engine.store.read(name).config.logs
+    except ReconcilerError:  # gone or damaged: what it wrote may be there all the same
+        return
+    if not logs.is_kept:
+        raise ReconcilerError(
+            ErrorCode.LogsOff,
+            f"cannot show the logs of {name}: its spec has `logs: none`, so that its output is "
+            "thrown away; remove that from its file and apply it to keep what it writes",
+            container=name,
+        )
 
 
 class _Printer:

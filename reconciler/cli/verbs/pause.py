@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
-from reconciler.cli.instance import make_engine
-from reconciler.cli.names import load_container
-from reconciler.cli.output import emit, emit_data
+from reconciler.cli.by_hand import add_names, run_on_each
+
+if TYPE_CHECKING:
+    from reconciler.engine.container import Container
 
 EXAMPLES = """\
   reconciler pause web
@@ -15,7 +17,7 @@ EXAMPLES = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the names."""
-    parser.add_argument("names", nargs="+", metavar="NAME", help="containers")
+    add_names(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -23,12 +25,15 @@ def run(args: argparse.Namespace) -> int:
     from reconciler.control import by_hand
     from reconciler.linux.clock import wall_s
 
-    engine = make_engine(args)
-    for container in [load_container(engine, name) for name in args.names]:
+    def pause(container: Container) -> bool:
         by_hand.pause(container, wall_s())
-        by_hand.note(engine.state_dir, "pause", container.id, "paused by hand")
-        if args.output == "table":
-            emit(f"paused {container.id}, until `reconciler resume {container.id}`")
-    if args.output != "table":
-        emit_data({"items": [{"name": name, "paused": True} for name in args.names]}, args.output)
-    return 0
+        return True
+
+    return run_on_each(
+        args,
+        "pause",
+        pause,
+        event="paused by hand",
+        line=lambda name, _: f"paused {name}, until `reconciler resume {name}`",
+        item=lambda _: {"paused": True},
+    )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from reconciler.cli.arguments import add_lock_timeout
 from reconciler.cli.failure import hint
 from reconciler.cli.instance import configure_logs, make_engine
-from reconciler.cli.names import load_container
+from reconciler.cli.names import load_container, noted_specs
 from reconciler.cli.output import GREEN, RED, emit, emit_data, styled
 
 if TYPE_CHECKING:
@@ -37,10 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Restart what is named; 1 if one of them could not be. Raises: LockTimeout."""
+    from reconciler.control.wake import wake_daemons
+
     configure_logs(args, is_told_on_stdout=True)
     engine = make_engine(args)
     with engine.lock(args.timeout):
         results = _restart(engine, list(dict.fromkeys(args.names)))
+    wake_daemons(engine.run_dir)
     if args.output != "table":
         emit_data({"items": [_to_json(name, *one) for name, one in results.items()]}, args.output)
     else:
@@ -51,10 +54,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _restart(engine: Engine, names: list[str]) -> Results:
-    """Restart side by side, and return the failure and the new pid of each."""
+    """Restart dependencies first, else side by side; return the failure and new pid of each."""
     from reconciler.control.execute import THREADS
     from reconciler.control.threads import run_tasks
     from reconciler.errors import ReconcilerError
+    from reconciler.planning.order import graph_of, group_waves, start_waves
 
     results: Results = {}
 
@@ -69,7 +73,9 @@ def _restart(engine: Engine, names: list[str]) -> Results:
             error = failure
         results[name] = error, None if error else pid
 
-    run_tasks([partial(restart, name) for name in names], THREADS)
+    waves = start_waves(graph_of(noted_specs(engine)))
+    for together in group_waves(names, waves):
+        run_tasks([partial(restart, name) for name in together], THREADS)
     return {name: results[name] for name in names}
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from reconciler.cli.instance import make_engine
-from reconciler.cli.names import load_container
-from reconciler.cli.output import emit, emit_data
+from reconciler.cli.by_hand import add_names, run_on_each
 
 EXAMPLES = """\
   reconciler resume web
@@ -15,24 +13,23 @@ EXAMPLES = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the names."""
-    parser.add_argument("names", nargs="+", metavar="NAME", help="containers")
+    add_names(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Thaw each. Raises: NameNotFound, ContainerNotRunning, NoSpace, SystemError."""
     from reconciler.control import by_hand
 
-    engine = make_engine(args)
-    containers = [load_container(engine, name) for name in args.names]
-    done = {container.id: by_hand.resume(container) for container in containers}
-    for name, is_done in done.items():
-        if is_done:
-            by_hand.note(engine.state_dir, "resume", name, "resumed by hand")
-    if args.output != "table":
-        items = [{"name": name, "paused": not is_done} for name, is_done in done.items()]
-        emit_data({"items": items}, args.output)
-        return 0
-    for name, is_done in done.items():
-        kept = f"{name} stays paused: its spec has `state: paused`"
-        emit(f"resumed {name}" if is_done else kept)
-    return 0
+    return run_on_each(
+        args,
+        "resume",
+        by_hand.resume,
+        event="resumed by hand",
+        line=_line,
+        item=lambda is_done: {"paused": not is_done},
+    )
+
+
+def _line(name: str, is_done: bool) -> str:
+    kept = f"{name} stays paused: its spec has `state: paused`"
+    return f"resumed {name}" if is_done else kept

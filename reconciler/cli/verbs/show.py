@@ -1,4 +1,7 @@
-"""`reconciler show`: all that the record and the kernel tell of one container."""
+"""`reconciler show`: all that the record and the kernel tell of one container.
+
+With `--merged`: what the files say of it, value by value.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ import argparse
 import os
 from typing import TYPE_CHECKING, Any
 
-from reconciler.cli.instance import make_engine
+from reconciler.cli.failure import usage_error
+from reconciler.cli.instance import default_source, make_engine
+from reconciler.cli.look import known_sources
 from reconciler.cli.names import load_container, name_not_found
 from reconciler.cli.output import emit_data
 
@@ -17,16 +22,45 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
   reconciler show web
-  reconciler show web --output json"""
+  reconciler show web --output json
+  reconciler show web --merged                    # its spec, and where each value comes from
+  reconciler show web --merged ./base ./site      # of these sources, the last with the last word
+
+`--merged` reads files alone: the container need not exist, and its spec may be invalid (exit
+code 3). Without sources it takes those that the containers were made from, and the default one."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the name."""
+    """Add the name, and the merged form with its sources."""
     parser.add_argument("name", metavar="NAME", help="the container")
+    parser.add_argument(
+        "sources", nargs="*", metavar="DIR", help="with --merged: directory or file of specs"
+    )
+    parser.add_argument(
+        "--merged",
+        action="store_true",
+        help="print the spec, drop-ins and env files merged, with the file and line of each value",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print it as YAML, or as JSON. Raises: NameNotFound, RecordCorrupt, SystemError."""
+    """Print it as YAML, or as JSON. Raises: NameNotFound, RecordCorrupt, SystemError, Usage."""
+    if args.merged:
+        return _show_merged(args)
+    if args.sources:
+        raise usage_error("sources are for show --merged: the kernel knows of no files")
+    return _show_container(args)
+
+
+def _show_merged(args: argparse.Namespace) -> int:
+    from reconciler.cli.merged_view import show_merged
+
+    engine = make_engine(args)
+    sources = args.sources or known_sources(engine) or [default_source()]
+    return show_merged(args.name, sources, engine.state_dir, args.output)
+
+
+def _show_container(args: argparse.Namespace) -> int:
     from reconciler.control.observe import observe_container
 
     engine = make_engine(args)

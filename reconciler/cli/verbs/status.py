@@ -137,5 +137,8 @@ def _message(conditions: list[dict[str, Any]]) -> str:
         return str(by_type["Valid"]["message"])
     if by_type["Progressing"]["reason"] != "Converged":
         return str(by_type["Progressing"]["message"])
+    for kind, usual in (("Enforced", "True"), ("Drifted", "False")):
+        if by_type[kind]["status"] != usual and by_type[kind]["message"]:
+            return str(by_type[kind]["message"])
     running = by_type["Running"]
     return str(running["message"]) if running["reason"] not in ("Completed", "Stopped") else ""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from reconciler.cli.arguments import duration_s
-from reconciler.cli.instance import make_engine
-from reconciler.cli.names import load_container
-from reconciler.cli.output import emit, emit_data
+from reconciler.cli.by_hand import add_names, run_on_each
+
+if TYPE_CHECKING:
+    from reconciler.engine.container import Container
 
 EXAMPLES = """\
   reconciler suspend web --reason "under repair"
@@ -19,7 +21,7 @@ It goes on as it is: no restart, no update, no prune. `reconciler unsuspend` end
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the names, why, and for how long."""
-    parser.add_argument("names", nargs="+", metavar="NAME", help="containers")
+    add_names(parser)
     parser.add_argument("--reason", metavar="TEXT", help="why; `status` shows it")
     parser.add_argument(
         "--for", dest="duration", metavar="DURATION", type=duration_s, help="90m, 12h"
@@ -35,13 +37,17 @@ def run(args: argparse.Namespace) -> int:
 
     until = None if args.duration is None else wall_s() + args.duration
     how = Suspend(reason=args.reason, until=until)
-    engine = make_engine(args)
-    for container in [load_container(engine, name) for name in args.names]:
+    item = {"suspended": True, "reason": how.reason, "until": until and format_time(until)}
+
+    def suspend(container: Container) -> bool:
         by_hand.suspend(container, how)
-        by_hand.note(engine.state_dir, "suspend", container.id, f"suspended: {how.describe()}")
-        if args.output == "table":
-            emit(f"suspended {container.id}: {how.describe()}")
-    if args.output != "table":
-        item = {"suspended": True, "reason": how.reason, "until": until and format_time(until)}
-        emit_data({"items": [{"name": name, **item} for name in args.names]}, args.output)
-    return 0
+        return True
+
+    return run_on_each(
+        args,
+        "suspend",
+        suspend,
+        event=f"suspended: {how.describe()}",
+        line=lambda name, _: f"suspended {name}: {how.describe()}",
+        item=lambda _: item,
+    )

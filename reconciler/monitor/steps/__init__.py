@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from reconciler.monitor.steps import join, mounts, process, root
+from reconciler.monitor.steps import attributes, join, listed, mounts, process, root
 from reconciler.monitor.steps.context import Context
 
 
@@ -26,7 +26,9 @@ class Step(Protocol):
 
 
 STEPS: dict[str, type[Any]] = {
-    step.__name__: step for module in (root, mounts, process, join) for step in module.STEPS
+    step.__name__: step
+    for module in (root, mounts, listed, attributes, process, join)
+    for step in module.STEPS
 }
 
 

@@ -7,6 +7,8 @@ import errno
 import os
 import resource
 import signal
+import socket
+import stat
 from typing import Any, NamedTuple
 
 from reconciler.linux import capabilities, net, process, seccomp
@@ -65,6 +67,41 @@ class OpenOutput(NamedTuple):
         for path, fd in ((self.stdout, 1), (self.stderr, 2)):
             _redirect(path, os.O_RDWR, fd)
             os.fchown(fd, self.uid, self.gid)
+
+
+class DiscardOutput(NamedTuple):
+    """Start a session; output goes into the container's own /dev/null, not the host's."""
+
+    def describe(self) -> str:
+        return "open /dev/null for output"
+
+    def execute(self, context: Context) -> None:
+        os.setsid()
+        for fd in (1, 2):
+            _redirect("/dev/null", os.O_RDWR, fd)
+
+
+class KeepStreams(NamedTuple):
+    """Start a session; the standard streams are the launcher's, given to the container's user.
+
+    So that it can reopen /dev/stdout (as runc; what belongs to nobody or to another stays).
+    """
+
+    uid: int
+
+    def describe(self) -> str:
+        return "keep the standard streams"
+
+    def execute(self, context: Context) -> None:
+        os.setsid()
+        for fd in (0, 1, 2):
+            if stat.S_ISCHR(os.fstat(fd).st_mode):
+                continue
+            try:
+                os.fchown(fd, self.uid, -1)
+            except OSError as error:
+                if error.errno not in (errno.EINVAL, errno.EPERM, errno.EROFS):
+                    raise
 
 
 class OpenInput(NamedTuple):
@@ -154,49 +191,62 @@ class ChangeDirectory(NamedTuple):
 
 
 class Confine(NamedTuple):
-    """Become the user, keep the named capabilities alone, forbid new ones, filter system calls.
+    """Become the user, keep the given capabilities alone, forbid new ones, filter system calls.
 
-    `capabilities` is a bit mask. They go into the bounding, permitted and effective sets, and
-    for a user other than root into the ambient set as well, without which execve(2) would
-    drop them (capabilities(7)); never into root's inheritable set (CVE-2022-29162).
+    `capabilities` are the bit masks of the effective, permitted, inheritable, bounding and
+    ambient set.
     """
 
     uid: int
     gid: int
     groups: list[int]
-    capabilities: int
+    capabilities: list[int]
     no_new_privileges: bool
     seccomp_filter: str
+    seccomp_flags: int
+    umask: int
 
     def describe(self) -> str:
         return f"become {self.uid}:{self.gid}"
 
     def execute(self, context: Context) -> None:
         if not self.no_new_privileges:
-            self._filter()  # seccomp(2) wants CAP_SYS_ADMIN then, which is still ours here
-        capabilities.drop_bounding(self.capabilities)
+            self._filter(context)  # seccomp(2) wants CAP_SYS_ADMIN then, which is still ours here
+        effective, permitted, inheritable, bounding, ambient = self.capabilities
+        capabilities.drop_bounding(bounding)
         process.prctl(process.PR_SET_KEEPCAPS, 1)
-        os.umask(0o022)
+        os.umask(self.umask)
         os.setgroups(self.groups)
         os.setresgid(self.gid, self.gid, self.gid)
         os.setresuid(self.uid, self.uid, self.uid)
-        ambient = self.capabilities if self.uid else 0
-        capabilities.set_capabilities(self.capabilities, self.capabilities, ambient)
+        capabilities.set_capabilities(effective, permitted, inheritable)
         capabilities.set_ambient(ambient)
         if self.no_new_privileges:
             process.prctl(process.PR_SET_NO_NEW_PRIVS, 1)
-            self._filter()
+            self._filter(context)
 
-    def _filter(self) -> None:
-        if self.seccomp_filter:
-            seccomp.install_filter(base64.b64decode(self.seccomp_filter))
+    def _filter(self, context: Context) -> None:
+        if not self.seccomp_filter:
+            return
+        program = base64.b64decode(self.seccomp_filter)
+        if context.listener is None:
+            seccomp.install_filter(program, self.seccomp_flags)
+            return
+        flags = self.seccomp_flags | seccomp.SECCOMP_FILTER_FLAG_NEW_LISTENER
+        fd = seccomp.install_filter(program, flags)
+        socket.send_fds(context.listener, [context.listener_message], [fd])
+        os.close(fd)
 
 
 class Execute(NamedTuple):
-    """Find the command on PATH and become it. Never returns."""
+    """Find the command on PATH and become it, with `preserved` descriptors from 3 on.
+
+    Never returns.
+    """
 
     argv: list[str]
     env: dict[str, str]
+    preserved: int = 0
 
     def describe(self) -> str:
         return f"execute {self.argv[0]}"
@@ -205,7 +255,7 @@ class Execute(NamedTuple):
         path = self.find()
         for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores these; children must not
             signal.signal(number, signal.SIG_DFL)
-        process.close_on_exec_from(3)
+        process.close_on_exec_from(3 + self.preserved)
         try:
             os.execve(path, self.argv, self.env)
         except OSError as error:
@@ -233,6 +283,8 @@ STEPS = (
     JoinCgroups,
     UnshareCgroup,
     OpenOutput,
+    DiscardOutput,
+    KeepStreams,
     OpenInput,
     SetHostname,
     RaiseLoopback,

@@ -11,6 +11,8 @@ from reconciler.monitor.steps.context import Context
 
 # Plain numbers: the enum's operators are slow, and slower in a fresh child.
 _SLAVE = int(m.MountFlag.REC | m.MountFlag.SLAVE)
+_PRIVATE = int(m.MountFlag.PRIVATE)
+_MOVE = int(m.MountFlag.MOVE)
 _NODEV = int(m.MountFlag.NODEV)
 _ATTR_RDONLY = int(m.MountAttr.RDONLY)
 
@@ -23,6 +25,36 @@ class DetachPropagation(NamedTuple):
 
     def execute(self, context: Context) -> None:
         m.mount(None, "/", None, _SLAVE)
+
+
+class PrivateParent(NamedTuple):
+    """Make the mount that `path` is in private: what is attached to it stays in this namespace.
+
+    In place of `DetachPropagation` for a container that shares its mounts with the host.
+    """
+
+    path: str
+
+    def describe(self) -> str:
+        return f"make the mount of {self.path} private"
+
+    def execute(self, context: Context) -> None:
+        fd = os.open(self.path, os.O_PATH | os.O_CLOEXEC)
+        try:
+            with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as lines:
+                ids = dict(line.split(":", 1) for line in lines)
+        finally:
+            os.close(fd)
+        m.mount(None, _mount_point(ids["mnt_id"].strip()), None, _PRIVATE)
+
+
+def _mount_point(mount_id: str) -> str:
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
+        for line in lines:
+            fields = line.split(" ")
+            if fields[0] == mount_id:
+                return fields[4].encode().decode("unicode_escape")
+    raise FileNotFoundError(2, "no such mount", mount_id)
 
 
 class CloneTree(NamedTuple):
@@ -73,10 +105,14 @@ class MountOverlay(NamedTuple):
 
 
 class EnterRoot(NamedTuple):
-    """Attach the tree `key` (or take what is mounted there) on `staging` and pivot into it."""
+    """Attach the tree `key` (or take what is mounted there) on `staging` and pivot into it.
+
+    `no_pivot`: by moving the mount and chroot(2), where the host's root is a ramfs.
+    """
 
     key: str | None
     staging: str
+    no_pivot: bool = False
 
     def describe(self) -> str:
         return "enter the root file system"
@@ -87,7 +123,11 @@ class EnterRoot(NamedTuple):
             m.attach_tree(tree, self.staging)
             os.close(tree)
         os.chdir(self.staging)
-        m.pivot_root_here()
+        if self.no_pivot:
+            m.mount(self.staging, "/", None, _MOVE)
+            os.chroot(".")
+        else:
+            m.pivot_root_here()
         os.chdir("/")
 
 
@@ -123,6 +163,7 @@ def _escape(path: str) -> str:
 
 STEPS = (
     DetachPropagation,
+    PrivateParent,
     CloneTree,
     SetTopWritable,
     MountOverlay,

@@ -74,14 +74,14 @@ def test_every_kind_of_edit_is_followed(engine: FakeEngine, source: Path, make: 
         (f"command: [/bin/other]\n{limit}", ["restart"]),
         (other, ["recreate"]),
         (f"{other}\nlabels: {{a: b}}", ["update"]),
-        (f"{other}\nstate: paused\n{limit}", ["update", "pause"]),
+        (f"{other}\nstate: paused\n{limit}", ["update"]),
         (f"{other}\nstate: stopped", ["stop"]),
         (other, ["start"]),
     ]:
         write(source, "web", text)
         report = make().converge()
         assert [verb for verb, _, _ in done(report)] == verbs, text
-        assert make().plan().plan.is_empty()
+        assert not make().plan().plan.actions
 
 
 def test_a_deleted_file_destroys_its_container(
@@ -246,7 +246,7 @@ def test_a_convergence_that_does_not_end_is_bounded(
     monkeypatch.setattr(engine.store, "ids", contested)
     report = make().converge()
     assert len(report.outcomes) == MAX_PASSES
-    assert not report.plan.is_empty()
+    assert report.plan.actions
 
 
 def test_once_told_to_stop_nothing_more_is_begun(

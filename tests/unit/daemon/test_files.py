@@ -6,13 +6,15 @@ import os
 import select
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from reconciler.daemon.files import FileWatcher, find_directories, is_editors
+from reconciler.daemon.files import FileWatcher
 from reconciler.daemon.wakeups import WakeUp
+from reconciler.loader.watched import find_watched
 
 PATIENCE_S = 10.0
 QUIET_S = 0.7  # longer than watchdog holds back one half of a move
@@ -32,20 +34,31 @@ def source(tmp_path: Path) -> Path:
     return made
 
 
-@pytest.fixture
-def arm(wake: WakeUp) -> Iterator[Callable[..., FileWatcher]]:
-    """Return a function that watches sources; the watchers are closed after the test."""
-    made: list[FileWatcher] = []
+class Watching:
+    """A watcher of a source; `arm` looks at what there is to be watched now."""
 
-    def start(*sources: Path) -> FileWatcher:
-        watcher = FileWatcher([str(source) for source in sources], wake.set)
-        made.append(watcher)
-        watcher.arm()
-        return watcher
+    def __init__(self, wake: WakeUp, source: Path, *references: Path) -> None:
+        self.files = FileWatcher(lambda path: wake.set())
+        self._source = str(source)
+        self._references = [str(path) for path in references]
+        self.arm()
+
+    def arm(self) -> None:
+        self.files.arm(find_watched([self._source], self._references))
+
+
+@pytest.fixture
+def arm(wake: WakeUp) -> Iterator[Callable[..., Watching]]:
+    """Return a function that watches a source; the watchers are closed after the test."""
+    made: list[Watching] = []
+
+    def start(source: Path, *references: Path) -> Watching:
+        made.append(Watching(wake, source, *references))
+        return made[-1]
 
     yield start
-    for watcher in made:
-        watcher.close()
+    for watching in made:
+        watching.files.close()
 
 
 def is_woken(wake: WakeUp, patience_s: float = PATIENCE_S) -> bool:
@@ -74,7 +87,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_change_wakes(
-    change: str, wake: WakeUp, source: Path, arm: Callable[..., FileWatcher]
+    change: str, wake: WakeUp, source: Path, arm: Callable[..., Watching]
 ) -> None:
     for path in (source / "old.yaml", source / ".old.tmp", source.parent / "out"):
         path.write_text("x")
@@ -84,7 +97,7 @@ def test_a_change_wakes(
 
 
 def test_reading_and_editors_own_files_do_not_wake(
-    wake: WakeUp, source: Path, arm: Callable[..., FileWatcher]
+    wake: WakeUp, source: Path, arm: Callable[..., Watching]
 ) -> None:
     (source / "old.yaml").write_text("x")
     arm(source)
@@ -96,7 +109,7 @@ def test_reading_and_editors_own_files_do_not_wake(
 
 
 def test_a_link_that_is_swapped_wakes_and_its_new_target_is_watched(
-    wake: WakeUp, tmp_path: Path, arm: Callable[..., FileWatcher]
+    wake: WakeUp, tmp_path: Path, arm: Callable[..., Watching]
 ) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
@@ -113,7 +126,7 @@ def test_a_link_that_is_swapped_wakes_and_its_new_target_is_watched(
 
 
 def test_a_config_map_that_swaps_its_data_link_wakes(
-    wake: WakeUp, source: Path, arm: Callable[..., FileWatcher]
+    wake: WakeUp, source: Path, arm: Callable[..., Watching]
 ) -> None:
     (source / "..one").mkdir()
     (source / "..data").symlink_to("..one")
@@ -125,7 +138,7 @@ def test_a_config_map_that_swaps_its_data_link_wakes(
 
 
 def test_a_source_of_which_nothing_exists_is_watched_for_from_the_nearest_directory(
-    wake: WakeUp, tmp_path: Path, arm: Callable[..., FileWatcher]
+    wake: WakeUp, tmp_path: Path, arm: Callable[..., Watching]
 ) -> None:
     deep = tmp_path / "a" / "b" / "conf"
     watcher = arm(deep)
@@ -139,7 +152,7 @@ def test_a_source_of_which_nothing_exists_is_watched_for_from_the_nearest_direct
 
 
 def test_a_directory_that_is_made_again_is_watched_again(
-    wake: WakeUp, source: Path, arm: Callable[..., FileWatcher]
+    wake: WakeUp, source: Path, arm: Callable[..., Watching]
 ) -> None:
     watcher = arm(source)
     source.rmdir()
@@ -152,7 +165,7 @@ def test_a_directory_that_is_made_again_is_watched_again(
 
 
 def test_a_single_file_is_watched_and_its_neighbours_are_not(
-    wake: WakeUp, source: Path, arm: Callable[..., FileWatcher]
+    wake: WakeUp, source: Path, arm: Callable[..., Watching]
 ) -> None:
     arm(source / "web.yaml")
     (source / "other.yaml").write_text("x")
@@ -161,43 +174,170 @@ def test_a_single_file_is_watched_and_its_neighbours_are_not(
     assert is_woken(wake)
 
 
-def test_directories_to_watch_are_the_sources_and_those_above_them(tmp_path: Path) -> None:
-    conf = tmp_path / "conf"
-    conf.mkdir()
-    top = os.path.realpath(tmp_path)
-    assert find_directories([str(conf)]) == {f"{top}/conf": None, top: frozenset({"conf"})}
-    both = find_directories([str(tmp_path / "x" / "y"), str(tmp_path / "z.yaml")])
-    assert both == {top: frozenset({"x", "z.yaml"})}
+REFERENCED: dict[str, Callable[[Path], object]] = {
+    "an env file edited": lambda base: (base / "env" / ".env").write_text("B=c"),
+    "an env file that was missing": lambda base: (base / "env" / "later.env").write_text("B=c"),
+    "its directory replaced": lambda base: (base / "env").rename(base / "old"),
+    "a file of a tree": lambda base: (base / "tree" / "deep" / ".hidden").write_text("x"),
+    "a file of a tree removed": lambda base: (base / "tree" / "file").unlink(),
+    "a drop-in": lambda base: (base / "conf" / "web.yaml.d" / "1.yaml").write_text("x"),
+    "a drop-in for all": lambda base: (base / "conf" / "container.d" / "1.yaml").write_text("x"),
+    "the target of a linked spec": lambda base: (base / "else" / "db.yaml").write_text("x"),
+    "the target of a linked drop-in": lambda base: (base / "else" / "drop.yaml").write_text("x"),
+    "git's lock taken away": lambda base: (base / ".git" / "index.lock").unlink(),
+}
 
 
-def test_editors_files_are_known_by_their_names() -> None:
-    assert all(map(is_editors, (".web.yaml.swp", ".#web.yaml", "web.yaml~", ".git")))
-    assert not any(map(is_editors, ("web.yaml", "..data", "..2026_01_01", "web.yaml.d")))
+@pytest.fixture
+def referring(source: Path) -> Path:
+    """Make all that a change of can matter, beside the source."""
+    base = source.parent
+    for name in ("env", "tree/deep", "conf/web.yaml.d", "conf/container.d", "else", ".git"):
+        (base / name).mkdir(parents=True)
+    for name in ("env/.env", "tree/file", "else/db.yaml", "else/drop.yaml", ".git/index.lock"):
+        (base / name).write_text("")
+    (source / "db.yaml").symlink_to("../else/db.yaml")
+    (source / "web.yaml.d" / "2.yaml").symlink_to("../../else/drop.yaml")
+    return base
+
+
+@pytest.mark.parametrize("change", REFERENCED)
+def test_a_change_of_what_a_source_refers_to_wakes(
+    change: str, wake: WakeUp, referring: Path, arm: Callable[..., Watching]
+) -> None:
+    references = [referring / "env" / ".env", referring / "env" / "later.env", referring / "tree"]
+    arm(referring / "conf", *references)
+    REFERENCED[change](referring)
+    assert is_woken(wake)
+
+
+@pytest.mark.parametrize("change", [*CHANGES, *REFERENCED])
+def test_looking_sees_what_inotify_tells(change: str, source: Path, referring: Path) -> None:
+    for path in (source / "old.yaml", source / ".old.tmp", referring / "out"):
+        path.write_text("x")
+    references = [referring / "env" / ".env", referring / "env" / "later.env", referring / "tree"]
+    watcher = FileWatcher(lambda path: None)
+    watcher.is_polling = True
+    watcher.arm(find_watched([str(source)], map(str, references)))
+    assert not watcher.has_changed()
+    action = CHANGES.get(change) or REFERENCED[change]
+    action(source if change in CHANGES else referring)
+    assert watcher.has_changed()
+
+
+def test_looking_passes_over_what_inotify_passes_over(source: Path) -> None:
+    watcher = FileWatcher(lambda path: None)
+    watcher.is_polling = True
+    watcher.arm(find_watched([str(source)], []))
+    (source / ".web.yaml.swp").write_text("x")
+    (source.parent / "unrelated").write_text("x")
+    assert not watcher.has_changed()
+
+
+def test_ten_thousand_files_in_a_directory_need_one_watch(
+    source: Path, arm: Callable[..., Watching]
+) -> None:
+    for number in range(10_000):
+        (source / f"c{number}.yaml").touch()
+    arm(source)
+    assert count_watches() == 3  # the directory, and two above it
+
+
+def count_watches() -> int:
+    """Return how many inotify watches this process has (proc_pid_fdinfo(5))."""
+    listing = subprocess.run(
+        ["grep", "-rhs", "^inotify wd:", f"/proc/{os.getpid()}/fdinfo"],
+        capture_output=True,
+        check=False,
+    )
+    return listing.stdout.count(b"\n")
+
+
+def test_what_did_not_change_is_not_watched_anew(
+    wake: WakeUp, source: Path, arm: Callable[..., Watching]
+) -> None:
+    watching = arm(source)
+    threads = set(threading.enumerate())
+    watching.arm()
+    assert set(threading.enumerate()) == threads
+    (source / "web.yaml.d").mkdir()
+    watching.arm()
+    assert len(set(threading.enumerate()) - threads) == 1
+
+
+@pytest.mark.requires_root
+def test_a_directory_that_may_not_be_read_is_watched_once_it_may() -> None:
+    """By a process without privileges, since root may read everything."""
+    done = subprocess.run(
+        [sys.executable, "-c", UNREADABLE], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "closed: 0 open: 1\n", done.stderr
+
+
+UNREADABLE = """
+import os, tempfile, threading
+from reconciler.daemon import files
+from reconciler.loader.watched import Interest
+from watchdog.observers import Observer
+source = tempfile.mkdtemp(dir="/tmp")
+os.chown(source, 65534, 65534)
+try:
+    os.setegid(65534); os.seteuid(65534)
+    woken = threading.Event()
+    watcher = files.FileWatcher(lambda path: woken.set())
+    os.chmod(source, 0)
+    watcher.arm({source: Interest(has_specs=True)})
+    print("closed:", len(watcher._armed), end=" ")
+    os.chmod(source, 0o700)
+    watcher.arm({source: Interest(has_specs=True)})
+    open(source + "/web.yaml", "w").close()
+    assert woken.wait(10)
+    print("open:", len(watcher._armed))
+    watcher.close()
+    os.unlink(source + "/web.yaml")
+finally:
+    os.seteuid(0)
+    os.rmdir(source)
+"""
 
 
 LIMITED = """
-import pathlib, select, sys
-pathlib.Path("/proc/sys/user/max_inotify_instances").write_text("0")
+import pathlib, sys, threading
 from reconciler.daemon.files import FileWatcher
-source = pathlib.Path(sys.argv[1])
-watcher = FileWatcher([str(source)], lambda: None)
+from reconciler.loader.watched import find_watched
+limit, value, base = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
+pathlib.Path("/proc/sys/user", limit).write_text(value)
+source = base / "conf"
+watcher = FileWatcher(lambda path: None)
+arm = lambda: watcher.arm(find_watched([str(source)], []))
 try:
-    watcher.arm()
+    arm()
 except OSError as error:
-    print("limit", error.errno, watcher.is_polling)
-watcher.arm()
+    print("limit", error.errno, error.strerror, watcher.is_polling, threading.active_count())
+arm()
 print("unchanged", watcher.has_changed())
-(source / "web.yaml").write_text("x")
+(source / "web.yaml.d" / "1.yaml").write_text("x")
 print("changed", watcher.has_changed())
-watcher.arm()
+arm()
 print("armed", watcher.has_changed())
 """
 
 
-def test_where_inotify_is_exhausted_files_are_looked_at(source: Path) -> None:
+@pytest.mark.parametrize(
+    ("limit", "value", "told"),
+    [
+        ("max_inotify_instances", 0, "24 inotify instance limit reached"),
+        ("max_inotify_watches", 3, "28 inotify watch limit reached"),
+    ],
+)
+def test_where_inotify_is_exhausted_files_are_looked_at(
+    limit: str, value: int, told: str, source: Path
+) -> None:
     """The limit is that of a user namespace of the test's own, so nobody else meets it."""
+    (source / "web.yaml.d").mkdir()
+    script = [sys.executable, "-c", LIMITED, limit, str(value), str(source.parent)]
     run = subprocess.run(
-        ["unshare", "--user", "--map-root-user", sys.executable, "-c", LIMITED, source],
+        ["unshare", "--user", "--map-root-user", *script],
         capture_output=True,
         text=True,
         check=False,
@@ -205,7 +345,7 @@ def test_where_inotify_is_exhausted_files_are_looked_at(source: Path) -> None:
     if "unshare failed" in run.stderr:
         pytest.skip(f"needs user namespaces: {run.stderr.strip()}")
     assert run.stdout.splitlines() == [
-        "limit 24 True",
+        f"limit {told} True 1",
         "unchanged False",
         "changed True",
         "armed False",

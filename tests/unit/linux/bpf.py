@@ -35,6 +35,8 @@ def trace(program: bytes, arch: int, number: int, args: tuple[int, ...] = ()) ->
                 at += k
             case 0x15:  # BPF_JMP | BPF_JEQ | BPF_K
                 at += if_true if accumulator == k else if_false
+            case 0x25:  # BPF_JMP | BPF_JGT | BPF_K
+                at += if_true if accumulator > k else if_false
             case 0x35:  # BPF_JMP | BPF_JGE | BPF_K
                 at += if_true if accumulator >= k else if_false
             case 0x06:  # BPF_RET | BPF_K

@@ -22,6 +22,8 @@ from reconciler.linux.seccomp import (
     SECCOMP_RET_ERRNO,
     SECCOMP_RET_KILL_PROCESS,
     ArgCheck,
+    Condition,
+    Rules,
     Verdict,
     compile_filter,
 )
@@ -34,21 +36,63 @@ ROOT = Path(__file__).parents[3]
 plain_verdicts = st.sampled_from(
     [SECCOMP_RET_ALLOW, RET_EPERM, RET_ENOSYS, SECCOMP_RET_ERRNO | errno.EINVAL]
 )
-words = st.sampled_from([0, 1, 2, 38, 40, 0x20000, 0x7E020000, 0xFFFFFFFF])
+short_words = st.sampled_from([0, 1, 2, 38, 40, 0x20000, 0x7E020000, 0xFFFFFFFF])
+words = st.sampled_from(
+    [0, 1, 2, 38, 40, 0x20000, 0x7E020000, 0xFFFFFFFF, 2**32, 2**32 + 1, 2**40, 2**64 - 1]
+)
 checks = st.builds(
     ArgCheck,
     argument=st.integers(0, 5),
-    values=st.lists(words, min_size=1, max_size=5).map(tuple),
+    values=st.lists(short_words, min_size=1, max_size=5).map(tuple),
     matched=plain_verdicts,
     otherwise=plain_verdicts,
     mask=st.sampled_from([0xFFFFFFFF, 0x7E020000, 1]),
 )
-tables = st.dictionaries(st.integers(0, 1023), plain_verdicts | checks, max_size=600)
+conditions = st.builds(
+    Condition,
+    argument=st.integers(0, 5),
+    op=st.sampled_from(["EQ", "NE", "LT", "LE", "GT", "GE", "MASKED_EQ"]),
+    value=words,
+    second=words,
+)
+rules = st.builds(
+    Rules,
+    rules=st.lists(
+        st.tuples(st.lists(conditions, min_size=1, max_size=3).map(tuple), plain_verdicts),
+        min_size=1,
+        max_size=3,
+    ).map(tuple),
+    otherwise=plain_verdicts,
+)
+verdicts = plain_verdicts | checks | rules
+tables = st.dictionaries(st.integers(0, 1023), verdicts, max_size=600)
+
+
+COMPARISONS = {
+    "EQ": int.__eq__,
+    "NE": int.__ne__,
+    "LT": int.__lt__,
+    "LE": int.__le__,
+    "GT": int.__gt__,
+    "GE": int.__ge__,
+}
+
+
+def holds(one: Condition, args: tuple[int, ...]) -> bool:
+    argument = args[one.argument]
+    if one.op == "MASKED_EQ":
+        return argument & one.value == one.second
+    return COMPARISONS[one.op](argument, one.value)
 
 
 def expected(verdict: Verdict, args: tuple[int, ...]) -> int:
     if isinstance(verdict, int):
         return verdict
+    if isinstance(verdict, Rules):
+        for conditions, action in verdict.rules:
+            if all(holds(one, args) for one in conditions):
+                return action
+        return verdict.otherwise
     matches = args[verdict.argument] & 0xFFFFFFFF & verdict.mask in verdict.values
     return verdict.matched if matches else verdict.otherwise
 

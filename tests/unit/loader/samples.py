@@ -17,14 +17,16 @@ labels: {tier: front}
 state: running
 command: [/usr/bin/python3, -m, http.server, "8080"]
 env: {PORT: "8080"}
-envFile: [-no-such-file.env]
+envFile: [-no-such-file.env, {path: -nor-this.env, onChange: ignore},
+  {path: -live.env, onChange: {signal: USR1}}, {path: -run.env, onChange: {exec: [/bin/reload]}}]
 workdir: /srv
 user: "1000:1000"
 groups: [video, 27]
 hostname: web.example.org
 rootfs: {path: /srv/rootfs, readonly: true, overlay: false}
 mounts:
-  - {type: bind, source: ./html, target: /srv, options: [ro, rbind]}
+  - {type: bind, source: ./html, target: /srv, options: [ro, rbind], onChange: {signal: HUP}}
+  - {type: bind, source: ./conf, target: /conf, onChange: {exec: [/bin/reload, --now]}}
   - {type: tmpfs, target: /tmp, size: 64Mi, mode: "1777"}
 network: none
 resources:
@@ -43,7 +45,21 @@ restart:
   permanentExitCodes: [78, 2]
 deadline: 1h
 suspend: {reason: under repair, until: "2026-01-31T12:00:00Z"}
-stop: {signal: TERM, grace: 10s}
+stop: {signal: TERM, grace: 10s, preStop: [/bin/drain]}
+dependsOn: {db: ready, migrate: {condition: completed, restart: true}}
+probes:
+  startup:
+    tcp: {port: 8080, host: "::1"}
+    initialDelay: 1s
+    interval: 2s
+    timeout: 500ms
+    failureThreshold: 30
+    successThreshold: 1
+  readiness: {http: {port: 8080, path: /ready, host: 127.0.0.1, headers: {Host: example.org}}}
+  liveness: {exec: [/bin/test, -e, /tmp/alive]}
+prune: {mode: freeze, ttl: 2h}
+drift: {policy: report, fields: {resources.memory: enforce, state: ignore}}
+enforcement: {resources.memory.high: preferred, rlimits.nofile: required}
 logs: {maxSize: 10Mi, maxFiles: 5}
 """
 

@@ -26,7 +26,17 @@ from reconciler.model.config import (
     Rootfs,
     Security,
 )
-from reconciler.model.spec import Backoff, Kind, Origin, Restart, RestartPolicy, Spec, Suspend
+from reconciler.model.spec import (
+    Backoff,
+    Kind,
+    Origin,
+    Reaction,
+    ReactionKind,
+    Restart,
+    RestartPolicy,
+    Spec,
+    Suspend,
+)
 from tests.unit.loader.samples import FULL, parse_text, spec_of
 
 
@@ -68,6 +78,7 @@ def test_every_field_arrives_in_the_units_of_the_model() -> None:
                 target="/srv",
                 options=("ro", "rbind"),
             ),
+            Mount(type=MountType.BIND, source="/etc/specs/conf", target="/conf"),
             Mount(type=MountType.TMPFS, target="/tmp", size_bytes=64 * 2**20, mode="1777"),
         ),
         resources=Resources(
@@ -95,6 +106,20 @@ def test_every_field_arrives_in_the_units_of_the_model() -> None:
         ),
         oom_score_adj=500,
     )
+
+
+def test_what_changes_of_a_file_ask_for_is_in_the_references() -> None:
+    signal = Reaction(kind=ReactionKind.SIGNAL, signal="HUP")
+    reload = Reaction(kind=ReactionKind.EXEC, command=("/bin/reload", "--now"))
+    found = {one.path: one.reaction for one in spec_of(FULL).references}
+    assert found == {
+        "/etc/specs/conf": reload,
+        "/etc/specs/html": signal,
+        "/etc/specs/live.env": replace(signal, signal="USR1"),
+        "/etc/specs/nor-this.env": Reaction(kind=ReactionKind.IGNORE),
+        "/etc/specs/run.env": replace(reload, command=("/bin/reload",)),
+    }
+    assert list(found) == sorted(found)
 
 
 def test_relative_paths_are_relative_to_the_file() -> None:

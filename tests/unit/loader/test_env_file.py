@@ -184,7 +184,7 @@ def test_a_line_that_is_not_understood_is_told_with_its_place(source: Path) -> N
         ("5", "expected text or a list, got the number 5"),
         ("''", "the path is empty"),
         ("'-'", "the path is empty"),
-        ("[5]", "expected text, got the number 5"),
+        ("[5]", "expected text or a mapping, got the number 5"),
         ("{A: b}", "expected text or a list, got a mapping"),
         (f"[{'a,' * 65}]", "the list is too long; the most is 64 items"),
     ],

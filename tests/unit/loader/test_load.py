@@ -336,7 +336,7 @@ def test_the_cache_is_private_and_written_only_when_something_changed(
     assert cache_file(tmp_path).stat().st_ino == inode
 
 
-DAMAGES = ["", "{", "null", "[]", "{}", '{"format": 2}', "\0\xff", "[" * 100_000]
+DAMAGES = ["", "{", "null", "[]", "{}", '{"format": 3}', "\0\xff", "[" * 100_000]
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda text: repr(text[:15]))

@@ -87,7 +87,7 @@ MISTAKES = {
     "a section without content": (
         "command: [a]\nlogs:",
         (
-            "2:6: logs: expected a mapping, got nothing; give it a value or remove the key"
+            "2:6: logs: expected a mapping or text, got nothing; give it a value or remove the key"
             " [SpecSchema]"
         ),
     ),

@@ -15,13 +15,18 @@ from reconciler.loader import load_schema
 from reconciler.loader.formats import _FORMATS
 from reconciler.loader.rules import _CONTRADICTIONS
 from reconciler.loader.schema import find_errors, inline_references, make_validator
-from reconciler.model.config import Config
+from reconciler.model.config import Config, LogLimits
 from reconciler.model.spec import Spec
 from tests.unit.loader.samples import FULL, spec_of
 
 # What the model has beside the schema, and the other way round.
-ONLY_MODEL = {Spec: {"config", "origin", "digest"}, Config: set[str]()}
-ONLY_SCHEMA = {"apiVersion", "envFile"}  # envFile is in `env` by then
+ONLY_MODEL = {
+    Spec: {"config", "origin", "digest", "references"},
+    Config: {"isolation"},
+    LogLimits: {"is_kept"},  # `logs: none`
+}
+ONLY_SCHEMA = {"apiVersion", "envFile", "onChange"}  # in `env` and `references` by then
+KEYED_BY_NAME = {"rlimits", "dependsOn"}
 SUFFIXES = {"size": "_bytes", "duration-go": "_ns", "cpu-amount": "_milli"}
 
 
@@ -61,6 +66,7 @@ def pair_up(
     properties: dict[str, Any], classes: list[Any], path: tuple[str, ...]
 ) -> Iterator[Pair]:
     """Yield all pairs below `path`, and fail on what has no partner."""
+    properties = {k: v for k, v in properties.items() if k not in ONLY_SCHEMA}
     known = {item.name: (item, cls) for cls in classes for item in fields(cls)}
     names = {name: field_name(name, schema) for name, schema in properties.items()}
     extra = set[str]().union(*(ONLY_MODEL.get(cls, set()) for cls in classes))
@@ -70,13 +76,12 @@ def pair_up(
         hint = typing.get_type_hints(cls)[item.name]
         yield Pair((*path, name), schema, item, hint)
         inner = item_class(hint)
-        if inner is not None and name != "rlimits":
+        if inner is not None and name not in KEYED_BY_NAME:
             yield from pair_up(properties_of(schema), [inner], (*path, name))
 
 
 def all_pairs() -> list[Pair]:
-    properties = {k: v for k, v in inlined()["properties"].items() if k not in ONLY_SCHEMA}
-    return list(pair_up(properties, [Spec, Config], ()))
+    return list(pair_up(inlined()["properties"], [Spec, Config], ()))
 
 
 def test_each_property_has_a_field_of_the_model_and_the_other_way_round() -> None:
@@ -107,7 +112,14 @@ def test_giving_a_default_is_the_same_as_leaving_it_out(
 
     bare: dict[str, Any] = {"command": ["x"]}
     given: dict[str, Any] = {"command": ["x"]}
-    if path[0] == "mounts" and len(path) > 1:
+    if path[0] == "probes" and len(path) > 2:
+        checks = {"http": {"port": 1}, "tcp": {"port": 1}}
+        probe: dict[str, Any] = {path[2]: checks[path[2]]} if path[2] in checks else {"exec": ["a"]}
+        bare["probes"] = {path[1]: probe}
+        inner = {path[-1]: default}
+        changed = probe | (inner if len(path) == 3 else {path[2]: probe[path[2]] | inner})
+        given["probes"] = {path[1]: changed}
+    elif path[0] == "mounts" and len(path) > 1:
         bare["mounts"] = [{"type": "tmpfs", "target": "/t"}]
         given["mounts"] = [bare["mounts"][0] | {path[1]: default}]
     else:
@@ -194,6 +206,9 @@ def test_the_full_sample_uses_every_field() -> None:
 
     visit(root.data, ())
     missing = {path for path, _ in walk(inlined())} - used
+    probes = {path[2:] for path in used if path[0] == "probes"}  # each kind has one check alone
+    probes.add(("unix",))  # three kinds of probes have no room for the fourth check
+    missing = {path for path in missing if path[0] != "probes" or path[2:] not in probes}
     assert {path for path in missing if path[0] != "rlimits"} == set()
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.model.codec import config_digest, from_dict, spec_digest, to_compact, to_dict
+from reconciler.model.codec import from_dict, spec_digest, to_compact, to_dict
 from reconciler.model.config import (
     Config,
     IoDeviceLimits,
@@ -17,7 +17,7 @@ from reconciler.model.config import (
 )
 from reconciler.model.record import Record
 from reconciler.model.spec import Kind, Origin, Spec
-from reconciler.model.state import ExitStatus, ProcessId
+from reconciler.model.state import ExitStatus, OomMemory, ProcessId
 
 CONFIG = Config(
     command=("sleep", "10"),
@@ -36,7 +36,7 @@ RECORD = Record(
     created_at=1.5,
     cgroups={"unified": "/sys/fs/cgroup/x"},
     init=ProcessId(pid=1, start_ticks=2, boot_id="b"),
-    exit=ExitStatus(code=None, signal=9, oom=True, at=2.5),
+    exit=ExitStatus(code=None, signal=9, oom=True, at=2.5, memory=OomMemory(peak_bytes=7)),
 )
 
 
@@ -60,20 +60,21 @@ def test_data_that_does_not_fit_the_class_is_refused(data: object) -> None:
         from_dict(Config, data)
 
 
-def test_equal_configs_have_equal_digests_in_any_order_of_keys() -> None:
-    other = replace(CONFIG, env={"HOME": "/", "PORT": "8080"})
-    assert config_digest(other) == config_digest(CONFIG)
-    assert len(config_digest(CONFIG)) == 32
+def test_equal_specs_have_equal_digests_in_any_order_of_keys() -> None:
+    other = replace(SPEC, config=replace(CONFIG, env={"HOME": "/", "PORT": "8080"}))
+    assert spec_digest(other) == spec_digest(SPEC)
+    assert len(spec_digest(SPEC)) == 32
 
 
-def test_another_config_has_another_digest() -> None:
+def test_another_config_makes_another_digest() -> None:
     changed = [
         replace(CONFIG, command=("sleep", "11")),
         replace(CONFIG, env={}),
         replace(CONFIG, rlimits=()),
         replace(CONFIG, user="0"),
     ]
-    assert len({config_digest(config) for config in (CONFIG, *changed)}) == 5
+    specs = [SPEC, *(replace(SPEC, config=config) for config in changed)]
+    assert len({spec_digest(spec) for spec in specs}) == 5
 
 
 def test_the_digest_of_a_spec_is_over_all_but_its_origin_and_itself() -> None:
@@ -85,4 +86,6 @@ def test_the_digest_of_a_spec_is_over_all_but_its_origin_and_itself() -> None:
 
 
 def test_digests_stay_the_same_between_versions_or_every_job_would_run_again() -> None:
-    assert config_digest(Config(command=("a",))) == "77730907f5a491c1f53aedf3ade7c45e"
+    config, origin = Config(command=("a",)), Origin(file="/a.yaml")
+    spec = Spec(name="a", config=config, kind=Kind.JOB, origin=origin, digest="")
+    assert spec_digest(spec) == "243666238fc7bbd8224d2031c8393e9d"

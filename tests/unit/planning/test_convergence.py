@@ -10,8 +10,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.errors import ErrorCode
-from reconciler.model.config import Rootfs
-from reconciler.model.spec import Backoff, DesiredState, Kind, Restart, RestartPolicy, Spec, Suspend
+from reconciler.model.config import Mount, MountType, Rootfs
+from reconciler.model.spec import (
+    NS,
+    Backoff,
+    DesiredState,
+    Drift,
+    DriftPolicy,
+    Kind,
+    Prune,
+    PruneMode,
+    Reaction,
+    ReactionKind,
+    Reference,
+    Restart,
+    RestartPolicy,
+    Spec,
+    Suspend,
+)
 from reconciler.model.state import Status
 from reconciler.model.world import (
     Desired,
@@ -23,7 +39,9 @@ from reconciler.model.world import (
     SourceStatus,
     World,
 )
+from reconciler.planning.diff import diff
 from reconciler.planning.plan import PlanOptions, make_plan
+from reconciler.planning.references import due_reactions, hold_references
 from tests.unit.planning.world_model import (
     NOW,
     SOURCE,
@@ -40,6 +58,12 @@ NAMES = ["a", "b", "c", "d", "e"]
 OTHER = "/srv/other"
 FOREIGN = "/srv/foreign"
 MAX_PASSES = 3
+REACTIONS = [
+    Reaction(kind=ReactionKind.IGNORE),
+    Reaction(kind=ReactionKind.RESTART),
+    Reaction(kind=ReactionKind.SIGNAL, signal="HUP"),
+    Reaction(kind=ReactionKind.EXEC, command=("/bin/reload",)),
+]
 
 backoffs = st.builds(
     Backoff,
@@ -58,6 +82,7 @@ processes: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
         "security.noNewPrivileges": st.booleans(),
         "security.seccomp": st.sampled_from(["default", "unconfined"]),
         "oomScoreAdj": st.sampled_from([0, 5]),
+        "hostname": st.sampled_from(["a", "other"]),
     }
 ) | st.just({})
 restarts = st.builds(
@@ -70,14 +95,45 @@ restarts = st.builds(
 )
 
 
+drifts = st.builds(
+    Drift,
+    policy=st.sampled_from(DriftPolicy),
+    fields=st.dictionaries(
+        st.sampled_from(["state", "resources", "resources.pids.max", "hostname"]),
+        st.sampled_from(DriftPolicy),
+        max_size=2,
+    ),
+)
+prunes = st.builds(Prune, mode=st.sampled_from(PruneMode), ttl_ns=st.sampled_from([0, 60 * NS]))
+
+
+@st.composite
+def references(draw: st.DrawFn, env: dict[str, str]) -> tuple[Reference, ...]:
+    """An env file that gives all variables, and a directory that is mounted; either may be no
+    reference."""
+    found = [
+        Reference(
+            path=path,
+            reaction=draw(st.sampled_from(REACTIONS)),
+            digest=draw(st.sampled_from([None, "1", "2"])),
+            env_names=tuple(sorted(env)) if path == "/a.env" else (),
+        )
+        for path in ("/a.env", "/conf")
+    ]
+    return tuple(one for one in found if draw(st.booleans()))
+
+
 @st.composite
 def specs(draw: st.DrawFn, name: str, sources: list[str]) -> Spec:
+    env = draw(st.dictionaries(st.sampled_from("XY"), st.sampled_from("12"), max_size=2))
     return make_spec(
         name,
         digest=draw(st.sampled_from(["d1", "d2"])),
         source=draw(st.sampled_from(sources)),
         command=(draw(st.sampled_from(["/bin/a", "/bin/b"])),),
-        env=draw(st.dictionaries(st.sampled_from("XY"), st.sampled_from("12"), max_size=2)),
+        env=env,
+        references=draw(references(env)),
+        mounts=(Mount(type=MountType.BIND, source="/conf", target="/conf"),),
         rootfs=Rootfs(readonly=draw(st.booleans())),
         resources=make_resources(
             memory=draw(st.none() | st.integers(4096, 20_000)), pids=draw(st.none() | st.just(5))
@@ -89,6 +145,8 @@ def specs(draw: st.DrawFn, name: str, sources: list[str]) -> Spec:
         restart=draw(restarts),
         suspend=draw(suspends),
         deadline_ns=draw(st.none() | st.just(7000 * 10**9)),
+        drift=draw(drifts),
+        prune=draw(prunes),
     )
 
 
@@ -122,6 +180,11 @@ def containers(draw: st.DrawFn, name: str) -> Observed:
         )
     fields["suspend"] = draw(suspends)
     fields["paused_at"] = draw(st.none() | st.just(NOW - 5))
+    fields["frozen_at"] = draw(st.none() | st.just(NOW - 5) | st.just(NOW - 90))
+    fields["has_cgroup"] = draw(st.sampled_from([True] * 5 + [False]))
+    fields["detached"] = draw(st.sampled_from([frozenset(), frozenset({"/conf"})]))
+    fields["strangers"] = draw(st.sampled_from([()] * 5 + [("4711 sh",)]))
+    fields["is_rebooted"] = draw(st.booleans())
     return replace(make_observed(spec, status), **fields)
 
 
@@ -177,6 +240,14 @@ def test_plans_converge_in_three_passes_and_touch_only_what_is_ours(
     assert last.actions == ()
 
 
+def is_left_by_policy(spec: Spec, path: str) -> bool:
+    """Tell whether the policy, or that nothing could mend it, leaves a difference as it is."""
+    cannot_be_mended = ("user", "security.", "processes")
+    return path.startswith(cannot_be_mended) or (
+        spec.drift.policy_of(path) is not DriftPolicy.ENFORCE
+    )
+
+
 @given(cases())
 def test_after_convergence_every_spec_is_in_force_or_is_waited_for(
     case: tuple[Desired, World, PlanOptions],
@@ -196,12 +267,26 @@ def test_after_convergence_every_spec_is_in_force_or_is_waited_for(
             continue
         assert observed is not None
         assert observed.spec is not None
+        if due_reactions(spec, observed):
+            assert observed.status is not Status.RUNNING
+            spec = hold_references(spec, observed)
         assert observed.config == spec.config
+        unmended = {
+            change.field
+            for change in diff(spec, observed, limits_of(spec))
+            if change.policy in (DriftPolicy.REPORT, DriftPolicy.IGNORE)
+        }
+        assert {one.field for one in plan.reported.get(name, ())} <= unmended
+        assert all(is_left_by_policy(spec, path) for path in unmended)
         if observed.status.has_processes():
+            assert observed.frozen_at is None
             state = observed.status.value.replace("pausing", "paused")
-            assert state == spec.state.value or (state == "paused" and observed.paused_at)
+            is_wanted = state == spec.state.value or (state == "paused" and observed.paused_at)
+            assert is_wanted or "state" in unmended
             assert observed.limits.items() >= {
-                (path, value) for path, value in limits_of(spec).items() if path in observed.limits
+                (path, value)
+                for path, value in limits_of(spec).items()
+                if path in observed.limits and path not in unmended
             }
 
 

@@ -98,7 +98,7 @@ def test_the_backoff_decides_when(failures: int, wait_s: float) -> None:
     memory = RestartMemory(count=9, failures=failures)
     early = plan_ended(spec, FAILED, memory=memory, seconds_ago=wait_s - 0.1)
     (wait,) = early.waits
-    assert early.is_empty()
+    assert not early.actions
     assert (wait.name, wait.until, wait.attempts) == ("web", NOW + wait_s, failures + 1)
     (start,) = plan_ended(spec, FAILED, memory=memory, seconds_ago=wait_s).actions
     assert isinstance(start, Start)
@@ -108,7 +108,7 @@ def test_the_backoff_decides_when(failures: int, wait_s: float) -> None:
 
 def test_an_end_with_success_counts_for_the_backoff_too() -> None:
     plan = plan_ended(make_spec(restart=restart(ALWAYS)), OK, seconds_ago=0)
-    assert plan.is_empty()
+    assert not plan.actions
     assert plan.waits[0].until == NOW + 1
 
 

@@ -11,7 +11,7 @@ from typing import Any, get_type_hints
 import pytest
 
 from reconciler.model.config import IoDeviceLimits, Mount, MountType, Rlimit
-from reconciler.model.spec import Spec
+from reconciler.model.spec import Drift, DriftPolicy, Enforcement, Spec
 from reconciler.planning.fields import FIELDS, Field, spell_io, spell_plain
 from tests.unit.planning.world_model import make_resources, make_spec
 
@@ -45,8 +45,14 @@ def test_every_field_of_the_schema_has_a_row_under_its_own_path() -> None:
     if not SCHEMA.exists():
         pytest.skip("schemas/container.schema.json is not there")
     paths = set(schema_leaves(json.loads(SCHEMA.read_text())))
-    # `source` is where the file was found, not a field in it; `envFile` becomes a part of `env`.
-    assert {row.path for row in FIELDS} - {"source"} == paths - {"apiVersion", "name", "envFile"}
+    # `source` is where the file was found, `references` are files that mounts and envFile name;
+    # `envFile` becomes a part of `env`, `logs` is a field of its own in the form `none`,
+    # and `isolation` is not for spec files.
+    assert {row.path for row in FIELDS} - {"source", "references", "logs", "isolation"} == paths - {
+        "apiVersion",
+        "name",
+        "envFile",
+    }
 
 
 def test_no_field_has_two_rows() -> None:
@@ -56,7 +62,13 @@ def test_no_field_has_two_rows() -> None:
 
 @pytest.mark.parametrize("row", FIELDS, ids=lambda row: str(row.path))
 def test_a_spec_does_not_differ_from_itself_in_any_row(row: Field) -> None:
-    spec = make_spec(env={"A": "1"}, labels={"b": "2"}, resources=make_resources(4096, 5, 1000))
+    spec = make_spec(
+        env={"A": "1"},
+        labels={"b": "2"},
+        resources=make_resources(4096, 5, 1000),
+        drift=Drift(fields={"state": DriftPolicy.IGNORE}),
+        enforcement={"rlimits": Enforcement.PREFERRED},
+    )
     values = list(row.values(spec, spec))
     assert values
     assert all(left == right for _, left, right in values)

@@ -63,7 +63,7 @@ def test_a_name_that_another_owner_has_is_a_problem_and_is_not_touched(
     observed: Any, owner: str
 ) -> None:
     plan = plan_with(make_desired(make_spec(command=("/bin/b",))), make_world(observed))
-    assert plan.is_empty()
+    assert not plan.actions
     (problem,) = plan.problems
     assert problem.name == "NotOwned"
     assert problem.file == "/etc/specs/web.yaml"
@@ -88,7 +88,7 @@ def test_an_invalid_spec_that_never_was_does_nothing() -> None:
 def test_an_invalid_name_of_another_owner_is_not_touched() -> None:
     theirs = make_observed(make_spec(source="/srv/other"), Status.PAUSED)
     plan = plan_with(make_desired(invalid=frozenset({"web"})), make_world(theirs))
-    assert plan.is_empty()
+    assert not plan.actions
 
 
 def test_a_broken_record_of_a_desired_container_is_replaced() -> None:
@@ -99,13 +99,13 @@ def test_a_broken_record_of_a_desired_container_is_replaced() -> None:
 def test_a_container_that_cannot_be_looked_at_is_not_touched() -> None:
     trouble = Problem.of(ErrorCode.PermissionDenied, "cannot read the freezer of web")
     plan = plan_with(make_desired(make_spec()), make_world(unobserved={"web": trouble}))
-    assert plan.is_empty()
+    assert not plan.actions
     assert plan.problems == (trouble,)
 
 
 def test_a_broken_record_that_no_spec_names_is_a_problem() -> None:
     plan = plan_with(make_desired(), make_world(unobserved={"web": BROKEN}))
-    assert plan.is_empty()
+    assert not plan.actions
     assert plan.problems == (BROKEN,)
 
 
@@ -121,7 +121,7 @@ def test_what_could_not_start_is_tried_again_after_the_backoff(verb: str) -> Non
         return plan_with(make_desired(make_spec()), world)
 
     early = plan_after(0.9)
-    assert early.is_empty()
+    assert not early.actions
     (wait,) = early.waits
     assert (wait.until, wait.attempts) == (NOW + 1, 2)
     assert wait.reason == "cannot start web: /bin/server is not there"
@@ -144,7 +144,7 @@ def test_what_failed_otherwise_does_not_hold_it_up(failure: Failure, options: An
 def test_a_failed_destroy_waits_too() -> None:
     world = make_world(make_observed(make_spec()), failures={"web": failed("destroy")})
     plan = plan_with(make_desired(), world, allow_empty=True)
-    assert plan.is_empty()
+    assert not plan.actions
     assert len(plan.waits) == 1
 
 
@@ -174,6 +174,7 @@ def test_json_has_the_shape_of_the_design() -> None:
                 ],
             }
         ],
+        "waits": [],
         "problems": [
             {
                 "code": 101,

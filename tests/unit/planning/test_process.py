@@ -8,9 +8,10 @@ import pytest
 
 from reconciler.model.action import ChangeClass, FieldChange, Update
 from reconciler.model.config import Rlimit, Rootfs, SeccompMode, Security
-from reconciler.model.spec import Spec
+from reconciler.model.spec import DriftPolicy, Spec
 from reconciler.model.world import Observed, Value
-from reconciler.planning.diff import diff, find_drift
+from reconciler.planning.diff import diff
+from reconciler.planning.drift import enforced
 from reconciler.planning.plan import PlanOptions, make_plan
 from tests.unit.planning.world_model import make_desired, make_observed, make_spec, make_world
 
@@ -30,7 +31,7 @@ def seen(spec: Spec, **shown: Any) -> Observed:
 def drift(spec: Spec, **shown: Any) -> list[tuple[str, Value, Value, str]]:
     return [
         (one.field, one.desired, one.observed, one.change_class.value)
-        for one in find_drift(spec, seen(spec, **shown), {})
+        for one in diff(spec, seen(spec, **shown), {})
     ]
 
 
@@ -80,7 +81,7 @@ def test_a_user_id_of_0_is_told_where_nothing_can_have_given_it(
 
 def test_no_plan_acts_on_what_is_only_told() -> None:
     observed = seen(make_spec(), security_seccomp="unconfined")
-    assert diff(make_spec(), observed, {}) == ()
+    assert enforced(diff(make_spec(), observed, {})) == ()
 
 
 def test_an_oom_score_is_put_right_live_where_the_spec_gives_one() -> None:
@@ -90,7 +91,11 @@ def test_an_oom_score_is_put_right_live_where_the_spec_gives_one() -> None:
     assert isinstance(action, Update)
     assert action.changes == (
         FieldChange(
-            field="oomScoreAdj", desired=100, observed=-1000, change_class=ChangeClass.LIVE
+            field="oomScoreAdj",
+            desired=100,
+            observed=-1000,
+            change_class=ChangeClass.LIVE,
+            policy=DriftPolicy.ENFORCE,
         ),
     )
     assert drift(make_spec(), oomScoreAdj=-1000) == []
@@ -110,5 +115,5 @@ def test_a_hard_limit_above_the_spec_is_put_right_and_one_below_is_the_programs_
 
 def test_a_changed_spec_is_told_once_and_by_its_own_rule() -> None:
     old, new = make_spec(oom_score_adj=1), make_spec(oom_score_adj=2)
-    (change,) = find_drift(new, seen(old, oomScoreAdj=1), {})
+    (change,) = diff(new, seen(old, oomScoreAdj=1), {})
     assert (change.field, change.change_class) == ("oomScoreAdj", ChangeClass.RESTART)

@@ -87,7 +87,7 @@ def test_a_refusal_names_the_figures_and_the_flag() -> None:
 @pytest.mark.parametrize("owned", [1, 2, 10])
 def test_a_source_that_became_empty_prunes_nothing_unless_told_to(owned: int) -> None:
     plan = plan_prune(0, owned)
-    assert plan.is_empty()
+    assert not plan.actions
     assert problems(plan) == ["SourceEmpty"]
     assert "--allow-empty" in plan.problems[0].message
     assert len(plan_prune(0, owned, allow_empty=True).actions) == owned
@@ -102,25 +102,25 @@ def test_a_source_that_cannot_be_read_prunes_nothing_whatever_is_allowed(
     status: SourceStatus,
 ) -> None:
     plan = plan_prune(0, 5, source(status), allow_empty=True, max_prune_percent=100)
-    assert plan.is_empty()
+    assert not plan.actions
     assert plan.problems == ()  # the loader has told of it
 
 
 def test_without_prune_nothing_is_destroyed_and_nothing_refused() -> None:
     plan = plan_prune(0, 5, prune=False)
-    assert plan.is_empty()
+    assert not plan.actions
     assert plan.problems == ()
 
 
 def test_an_invalid_file_keeps_its_container() -> None:
     plan = plan_prune(1, 2, {"invalid": frozenset({"c001"})})
-    assert plan.is_empty()
+    assert not plan.actions
     assert plan.problems == ()
 
 
 def test_a_file_that_nobody_knows_the_name_of_keeps_all_of_its_source() -> None:
     plan = plan_prune(1, 2, {"unknown_files": (f"{SOURCE}/broken.yaml",)})
-    assert plan.is_empty()
+    assert not plan.actions
     (problem,) = plan.problems
     assert problem.name == "PruneRefused"
     assert "/etc/specs/broken.yaml is not understood" in problem.message
@@ -135,7 +135,7 @@ def test_a_broken_file_of_another_source_does_not_hold_up_this_one() -> None:
 def test_a_container_of_another_source_is_left_alone() -> None:
     world = make_world(make_observed(make_spec("theirs", source=OTHER)))
     plan = make_plan(make_desired(), world, {}, PlanOptions(allow_empty=True))
-    assert plan.is_empty()
+    assert not plan.actions
 
 
 def test_a_container_that_moved_to_another_source_is_not_pruned_by_the_first() -> None:

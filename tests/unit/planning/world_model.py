@@ -8,10 +8,13 @@ from typing import Any, assert_never
 
 from reconciler.model.action import (
     Action,
+    ChangeClass,
     Create,
     Destroy,
+    Freeze,
     Pause,
     Plan,
+    React,
     Recreate,
     Restart,
     Resume,
@@ -106,10 +109,30 @@ def apply_plan(plan: Plan, world: World) -> World:
         corrupt.pop(action.name, None)
         containers.pop(action.name, None)
         if after is not None:
-            before = world.containers.get(action.name)
-            paused_at = None if before is None else before.paused_at
-            containers[action.name] = replace(after, paused_at=paused_at)
+            after = _as_noted(after, action, world.containers.get(action.name))
+            containers[action.name] = replace(after, runs=_runs(after, action, containers))
     return replace(world, containers=containers, unobserved=corrupt)
+
+
+def _runs(
+    after: Observed, action: Action, containers: Mapping[str, Observed]
+) -> dict[str, float | None]:
+    """Return the runs of dependencies that it is noted to have been started with."""
+    is_started = isinstance(action, Create | Recreate | Start | Restart)
+    known = {} if is_started else after.runs
+    names = [one.name for one in action.spec.depends_on if one.restart]
+    now = {name: containers[name].started_at if name in containers else None for name in names}
+    return {name: known.get(name, at) for name, at in now.items()}
+
+
+def _as_noted(after: Observed, action: Action, before: Observed | None) -> Observed:
+    """Return it with the notes that outlive an action; what was paused by hand starts paused."""
+    paused_at = None if before is None else before.paused_at
+    frozen_at = action.at if isinstance(action, Freeze) else None
+    is_started = isinstance(action, Create | Recreate | Start | Restart)
+    if is_started and paused_at is not None and after.status is Status.RUNNING:
+        after = replace(after, status=Status.PAUSED)
+    return replace(after, paused_at=paused_at, frozen_at=frozen_at)
 
 
 def _after(action: Action, before: Observed | None, now: float) -> Observed | None:
@@ -118,10 +141,14 @@ def _after(action: Action, before: Observed | None, now: float) -> Observed | No
             return _made(action.spec, now)
         case Destroy():
             return None
+        case Freeze():
+            assert before is not None
+            is_alive = before.status.has_processes()
+            return replace(before, status=Status.PAUSED) if is_alive else before
         case Start() | Restart():
             assert before is not None
             return _started(action.spec, action.memory, now)
-        case Update() | Pause() | Resume():
+        case Update() | React() | Pause() | Resume():
             assert before is not None
             return _adjusted(action, before)
         case StopAction():
@@ -145,15 +172,30 @@ def _started(spec: Spec, memory: RestartMemory, now: float) -> Observed:
     return make_observed(spec, status, started_at=now, memory=memory)
 
 
-def _adjusted(action: Update | Pause | Resume, before: Observed) -> Observed:
+_STATUS_AFTER = {"running": Status.RUNNING, "paused": Status.PAUSED}
+
+
+def _live_state(action: Action) -> Value:
+    """Return the state that an update brings about, None when that is not among its changes."""
+    live = (one for one in action.changes if one.change_class is ChangeClass.LIVE)
+    return next((one.desired for one in live if one.field == "state"), None)
+
+
+def _adjusted(action: Update | React | Pause | Resume, before: Observed) -> Observed:
     after = replace(before, spec=action.spec, config=action.spec.config)
     match action:
-        case Update():
+        case Update() | React():
             if not before.status.has_processes():
                 return after
-            mended = {"oomScoreAdj": action.spec.config.oom_score_adj}
+            config = action.spec.config
+            mended: dict[str, Value] = {
+                "oomScoreAdj": config.oom_score_adj,
+                "hostname": config.hostname or action.name,
+            }
             limits = {**before.limits, **limits_of(action.spec)}
-            return replace(after, limits=limits, process={**before.process, **mended})
+            status = _STATUS_AFTER.get(_live_state(action), before.status)
+            process = {**before.process, **mended}
+            return replace(after, limits=limits, process=process, status=status)
         case Pause():
             assert before.status.has_processes()
             return replace(after, status=Status.PAUSED)

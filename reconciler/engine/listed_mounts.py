@@ -1,0 +1,237 @@
+"""The mount steps of a container whose mounts are listed one by one: `Isolation.mounts`.
+
+Called by `setup` in place of `setup_mounts`. On a bare root there is what the list says, in its
+order, and the device nodes that every container has. Only host paths are looked at; nothing is
+changed. Source: runtime-spec config.md (Mounts), config-linux.md (Default Filesystems).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from reconciler.engine.mount_options import MountOptions, parse_options
+from reconciler.engine.setup_mounts import find_root
+from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.linux.mount import MountAttr, MountFlag
+from reconciler.model.config import Config
+from reconciler.model.isolation import Device, MountSpec
+from reconciler.monitor.steps import listed, root
+
+_RDONLY = int(MountAttr.RDONLY)
+_KERNEL_TYPES = ("proc", "sysfs")
+# What may be mounted on inside of /proc: what lxcfs and its like give (as runc has it).
+_PROC_FILES = frozenset(
+    f"/proc/{name}"
+    for name in (
+        *("cpuinfo", "diskstats", "meminfo", "stat", "swaps", "uptime", "loadavg", "slabinfo"),
+        *("net/dev", "sys/kernel/ns_last_pid", "sys/crypto/fips_enabled"),
+    )
+)
+_DEFAULT_NODES = (
+    Device(path="/dev/null", type="c", major=1, minor=3),
+    Device(path="/dev/zero", type="c", major=1, minor=5),
+    Device(path="/dev/full", type="c", major=1, minor=7),
+    Device(path="/dev/random", type="c", major=1, minor=8),
+    Device(path="/dev/urandom", type="c", major=1, minor=9),
+    Device(path="/dev/tty", type="c", major=5, minor=0),
+)
+_LINKS = [
+    ["/dev/fd", "/proc/self/fd"],
+    ["/dev/stdin", "/proc/self/fd/0"],
+    ["/dev/stdout", "/proc/self/fd/1"],
+    ["/dev/stderr", "/proc/self/fd/2"],
+    ["/dev/ptmx", "pts/ptmx"],
+]
+_PROPAGATIONS = {
+    "shared": MountFlag.SHARED,
+    "slave": MountFlag.SLAVE,
+    "private": MountFlag.PRIVATE,
+    "unbindable": MountFlag.UNBINDABLE,
+}
+
+
+def make_listed_steps(
+    config: Config, *, staging: str, cgroups: Mapping[str, str], is_v2: bool
+) -> list[Any]:
+    """Return the steps from a fresh mount namespace to the finished tree of the container.
+
+    `cgroups` are the container's directories by hierarchy, for a mount of type cgroup.
+
+    Raises: RootfsNotFound, MountSourceNotFound, ConfigInvalid, NotSupported.
+    """
+    isolation = config.isolation
+    opened: list[Any] = []
+    attached: list[Any] = []
+    last: list[Any] = []
+    for index, item in enumerate(isolation.mounts or ()):
+        parts = _Listed(index, item, config.rootfs.path or "/", cgroups, is_v2=is_v2)
+        opened += parts.opened
+        attached += parts.attached
+        last += parts.last
+    masked = list(isolation.masked_paths or ())
+    locked = list(isolation.readonly_paths or ())
+    return [
+        *_enter_root(config, staging, opened),
+        *attached,
+        *_device_steps(config),
+        *last,
+        *([listed.LockPaths(locked)] if locked else ()),
+        *([listed.HidePaths(masked)] if masked else ()),
+        *([root.SetRootReadonly()] if config.rootfs.readonly else ()),
+    ]
+
+
+def _enter_root(config: Config, staging: str, opened: list[Any]) -> list[Any]:
+    word = config.isolation.rootfs_propagation or "rslave"
+    if word.removeprefix("r") not in _PROPAGATIONS:
+        message = f"'{word}' is no propagation of mounts"
+        raise ReconcilerError(ErrorCode.ConfigInvalid, message, field="rootfsPropagation")
+    kind = word.removeprefix("r")
+    flag = int(_PROPAGATIONS[kind])
+    is_shared = kind == "shared"
+    steps: list[Any] = [
+        root.PrivateParent(staging) if is_shared else root.DetachPropagation(),
+        *opened,
+        root.CloneTree("root", find_root(config), True, 0, 0),
+        root.EnterRoot("root", staging, config.isolation.no_pivot),
+    ]
+    if config.isolation.rootfs_propagation is not None and not is_shared:
+        steps.append(listed.SetPropagation(flag, word.startswith("r")))
+    return steps
+
+
+def _device_steps(config: Config) -> list[Any]:
+    """Return the nodes and links below /dev, unless the host's own is mounted there."""
+    for item in config.isolation.mounts or ():
+        if os.path.normpath(item.destination) == "/dev" and parse_options(item.options).is_bind:
+            return []
+    nodes = {device.path: device for device in (*_DEFAULT_NODES, *config.isolation.devices)}
+    rows = [
+        [one.path, one.type, one.major, one.minor, one.mode, one.uid, one.gid]
+        for one in nodes.values()
+    ]
+    return [listed.MakeNodes(rows), listed.MakeLinks(_LINKS)]
+
+
+class _Listed:
+    """The steps of one listed mount: before the pivot, after it, and when all else is there."""
+
+    def __init__(
+        self,
+        index: int,
+        item: MountSpec,
+        root_path: str,
+        cgroups: Mapping[str, str],
+        *,
+        is_v2: bool,
+    ) -> None:
+        self._index = index
+        self._item = item
+        self._key = f"mounts[{index}]"
+        self._target = "/" + os.path.normpath(item.destination).lstrip("/")
+        self._options = options = parse_options(item.options)
+        self.opened: list[Any] = []
+        self.attached: list[Any] = []
+        self.last: list[Any] = []
+        self._check_target()
+        if options.is_remount:
+            self.last.append(
+                listed.ChangeMount(self._target, options.add, options.clear, options.is_recursive)
+            )
+        elif options.is_bind or item.type in (None, "bind", "none"):
+            self._bind(item.source or "")
+        elif item.type == "cgroup" and not is_v2:
+            self._bind_cgroups(cgroups)
+        else:
+            self._new(is_v2=is_v2)
+
+    def _bind(self, source: str) -> None:
+        if not os.path.lexists(source):
+            raise ReconcilerError(
+                ErrorCode.MountSourceNotFound,
+                f"the mount source {source or '(none given)'} does not exist",
+                path=source,
+                field=f"mounts[{self._index}].source",
+            )
+        options = self._options
+        is_recursive = options.is_recursive or (
+            not options.is_bind and bool(options.add_all or options.clear_all)
+        )
+        self.opened.append(root.CloneTree(self._key, source, is_recursive, 0, 0))
+        self._attributes()
+        self._attach(is_directory=os.path.isdir(source), is_plain=False)
+
+    def _new(self, *, is_v2: bool) -> None:
+        item, options = self._item, self._options
+        fs_type = "cgroup2" if item.type == "cgroup" and is_v2 else item.type or ""
+        # What is read-only in the end still has to be filled.
+        is_filled = self._target == "/dev" or options.copies_up
+        is_late = is_filled and bool(options.add & _RDONLY)
+        attributes = options.add & ~_RDONLY if is_late else options.add
+        words = [word for word in options.data if word]
+        self.opened.append(listed.NewFs(self._key, fs_type, item.source, words, attributes))
+        if options.add_all:
+            self.opened.append(listed.SetTreeAttributes(self._key, options.add_all, 0, True))
+        self._attach(is_directory=True, is_plain=fs_type in _KERNEL_TYPES)
+        if is_late:
+            self.last.append(listed.ChangeMount(self._target, _RDONLY, 0, False))
+
+    def _bind_cgroups(self, cgroups: Mapping[str, str]) -> None:
+        """Show the container its own cgroups, one directory for each hierarchy."""
+        options = self._options
+        flags = options.add & ~_RDONLY
+        self.opened.append(listed.NewFs(self._key, "tmpfs", "tmpfs", ["mode=755"], flags))
+        self._attach(is_directory=True, is_plain=False)
+        for name, directory in sorted(cgroups.items()):
+            key = f"{self._key}/{name}"
+            self.opened.append(root.CloneTree(key, directory, False, options.add, options.clear))
+            target = f"{self._target}/{name}"
+            self.attached.append(listed.AttachAt(key, target, True, False, False, 0, 0))
+        if options.add & _RDONLY:
+            self.last.append(listed.ChangeMount(self._target, _RDONLY, 0, False))
+
+    def _attributes(self) -> None:
+        options = self._options
+        if options.add or options.clear:
+            one = listed.SetTreeAttributes(self._key, options.add, options.clear, False)
+            self.opened.append(one)
+        if options.add_all or options.clear_all:
+            every = listed.SetTreeAttributes(self._key, options.add_all, options.clear_all, True)
+            self.opened.append(every)
+
+    def _attach(self, *, is_directory: bool, is_plain: bool) -> None:
+        options: MountOptions = self._options
+        self.attached.append(
+            listed.AttachAt(
+                self._key,
+                self._target,
+                is_directory,
+                is_plain,
+                options.copies_up,
+                options.propagation,
+                options.propagation_all,
+            )
+        )
+
+    def _check_target(self) -> None:
+        target, item = self._target, self._item
+        if item.type == "proc" and target == "/proc":
+            return
+        if (target == "/proc" or target.startswith("/proc/")) and target not in _PROC_FILES:
+            raise self._refused("nothing but procfs may be mounted on /proc, and nothing inside it")
+        if self._options.idmap is not None or item.uid_mappings:
+            raise self._unsupported("idmapped mounts are not supported yet")
+        if item.source is None and (self._options.is_bind or item.type == "bind"):
+            raise self._refused("a bind mount needs a source")
+
+    def _refused(self, message: str) -> ReconcilerError:
+        where = f"mounts[{self._index}] on {self._target}"
+        field = f"mounts[{self._index}]"
+        return ReconcilerError(ErrorCode.ConfigInvalid, f"{where}: {message}", field=field)
+
+    def _unsupported(self, message: str) -> ReconcilerError:
+        where = f"mounts[{self._index}] on {self._target}"
+        field = f"mounts[{self._index}]"
+        return ReconcilerError(ErrorCode.NotSupported, f"{where}: {message}", field=field)

@@ -1,0 +1,40 @@
+"""Which fields of a spec `drift.fields` and `enforcement` may speak of, by path.
+
+Used by the loader to check specs; tests hold it equal to planning's table of fields.
+"""
+
+from __future__ import annotations
+
+_LIMITS = (
+    "resources.memory.max",
+    "resources.memory.high",
+    "resources.memory.swap",
+    "resources.cpu.max",
+    "resources.cpu.weight",
+    "resources.cpu.cpus",
+    "resources.cpu.mems",
+    "resources.pids.max",
+    "resources.io.weight",
+    "resources.io.max",
+)
+
+OBSERVED = (
+    *_LIMITS,
+    "state",
+    "user",
+    "hostname",
+    "security.capabilities",
+    "security.noNewPrivileges",
+    "security.seccomp",
+    "rlimits",
+    "oomScoreAdj",
+)
+"""What the kernel shows of a container that runs, so that it can differ behind our back."""
+
+ENFORCED = (*_LIMITS, "rlimits", "oomScoreAdj", "security.seccomp")
+"""What a host may be unable to enforce."""
+
+
+def is_known(path: str, known: tuple[str, ...]) -> bool:
+    """Tell whether `path` is one of `known`, a part of one (`rlimits.nofile`) or holds some."""
+    return any(f"{path}.".startswith(f"{one}.") or one.startswith(f"{path}.") for one in known)

@@ -1,0 +1,90 @@
+"""Steps of an init that is launched without the monitor: it waits for its launcher, runs hooks.
+
+    launcher (create)                            init
+      |<-- {"waits": "runtime"} on the status pipe -| AwaitRuntime, before the root is entered
+      | runs prestart and createRuntime hooks       |
+      |--- the container's state on the go pipe --->| goes on; RunHooks: createContainer
+      |<-- {"waits": "start"} ----------------------| AwaitStart, before execve
+    start
+      |--- one byte into the FIFO exec.fifo ------->| RunHooks: startContainer; execve
+      |<-- a failed step, then end of file, on the FIFO exec.status
+
+The descriptors are inherited from the launcher and close at execve.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, NamedTuple
+
+from reconciler.linux.programs import run_program
+from reconciler.monitor.steps.context import Context
+from reconciler.monitor.steps.process import Execute
+
+_STATE_MAX = 2**20
+
+
+class AwaitRuntime(NamedTuple):
+    """Wait until the launcher has done its part; take over the container's state for hooks."""
+
+    read_fd: int
+    write_fd: int
+
+    def describe(self) -> str:
+        return "wait for the runtime"
+
+    def execute(self, context: Context) -> None:
+        os.close(self.write_fd)  # else the end of the launcher would not be seen
+        _tell(context, "runtime")
+        said = b""
+        while chunk := os.read(self.read_fd, _STATE_MAX):
+            said += chunk
+        os.close(self.read_fd)
+        if not said:
+            raise BrokenPipeError(32, "the runtime has ended")
+        context.state = json.loads(said)
+
+
+class AwaitStart(NamedTuple):
+    """Wait for the start of the container, once it is sure that its command is there."""
+
+    go_fd: int
+    status_fd: int
+    argv: list[str]
+    env: dict[str, str]
+
+    def describe(self) -> str:
+        return f"execute {self.argv[0]}"
+
+    def execute(self, context: Context) -> None:
+        Execute(self.argv, self.env).find()
+        _tell(context, "start")
+        os.read(self.go_fd, 1)
+        os.close(context.status_fd)
+        context.status_fd = self.status_fd
+
+
+class RunHooks(NamedTuple):
+    """Run hooks: [path, arguments, environment, seconds or None], the state on their input."""
+
+    kind: str
+    status: str
+    hooks: list[list[Any]]
+
+    def describe(self) -> str:
+        return f"run the {self.kind} hooks"
+
+    def execute(self, context: Context) -> None:
+        state = json.dumps((context.state or {}) | {"status": self.status}).encode()
+        for path, args, env, timeout_s in self.hooks:
+            failure = run_program(path, args, env, state, timeout_s)
+            if failure is not None:
+                raise OSError(0, f"the hook {path} {failure}", path)
+
+
+def _tell(context: Context, point: str) -> None:
+    os.write(context.status_fd, json.dumps({"waits": point}).encode() + b"\n")
+
+
+STEPS = (AwaitRuntime, AwaitStart, RunHooks)

@@ -1,0 +1,308 @@
+"""Steps for mounts as an OCI config lists them: made detached, attached to what a descriptor holds.
+
+    before the pivot   CloneTree, NewFs, SetTreeAttributes: detached mounts, by key
+    after the pivot    AttachAt: the target is opened inside the root, which is `/` by then, and
+                       without magic links; what was opened is what is mounted on
+
+A target is never named twice, so that nobody who can write to the root can swap it in between.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import Any, NamedTuple
+
+from reconciler.linux import mount as m
+from reconciler.monitor.steps.context import Context
+
+_RDONLY = int(m.MountAttr.RDONLY)
+_MASK = int(m.MountAttr.RDONLY | m.MountAttr.NOSUID | m.MountAttr.NODEV | m.MountAttr.NOEXEC)
+_NULL_DEVICE = os.makedev(1, 3)
+_NODE_TYPES = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
+_PROPAGATIONS = tuple(
+    int(flag)
+    for flag in (
+        m.MountFlag.SHARED,
+        m.MountFlag.SLAVE,
+        m.MountFlag.PRIVATE,
+        m.MountFlag.UNBINDABLE,
+    )
+)
+
+
+class NewFs(NamedTuple):
+    """Make a file system instance, not mounted anywhere yet; `words` are its own options."""
+
+    key: str
+    fs_type: str
+    source: str | None
+    words: list[str]
+    attributes: int
+
+    def describe(self) -> str:
+        return f"make a {self.fs_type} file system"
+
+    def execute(self, context: Context) -> None:
+        context.trees[self.key] = m.new_filesystem(
+            self.fs_type, self.source, self.words, self.attributes
+        )
+
+
+class SetTreeAttributes(NamedTuple):
+    """Set and clear attributes of a detached mount, or of all in it."""
+
+    key: str
+    add: int
+    clear: int
+    recursive: bool
+
+    def describe(self) -> str:
+        return f"set the flags of {self.key}"
+
+    def execute(self, context: Context) -> None:
+        tree = context.trees[self.key]
+        m.set_mount_attributes(tree, self.add, self.clear, recursive=self.recursive)
+
+
+class AttachAt(NamedTuple):
+    """Attach a detached mount to `target`, made where it is missing.
+
+    With `is_plain` the target may not be a symbolic link (CVE-2019-19921). `copies_up`: what the
+    directory held before is in the new file system too.
+    """
+
+    key: str
+    target: str
+    is_directory: bool
+    is_plain: bool
+    copies_up: bool
+    propagation: int
+    propagation_all: int
+
+    def describe(self) -> str:
+        return f"mount on {self.target}"
+
+    def execute(self, context: Context) -> None:
+        tree = context.trees.pop(self.key)
+        make_target(self.target, is_directory=self.is_directory, is_plain=self.is_plain)
+        target = open_target(self.target, is_plain=self.is_plain)
+        try:
+            if self.copies_up:
+                _copy_up(target, tree)
+            m.attach_tree_at(tree, target)
+            for kind in _PROPAGATIONS:
+                for flags, recursive in ((self.propagation, False), (self.propagation_all, True)):
+                    if flags & kind:
+                        m.set_mount_attributes(tree, 0, recursive=recursive, propagation=kind)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self.target) from error
+        finally:
+            os.close(target)
+            os.close(tree)
+
+
+def make_target(path: str, *, is_directory: bool, is_plain: bool = False) -> None:
+    """Make a mount point where it is missing, with the directories above it. Raises: OSError."""
+    try:
+        os.close(open_target(path, is_plain=is_plain))
+        return
+    except FileNotFoundError:
+        pass  # it is made now
+    real = path if is_plain else os.path.realpath(path)  # a dangling link, inside this root
+    if is_directory:
+        os.makedirs(real, 0o755, exist_ok=True)
+        return
+    os.makedirs(os.path.dirname(real), 0o755, exist_ok=True)
+    os.close(os.open(real, os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644))
+
+
+def open_target(path: str, *, is_plain: bool = False) -> int:
+    """Return an O_PATH descriptor of `path`, by no magic link. Raises: OSError with the path."""
+    root = os.open("/", os.O_PATH | os.O_CLOEXEC)
+    try:
+        fd = m.open_in_root(root, path, os.O_PATH | (os.O_NOFOLLOW if is_plain else 0))
+    finally:
+        os.close(root)
+    if is_plain and stat.S_ISLNK(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.ENOTDIR, "it must be a directory and is a symbolic link", path)
+    return fd
+
+
+def _copy_up(source: int, tree: int) -> None:
+    """Copy what the directory `source` holds into the new file system, special files aside.
+
+    By hand, as nothing can be imported here: Python's library is not in this root.
+    """
+    source = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=source)
+    target = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=tree)
+    try:
+        _copy_attributes(os.fstat(source), target)
+        for name in os.listdir(source):
+            _copy_entry(name, source, target)
+    finally:
+        os.close(source)
+        os.close(target)
+
+
+def _copy_entry(name: str, source: int, target: int) -> None:
+    found = os.stat(name, dir_fd=source, follow_symlinks=False)
+    if stat.S_ISLNK(found.st_mode):
+        os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
+        os.chown(name, found.st_uid, found.st_gid, dir_fd=target, follow_symlinks=False)
+        return
+    if stat.S_ISDIR(found.st_mode):
+        os.mkdir(name, 0o700, dir_fd=target)
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        inner = [os.open(name, flags, dir_fd=parent) for parent in (source, target)]
+        _copy_up(*inner)
+    elif stat.S_ISREG(found.st_mode):
+        reading, writing = os.O_RDONLY, os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        extra = os.O_NOFOLLOW | os.O_CLOEXEC
+        inner = [
+            os.open(name, reading | extra, dir_fd=source),
+            os.open(name, writing | extra, 0o600, dir_fd=target),
+        ]
+        while os.sendfile(inner[1], inner[0], None, 2**30):
+            pass
+        _copy_attributes(found, inner[1])
+    else:
+        return
+    for fd in inner:
+        os.close(fd)
+
+
+def _copy_attributes(found: os.stat_result, target: int) -> None:
+    os.fchown(target, found.st_uid, found.st_gid)
+    os.fchmod(target, stat.S_IMODE(found.st_mode))
+    os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
+class ChangeMount(NamedTuple):
+    """Set and clear attributes of what is mounted on `path`: at the end, or by `remount`."""
+
+    path: str
+    add: int
+    clear: int
+    recursive: bool
+
+    def describe(self) -> str:
+        return f"set the flags of {self.path}"
+
+    def execute(self, context: Context) -> None:
+        m.set_mount_attributes(self.path, self.add, self.clear, recursive=self.recursive)
+
+
+class SetPropagation(NamedTuple):
+    """Set the propagation of the root mount, or of all mounts."""
+
+    kind: int
+    recursive: bool
+
+    def describe(self) -> str:
+        return "set the propagation of the root"
+
+    def execute(self, context: Context) -> None:
+        m.set_mount_attributes("/", 0, recursive=self.recursive, propagation=self.kind)
+
+
+class MakeNodes(NamedTuple):
+    """Make device nodes: [path, type (c, u, b, p), major, minor, mode, uid, gid]."""
+
+    nodes: list[list[Any]]
+
+    def describe(self) -> str:
+        return "make device nodes " + " ".join(str(node[0]) for node in self.nodes)
+
+    def execute(self, context: Context) -> None:
+        for path, kind, major, minor, mode, uid, gid in self.nodes:
+            os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
+            number = os.makedev(major, minor)
+            try:
+                os.mknod(path, _NODE_TYPES[kind] | mode, number)
+            except FileExistsError:
+                found = os.lstat(path)
+                if stat.S_IFMT(found.st_mode) != _NODE_TYPES[kind] or found.st_rdev != number:
+                    raise
+            os.chmod(path, mode)
+            os.chown(path, uid, gid)
+
+
+class MakeLinks(NamedTuple):
+    """Make symbolic links where there is nothing yet: [path, target]."""
+
+    links: list[list[str]]
+
+    def describe(self) -> str:
+        return "make links " + " ".join(link[0] for link in self.links)
+
+    def execute(self, context: Context) -> None:
+        for path, target in self.links:
+            if not os.path.lexists(path):
+                os.symlink(target, path)
+
+
+class HidePaths(NamedTuple):
+    """Cover paths: a directory by an empty one, all else by the null device.
+
+    Both sides are held open, and the null device is looked at there (CVE-2025-31133).
+    """
+
+    paths: list[str]
+
+    def describe(self) -> str:
+        return "mask " + " ".join(self.paths)
+
+    def execute(self, context: Context) -> None:
+        null = open_target("/dev/null", is_plain=True) if self.paths else -1
+        if null >= 0 and os.fstat(null).st_rdev != _NULL_DEVICE:
+            raise OSError(errno.EINVAL, "/dev/null is not the null device", "/dev/null")
+        empty = -1
+        for path in self.paths:
+            try:
+                target = open_target(path)
+            except (FileNotFoundError, NotADirectoryError):  # this kernel does not show it
+                continue
+            is_directory = stat.S_ISDIR(os.fstat(target).st_mode)
+            if is_directory and empty < 0:
+                empty = m.new_filesystem("tmpfs", "tmpfs", ["size=0k", "mode=755"], _MASK)
+            tree = m.clone_tree_at(empty if is_directory else null, recursive=False)
+            m.attach_tree_at(tree, target)
+            os.close(tree)
+            os.close(target)
+
+
+class LockPaths(NamedTuple):
+    """Make paths read-only by mounting them over themselves."""
+
+    paths: list[str]
+
+    def describe(self) -> str:
+        return "make read-only " + " ".join(self.paths)
+
+    def execute(self, context: Context) -> None:
+        for path in self.paths:
+            try:
+                target = open_target(path)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            tree = m.clone_tree_at(target, recursive=True)
+            m.set_mount_attributes(tree, _RDONLY, recursive=True)
+            m.attach_tree_at(tree, target)
+            os.close(tree)
+            os.close(target)
+
+
+STEPS = (
+    NewFs,
+    SetTreeAttributes,
+    AttachAt,
+    ChangeMount,
+    SetPropagation,
+    MakeNodes,
+    MakeLinks,
+    HidePaths,
+    LockPaths,
+)

@@ -1,0 +1,52 @@
+"""Errors and warnings as runc writes them, for people and for conmon and podman.
+
+    text: time="2026-01-02T03:04:05Z" level=error msg="container does not exist"
+    json: {"level":"error","msg":"container does not exist","time":"2026-01-02T03:04:05Z"}
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+
+
+class Log:
+    """Where messages go: a file (`--log`), or standard error."""
+
+    def __init__(self, path: str | None, *, is_json: bool, is_debug: bool) -> None:
+        self._path = path
+        self._is_json = is_json
+        self.is_debug = is_debug
+
+    def error(self, message: str) -> None:
+        """Write an error to the log, and to standard error where that is not the log."""
+        self._write("error", message)
+        if self._path is not None:
+            sys.stderr.write(message + "\n")
+
+    def warning(self, message: str) -> None:
+        """Write a warning."""
+        self._write("warning", message)
+
+    def debug(self, message: str) -> None:
+        """Write a message of `--debug`."""
+        if self.is_debug:
+            self._write("debug", message)
+
+    def _write(self, level: str, message: str) -> None:
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        if self._is_json:
+            entry = {"level": level, "msg": message, "time": now}
+            line = json.dumps(entry, separators=(",", ":"))
+        else:
+            line = f'time="{now}" level={level} msg={json.dumps(message, ensure_ascii=False)}'
+        if self._path is None:
+            sys.stderr.write(line + "\n")
+            return
+        fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        try:
+            os.write(fd, f"{line}\n".encode())
+        finally:
+            os.close(fd)

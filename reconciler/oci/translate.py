@@ -1,0 +1,110 @@
+"""From config.json to the engine's Config: nothing but a translation, field by field.
+
+Called by the verbs that make a container or a process. What a field cannot mean is an error that
+names it; what this engine cannot do is one too, and never left out in silence.
+Source: runtime-spec config.md, config-linux.md, versions 1.0 to 1.3.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from reconciler.model.config import Config, LogLimits, NetworkMode, Rootfs
+from reconciler.model.frozen import replace
+from reconciler.model.isolation import Isolation, Namespaces
+from reconciler.oci.bundle import Bundle
+from reconciler.oci.fields import Fields
+from reconciler.oci.translate_hooks import translate_hooks
+from reconciler.oci.translate_linux import translate_linux
+from reconciler.oci.translate_mounts import translate_mounts
+from reconciler.oci.translate_process import ProcessParts, translate_process
+from reconciler.oci.translate_resources import translate_resources
+
+_NAMESPACES = ("pid", "network", "mount", "ipc", "uts", "user", "cgroup", "time")
+
+
+def translate_bundle(bundle: Bundle, *, has_cgroups: bool) -> Config:
+    """Return the Config of a bundle. `has_cgroups`: limits can be enforced.
+
+    Raises: ConfigInvalid, NotSupported.
+    """
+    fields = bundle.fields
+    if "process" not in fields:
+        raise fields.invalid("process", "is required")
+    if "root" not in fields:
+        raise fields.invalid("root", "is required")
+    process = translate_process(fields.child("process"))
+    linux = fields.child("linux")
+    namespaces = _namespaces(linux)
+    isolation = translate_linux(linux, process.isolation)
+    isolation = replace(
+        isolation,
+        namespaces=namespaces,
+        mounts=translate_mounts(fields.children("mounts"), bundle.directory),
+        domainname=fields.text("domainname"),
+        hooks=translate_hooks(fields.child("hooks")),
+    )
+    _check_names(fields, namespaces)
+    return config_of(
+        process,
+        isolation,
+        Config(
+            command=("true",),
+            hostname=fields.text("hostname") or socket.gethostname(),
+            rootfs=_rootfs(fields.child("root"), bundle.directory),
+            network=NetworkMode.HOST if namespaces.network == "host" else NetworkMode.NONE,
+            resources=translate_resources(linux.child("resources"), has_cgroups=has_cgroups),
+            logs=LogLimits(is_kept=False),
+        ),
+    )
+
+
+def config_of(process: ProcessParts, isolation: Isolation, base: Config) -> Config:
+    """Return `base` with what a process object says."""
+    from dataclasses import replace as replace_config
+
+    return replace_config(
+        base,
+        command=process.command,
+        workdir=process.workdir,
+        user=process.user,
+        groups=process.groups,
+        security=process.security,
+        rlimits=process.rlimits,
+        oom_score_adj=process.oom_score_adj,
+        isolation=isolation,
+    )
+
+
+def _rootfs(root: Fields, directory: str) -> Rootfs:
+    path = os.path.normpath(os.path.join(directory, root.required_text("path")))
+    return Rootfs(path=path, readonly=root.flag("readonly"))
+
+
+def _namespaces(linux: Fields) -> Namespaces:
+    """Return the namespaces: those that are not listed are the caller's."""
+    modes: dict[str, str] = dict.fromkeys(_NAMESPACES, "host")
+    seen: set[str] = set()
+    for one in linux.children("namespaces"):
+        kind = one.required_text("type")
+        if kind not in _NAMESPACES:
+            raise one.invalid("type", f"must be one of {', '.join(_NAMESPACES)}; it is '{kind}'")
+        if kind in seen:
+            raise one.invalid("type", f"lists the namespace {kind} a second time")
+        seen.add(kind)
+        modes[kind] = one.absolute("path") if one.text("path") else "private"
+    if modes["mount"] == "host":
+        raise linux.unsupported(
+            "namespaces",
+            "a container without a mount namespace of its own would change the host's mounts; "
+            'add {"type": "mount"}',
+        )
+    return Namespaces(**modes)
+
+
+def _check_names(fields: Fields, namespaces: Namespaces) -> None:
+    """Refuse names that would be the host's."""
+    for name in ("hostname", "domainname"):
+        if fields.text(name) and namespaces.uts == "host":
+            raise fields.invalid(name, "needs a uts namespace of the container's own")

@@ -1,0 +1,101 @@
+"""The `linux` object of config.json but for namespaces and resources. Source: config-linux.md."""
+
+from __future__ import annotations
+
+import json
+
+from reconciler.model.frozen import replace
+from reconciler.model.isolation import Device, DeviceRule, Isolation
+from reconciler.oci.fields import Fields
+from reconciler.oci.translate_mounts import translate_mappings
+
+_CANNOT = {
+    "intelRdt": "cache and memory bandwidth allocation (resctrl) is not supported; leave it out",
+    "netDevices": "moving network devices is not supported; move them from a createRuntime hook",
+    "memoryPolicy": "NUMA memory policies are not supported; use resources.cpu.mems",
+}
+_DEVICE_TYPES = ("c", "b", "u", "p")
+_RULE_TYPES = ("a", "c", "b")
+
+
+def translate_linux(linux: Fields, isolation: Isolation) -> Isolation:
+    """Return `isolation` with what the linux object says. Raises: ConfigInvalid, NotSupported."""
+    for name, problem in _CANNOT.items():
+        if linux.data.get(name):
+            raise linux.unsupported(name, problem)
+    seccomp = linux.child("seccomp").data
+    return replace(
+        isolation,
+        uid_mappings=translate_mappings(linux, "uidMappings"),
+        gid_mappings=translate_mappings(linux, "gidMappings"),
+        time_offsets=_time_offsets(linux.child("timeOffsets")),
+        rootfs_propagation=linux.text("rootfsPropagation") or None,
+        seccomp=json.dumps(seccomp) if seccomp else None,
+        personality=_personality(linux),
+        mount_label=linux.text("mountLabel") or None,
+        devices=_devices(linux),
+        device_rules=_device_rules(linux.child("resources")),
+        sysctl=linux.texts_by_name("sysctl"),
+        masked_paths=linux.texts("maskedPaths"),
+        readonly_paths=linux.texts("readonlyPaths"),
+    )
+
+
+def _time_offsets(fields: Fields) -> dict[str, tuple[int, int]]:
+    offsets = {}
+    for name in fields.data:
+        if name not in ("monotonic", "boottime"):
+            raise fields.invalid(name, "is no clock with an offset: monotonic or boottime")
+        one = fields.child(name)
+        offsets[name] = (one.number("secs") or 0, one.natural("nanosecs") or 0)
+    return offsets
+
+
+def _personality(linux: Fields) -> str | None:
+    if "personality" not in linux:
+        return None
+    fields = linux.child("personality")
+    if fields.texts("flags"):
+        raise fields.unsupported("flags", "there are none that are supported")
+    return fields.required_text("domain")
+
+
+def _devices(linux: Fields) -> tuple[Device, ...]:
+    devices: dict[str, Device] = {}
+    for one in linux.children("devices"):
+        path, kind = one.absolute("path"), one.required_text("type")
+        if kind not in _DEVICE_TYPES:
+            raise one.invalid("type", f"must be c, b, u or p, and is '{kind}'")
+        has_number = kind != "p"
+        devices[path] = Device(
+            path=path,
+            type=kind,
+            major=one.required_number("major") if has_number else 0,
+            minor=one.required_number("minor") if has_number else 0,
+            mode=(one.natural("fileMode") or 0o666) & 0o7777,
+            uid=one.natural("uid") or 0,
+            gid=one.natural("gid") or 0,
+        )
+    return tuple(devices.values())
+
+
+def _device_rules(resources: Fields) -> tuple[DeviceRule, ...] | None:
+    if "devices" not in resources:
+        return None
+    return tuple(_device_rule(one) for one in resources.children("devices"))
+
+
+def _device_rule(fields: Fields) -> DeviceRule:
+    kind, access = fields.text("type") or "a", fields.text("access") or "rwm"
+    if kind not in _RULE_TYPES:
+        raise fields.invalid("type", f"must be a, b or c, and is '{kind}'")
+    if not set(access) <= set("rwm"):
+        raise fields.invalid("access", f"must be of the letters r, w and m, and is '{access}'")
+    major, minor = fields.number("major"), fields.number("minor")
+    return DeviceRule(
+        allow=fields.flag("allow"),
+        type=kind,
+        major=None if major in (None, -1) else major,
+        minor=None if minor in (None, -1) else minor,
+        access=access,
+    )

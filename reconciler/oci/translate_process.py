@@ -1,0 +1,153 @@
+"""The `process` object of config.json, which is also what `exec --process` reads.
+
+Called by `translate` and by the verb `exec`. Source: runtime-spec config.md, Process.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from reconciler.linux.capabilities import NUMBERS, last_cap, permitted_mask
+from reconciler.model.config import Rlimit, SeccompMode, Security
+from reconciler.model.isolation import Capabilities, IoPriority, Isolation, Scheduler
+from reconciler.oci.fields import Fields
+
+_UNLIMITED = 2**64 - 1
+_SETS = ("bounding", "effective", "inheritable", "permitted", "ambient")
+
+
+class ProcessParts(NamedTuple):
+    """What a process object says, in the parts of a Config; `warnings` are to be logged."""
+
+    command: tuple[str, ...]
+    workdir: str
+    user: str
+    groups: tuple[str, ...]
+    security: Security
+    rlimits: tuple[Rlimit, ...]
+    oom_score_adj: int | None
+    isolation: Isolation
+
+
+def translate_process(process: Fields) -> ProcessParts:
+    """Return the parts. Raises: ConfigInvalid, NotSupported."""
+    command = process.texts("args")
+    if not command or not command[0]:
+        raise process.invalid("args", "must name a command")
+    user = process.child("user")
+    uid, gid = user.natural("uid") or 0, user.natural("gid") or 0
+    return ProcessParts(
+        command=command,
+        workdir=process.absolute("cwd"),
+        user=f"{uid}:{gid}",
+        groups=tuple(map(str, user.numbers("additionalGids"))),
+        security=Security(
+            no_new_privileges=process.flag("noNewPrivileges"), seccomp=SeccompMode.UNCONFINED
+        ),
+        rlimits=_rlimits(process),
+        oom_score_adj=_oom_score(process),
+        isolation=Isolation(
+            capabilities=_capabilities(process.child("capabilities")),
+            umask=user.natural("umask"),
+            scheduler=_scheduler(process),
+            io_priority=_io_priority(process),
+            cpu_affinity=_affinity(process.child("execCPUAffinity")),
+            apparmor_profile=process.text("apparmorProfile") or None,
+            selinux_label=process.text("selinuxLabel") or None,
+            terminal=_terminal(process),
+            environment=_environment(process),
+        ),
+    )
+
+
+def unknown_capabilities(process: Fields) -> list[str]:
+    """Return the capabilities that cannot be granted, which is worth a warning alone."""
+    fields = process.child("capabilities")
+    asked = {name for kind in _SETS for name in fields.texts(kind)}
+    return sorted(name for name in asked if not _can_grant(name))
+
+
+def _can_grant(name: str) -> bool:
+    """Tell whether this kernel knows a capability and we have it to give."""
+    number = NUMBERS.get(name.removeprefix("CAP_"))
+    if number is None or number > last_cap():
+        return False
+    return bool(permitted_mask() >> number & 1)
+
+
+def _capabilities(fields: Fields) -> Capabilities:
+    sets = {
+        kind: tuple(
+            sorted({name.removeprefix("CAP_") for name in fields.texts(kind) if _can_grant(name)})
+        )
+        for kind in _SETS
+    }
+    return Capabilities(**sets)
+
+
+def _environment(process: Fields) -> tuple[str, ...]:
+    env = process.texts("env")
+    for index, item in enumerate(env):
+        if item.startswith("=") or "=" not in item:
+            raise process.invalid(f"env[{index}]", f"must be NAME=VALUE, and is '{item:.60}'")
+        if "\0" in item:
+            raise process.invalid(f"env[{index}]", "must not have a NUL byte")
+    return env
+
+
+def _rlimits(process: Fields) -> tuple[Rlimit, ...]:
+    limits: dict[str, Rlimit] = {}
+    for one in process.children("rlimits"):
+        kind = one.required_text("type").removeprefix("RLIMIT_")
+        if kind in limits:
+            raise one.invalid("type", f"lists RLIMIT_{kind} a second time")
+        soft, hard = one.required_number("soft"), one.required_number("hard")
+        limits[kind] = Rlimit(type=kind, soft=_rlimit(soft), hard=_rlimit(hard))
+    return tuple(limits.values())
+
+
+def _rlimit(value: int) -> int | None:
+    return None if value in (_UNLIMITED, -1) else value
+
+
+def _oom_score(process: Fields) -> int | None:
+    value = process.number("oomScoreAdj")
+    if value is not None and not -1000 <= value <= 1000:
+        raise process.invalid("oomScoreAdj", f"must be -1000 to 1000, and is {value}")
+    return value
+
+
+def _terminal(process: Fields) -> tuple[int, int] | None:
+    if not process.flag("terminal"):
+        return None
+    size = process.child("consoleSize")
+    return size.natural("height") or 0, size.natural("width") or 0
+
+
+def _scheduler(process: Fields) -> Scheduler | None:
+    if "scheduler" not in process:
+        return None
+    fields = process.child("scheduler")
+    return Scheduler(
+        policy=fields.required_text("policy"),
+        nice=fields.number("nice"),
+        priority=fields.number("priority"),
+        flags=fields.texts("flags"),
+        runtime_ns=fields.natural("runtime"),
+        deadline_ns=fields.natural("deadline"),
+        period_ns=fields.natural("period"),
+    )
+
+
+def _io_priority(process: Fields) -> IoPriority | None:
+    if "ioPriority" not in process:
+        return None
+    fields = process.child("ioPriority")
+    priority = fields.natural("priority") or 0
+    if priority > 7:
+        raise fields.invalid("priority", f"must be 0 to 7, and is {priority}")
+    return IoPriority(io_class=fields.required_text("class"), priority=priority)
+
+
+def _affinity(fields: Fields) -> tuple[str | None, str | None]:
+    return fields.text("initial") or None, fields.text("final") or None
