@@ -38,7 +38,24 @@ def check_instance(engine: Engine) -> Iterator[Check]:
     yield from _limits(engine)
     yield from _monitor(engine)
     yield from _records(engine)
+    yield from _unenforced(engine)
     yield from _strangers(engine, sorted({*bases.values()}))
+
+
+def _unenforced(engine: Engine) -> Iterator[Check]:
+    """Yield what containers run without, as their specs only prefer it."""
+    from reconciler.cli.look import look_at_all
+    from reconciler.errors import ReconcilerError
+
+    try:
+        unenforced = look_at_all(engine).unenforced
+    except ReconcilerError as error:
+        how = f"see: reconciler explain {error.code.name}"
+        yield Check("preferred fields", WARN, str(error), how)
+        return
+    for name, fields in unenforced.items():
+        for one in fields:
+            yield Check(name, WARN, f"runs without {one.field}: {one.reason}", one.how)
 
 
 def _directory(name: str, path: str, wanted_bytes: int, option: str) -> Check:

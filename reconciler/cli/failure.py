@@ -17,6 +17,7 @@ _EXIT_CODES = {
     ErrorCode.ConfigInvalid: 3,
     ErrorCode.PruneRefused: 4,
     ErrorCode.SourceEmpty: 4,
+    ErrorCode.PlanStale: 4,
     ErrorCode.LockTimeout: 5,
     ErrorCode.Usage: 64,
 }

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from reconciler.control.progress import Progress
     from reconciler.control.reconcile import Reconciler
     from reconciler.engine.engine import Engine
     from reconciler.planning.plan import PlanOptions
@@ -59,11 +60,28 @@ def make_options(args: argparse.Namespace) -> PlanOptions:
     )
 
 
-def make_reconciler(args: argparse.Namespace) -> Reconciler:
+def make_reconciler(args: argparse.Namespace, progress: Progress | None = None) -> Reconciler:
     """Return the reconciler of the sources that were given, or the default one."""
+    from reconciler.control.progress import Progress
     from reconciler.control.reconcile import Reconciler
 
-    return Reconciler(make_engine(args), sources_of(args), options=make_options(args))
+    return Reconciler(
+        make_engine(args),
+        sources_of(args),
+        options=make_options(args),
+        progress=progress or Progress(),
+    )
+
+
+def make_progress(args: argparse.Namespace) -> Progress:
+    """Return what shows progress to people at a terminal, and nothing to anybody else."""
+    from reconciler.control.progress import Progress
+
+    if args.output != "table" or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        return Progress()
+    from reconciler.cli.progress import TerminalProgress
+
+    return TerminalProgress()
 
 
 def sources_of(args: argparse.Namespace) -> Sequence[str]:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from reconciler.cli.output import flush
-from reconciler.cli.verbs import SYNONYMS, VERBS
+from reconciler.cli.verbs import HINTS, SYNONYMS, VERBS
 
 _INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 # Specs and records are trees, freed without the collector: looking for cycles every 700 objects
@@ -102,6 +102,8 @@ def _run_without_verb(verb: str | None, rest: list[str]) -> int:
 def _suggest(verb: str) -> str:
     from difflib import get_close_matches
 
+    if verb.lower() in HINTS:
+        return f"; {HINTS[verb.lower()]}"
     known = SYNONYMS.get(verb.lower()) or next(iter(get_close_matches(verb.lower(), VERBS)), None)
     return f"; did you mean {known!r}?" if known else f"; the verbs are {', '.join(VERBS)}"
 

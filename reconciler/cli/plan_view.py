@@ -28,7 +28,7 @@ _OTHER_SIGN = ("~", YELLOW)
 def show_plan(report: PassReport, output: str, *, is_detailed: bool) -> int:
     """Print the plan of a report as text or JSON, and return the exit code."""
     if output != "table":
-        emit_data(report.plan.to_json(), output)
+        emit_data(report.plan.to_json() | {"unenforced": unenforced_json(report)}, output)
     else:
         _show_text(report)
     return report.exit_code(detailed=is_detailed)
@@ -50,6 +50,24 @@ def show_waits(plan: Plan, now: float) -> None:
         emit(f". {wait.name} is due in {left}: {wait.reason}")
 
 
+def show_unenforced(report: PassReport) -> None:
+    """Print what containers run without, as this host cannot enforce it."""
+    from reconciler.control.enforcement import describe
+
+    for name, fields in report.unenforced.items():
+        for one in fields:
+            emit(styled(f"! {name} is without {describe(one)}", YELLOW))
+
+
+def unenforced_json(report: PassReport) -> list[dict[str, str]]:
+    """Return `{name, field, reason, how}` of each field that this host cannot enforce."""
+    return [
+        {"name": name, "field": one.field, "reason": one.reason, "how": one.how}
+        for name, fields in report.unenforced.items()
+        for one in fields
+    ]
+
+
 def describe_converged(report: PassReport) -> str:
     """Return the line for a plan without actions."""
     number = len(report.desired.specs)
@@ -62,6 +80,7 @@ def _show_text(report: PassReport) -> None:
     for action in report.plan.actions:
         _show_action(action)
     show_waits(report.plan, report.world.now)
+    show_unenforced(report)
     show_problems(report.plan.problems)
     if not report.plan.actions:
         emit(describe_converged(report))

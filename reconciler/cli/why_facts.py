@@ -50,6 +50,7 @@ def collect_facts(
         "file": _place(spec),
         "command": list(spec.config.command) if spec is not None else None,
         "restartPolicy": spec.restart.policy.value if spec is not None else None,
+        "desiredState": spec.state.value if spec is not None else None,
         "pausedByHand": observed is not None and observed.paused_at is not None,
         "lastExit": _exit(facts.get("lastExit"), last),
         **_figures(engine, name),

@@ -26,7 +26,7 @@ _NOTHING_NEXT: dict[str, str] = {
     "invalid": "nothing until its file is repaired",
     "suspended": "nothing while it is suspended",
 }
-_SHOWN_OTHERWISE = frozenset({"Valid", "Running", "Progressing"})
+_SHOWN_OTHERWISE = frozenset({"Valid", "Running", "Progressing", "Drifted"})
 
 
 def show_facts(facts: Facts, now: float) -> None:
@@ -64,10 +64,16 @@ def _rows(facts: Facts, now: float) -> Iterator[tuple[str, str]]:
             yield condition["type"].lower(), condition["message"]
     yield from _figures(facts)
     for change in facts["drift"]:
-        was, wanted = _spell(change["observed"]), _spell(change["desired"])
-        yield "drift", f"{change['field']} is {was}, is to be {wanted} ({change['class']})"
+        yield "drift", _spell_drift(change, now)
     if not facts["drift"] and state in ("running", "paused"):
         yield "drift", "none" if not facts["action"] else facts["action"]["reason"]
+
+
+def _spell_drift(change: Facts, now: float) -> str:
+    was, wanted = _spell(change["observed"]), _spell(change["desired"])
+    since = "" if change["since"] is None else f", since {_ago(change['since'], now)}"
+    left = ", only reported" if change["policy"] == "report" else ""
+    return f"{change['field']} is {was}, is to be {wanted} ({change['class']}{left}{since})"
 
 
 def _since(facts: Facts, now: float) -> str:
@@ -106,6 +112,9 @@ def what_next(facts: Facts, now: float) -> str:
     if wait:
         left = format_age(max(0.0, _seconds(wait["until"]) - now))
         return f"in {left} watch goes on, or the first `reconciler apply` then: {wait['reason']}"
+    for condition in facts["conditions"]:
+        if condition["reason"] == "Orphaned":
+            return f"nothing: {condition['message']}"
     if action := facts["action"]:
         verb, why = action["action"], action["reason"]
         return f"`reconciler apply`, or watch where it runs, will {verb} it: {why}"
@@ -113,11 +122,18 @@ def what_next(facts: Facts, now: float) -> str:
         return "nothing: no file names it, so it is left alone; `reconciler destroy` removes it"
     if facts["state"] == "running":
         return _when_it_ends(facts)
-    if facts["pausedByHand"]:
-        return f"nothing: it was paused by hand; `reconciler resume {facts['name']}` lets it run on"
+    if facts["state"] == "paused" and facts["desiredState"] == "running":
+        return _why_paused(facts)
     text = _NOTHING_NEXT.get(facts["state"], "nothing")
     told: str = text.format(name=facts["name"], policy=facts["restartPolicy"])
     return told
+
+
+def _why_paused(facts: Facts) -> str:
+    resume = f"`reconciler resume {facts['name']}` lets it run on"
+    if facts["pausedByHand"]:
+        return f"nothing: it was paused by hand; {resume}"
+    return f"nothing: somebody froze it, and the drift policy of its file leaves that; {resume}"
 
 
 def _when_it_ends(facts: Facts) -> str:

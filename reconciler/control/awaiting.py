@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import select
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -63,10 +64,8 @@ class Awaiting:
         self._take_events()
 
     def _take_events(self) -> None:
-        try:
+        with suppress(BlockingIOError):  # no probe has woken us
             os.eventfd_read(self._fd)
-        except BlockingIOError:
-            pass  # no probe has woken us
         if self._exits is not None and self._exits.read() is None:
             self._exits.close()
             self._subscribe()

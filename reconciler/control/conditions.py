@@ -32,7 +32,7 @@ def enforced(
     if failure is not None and failure.problem.code in _NOT_ENFORCEABLE:
         return "False", failure.problem.name, failure.problem.message
     if unenforced:
-        return "False", "Unenforced", "; ".join(map(describe, unenforced))
+        return "False", "Unenforced", "; ".join(f"without {describe(one)}" for one in unenforced)
     if observed is None or not observed.status.has_processes():
         return "Unknown", "NotRunning", ""
     return "True", "Enforced", ""

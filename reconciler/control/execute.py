@@ -30,6 +30,7 @@ from reconciler.control.notes import (
 )
 from reconciler.control.outcome import Outcome
 from reconciler.control.ports import ContainerPort, EnginePort
+from reconciler.control.progress import Progress
 from reconciler.control.reactions import end, react
 from reconciler.control.runs import note_runs, runs_of
 from reconciler.control.threads import run_tasks
@@ -62,6 +63,7 @@ def execute_plan(
     plan: Plan,
     *,
     should_stop: Callable[[], bool] = lambda: False,
+    progress: Progress = Progress(),  # noqa: B008  (it has no state)
 ) -> tuple[Outcome, ...]:
     """Carry out the actions of a plan and return what became of each, in the plan's order.
 
@@ -75,8 +77,11 @@ def execute_plan(
 
     def run(action: Action) -> None:
         if not should_stop() and all(map(has_succeeded, action.after)):
+            progress.begin(action)
             outcomes[action.name] = run_action(engine, action)
+        progress.end(action)
 
+    progress.expect(len(plan.actions))
     for _, together in groupby(plan.actions, key=lambda action: action.turn()):
         run_tasks([partial(run, action) for action in together], THREADS)
     return tuple(outcomes[one.name] for one in plan.actions if one.name in outcomes)

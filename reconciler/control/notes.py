@@ -77,9 +77,14 @@ def decode_spec(name: str, annotations: Mapping[str, str], config: Config) -> Sp
     except (ValueError, TypeError, KeyError):
         return None
     try:
-        return replace(from_dict(Spec, noted | {"config": {"command": []}}), config=config)
+        return replace(_decode_noted(annotations[SPEC]), config=config)
     except (ValueError, TypeError):
         return Spec(name=name, config=config, origin=Origin(file=file), digest="")
+
+
+@lru_cache(maxsize=_DECODED)
+def _decode_noted(text: str) -> Spec:
+    return from_dict(Spec, json.loads(text) | {"config": {"command": []}})
 
 
 def decode_memory(annotations: Mapping[str, str]) -> RestartMemory:

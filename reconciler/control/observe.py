@@ -126,7 +126,8 @@ def observe_container(container: ContainerPort) -> Observed | None:
 def _is_rebooted(record: Record) -> bool:
     """Tell whether it ran when the host went down: nobody saw it end."""
     init = record.init
-    return record.exit is None and init is not None and init.boot_id != read_boot_id()
+    is_seen = record.exit is not None and record.exit.is_known()
+    return not is_seen and init is not None and init.boot_id != read_boot_id()
 
 
 def desired_limits(
@@ -151,7 +152,7 @@ def desired_limits(
 def _last_exit(container: ContainerPort, record: Record) -> ExitStatus | None:
     """Return how it ended, waiting for the monitor to have noted it: an exit decides much."""
     init = record.init
-    if record.exit is not None or init is None or _is_rebooted(record):
+    if record.exit is not None or init is None or init.boot_id != read_boot_id():
         return record.exit
     try:
         return container.wait(_EXIT_PATIENCE_S)

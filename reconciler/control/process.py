@@ -8,6 +8,7 @@ rewrite; supplementary groups, which a program may drop. Source: proc(5), prlimi
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
@@ -17,6 +18,7 @@ from reconciler.model.config import Config
 from reconciler.model.state import ProcessId
 from reconciler.model.world import Value
 
+_STATUS_LINE = re.compile(rb"^(Uid|Cap(?:Prm|Eff|Bnd)|NoNewPrivs|Seccomp):\t(.*)$", re.MULTILINE)
 _LIMIT_NAMES = {
     "as": "address space",
     "core": "core file size",
@@ -88,16 +90,15 @@ def mend_process(name: str, init: ProcessId, config: Config, paths: Iterable[str
 
 
 def _parse_status(status: bytes) -> dict[str, Value]:
-    lines = dict(line.split(b":", 1) for line in status.splitlines() if b":" in line)
+    lines = dict(_STATUS_LINE.findall(status))
     mask = int(lines[b"CapPrm"], 16) | int(lines[b"CapEff"], 16) | int(lines[b"CapBnd"], 16)
     shown: dict[str, Value] = {
         "user": tuple(map(int, lines[b"Uid"].split()[:3])),
         "security.capabilities": _capabilities(mask),
-        "security.noNewPrivileges": lines[b"NoNewPrivs"].strip() == b"1",
+        "security.noNewPrivileges": lines[b"NoNewPrivs"] == b"1",
     }
     if b"Seccomp" in lines:  # not with CONFIG_SECCOMP=n
-        mode = lines[b"Seccomp"].strip()
-        shown["security.seccomp"] = "unconfined" if mode == b"0" else "default"
+        shown["security.seccomp"] = "unconfined" if lines[b"Seccomp"] == b"0" else "default"
     return shown
 
 

@@ -19,6 +19,7 @@ from reconciler.model.spec import Reaction, ReactionKind, Stop
 from reconciler.model.state import Status
 
 REACTION_TIMEOUT_S = 10.0
+_END_PATIENCE_S = 0.1
 
 
 def react(container: ContainerPort, reactions: Sequence[Reaction]) -> None:
@@ -40,13 +41,16 @@ def end(container: ContainerPort, stop: Stop) -> None:
     Raises: what `Container.stop` raises. What goes wrong with the command is logged.
     """
     begun = time.monotonic_ns()
-    if stop.pre_stop is not None and container.status() is Status.RUNNING:
+    command = stop.pre_stop if stop.grace_ns > 0 else None
+    if command is not None and container.status() is Status.RUNNING:
         try:
-            _run_pre_stop(container, stop.pre_stop, stop.grace_ns)
+            _run_pre_stop(container, command, stop.grace_ns)
         except ReconcilerError as error:
             log_failure(error)
-    left_ns = stop.grace_ns - (time.monotonic_ns() - begun) if stop.pre_stop else stop.grace_ns
-    container.stop(signal.Signals[f"SIG{stop.signal}"], max(left_ns, min(stop.grace_ns, 1)))
+    left_ns = stop.grace_ns
+    if command is not None:  # the signal is sent in any case
+        left_ns = max(1, left_ns - (time.monotonic_ns() - begun))
+    container.stop(signal.Signals[f"SIG{stop.signal}"], left_ns)
 
 
 def _signal(container: ContainerPort, name: str) -> None:
@@ -76,13 +80,14 @@ def _failed(container: ContainerPort, why: str, operation: str) -> ReconcilerErr
 
 
 def _run_pre_stop(container: ContainerPort, command: tuple[str, ...], grace_ns: int) -> None:
-    """Run it. Raises: PreStopFailed."""
+    """Run it, and be content if it ends the container. Raises: PreStopFailed; as `wait`."""
     try:
         result = run_command(container, command, grace_ns / 1e9)
         why = None if result.is_success() else result.describe()
     except ReconcilerError as error:
         why = str(error)
-    if why is not None and container.status() is Status.RUNNING:
+    # The end of the init kills the command too, which is told a moment earlier.
+    if why is not None and container.wait(_END_PATIENCE_S) is None:
         raise ReconcilerError(
             ErrorCode.PreStopFailed,
             f"cannot run {shlex.join(command)} before the stop of {container.id}: {why}",

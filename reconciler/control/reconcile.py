@@ -23,6 +23,7 @@ from reconciler.control.outcome import Outcome
 from reconciler.control.patience import Patience
 from reconciler.control.ports import EnginePort
 from reconciler.control.probes.rounds import probe_due
+from reconciler.control.progress import Progress
 from reconciler.control.report import PassReport
 from reconciler.control.status import status_items
 from reconciler.control.transitions import (
@@ -36,6 +37,7 @@ from reconciler.model.world import Desired, Failure, World
 from reconciler.planning.plan import PlanOptions, make_plan
 
 if TYPE_CHECKING:
+    from reconciler.control.plan_file import SavedPlan
     from reconciler.loader.load import Loader
     from reconciler.loader.watched import Watched
 
@@ -47,7 +49,7 @@ class Reconciler:
     """Keeps the containers of one engine equal to some sources (directories or files).
 
     `clock` gives wall-clock seconds. `should_stop` is asked before each action: once it says
-    so, no more is begun.
+    so, no more is begun. `progress` is told how far it has come.
     """
 
     def __init__(
@@ -58,12 +60,14 @@ class Reconciler:
         options: PlanOptions = PlanOptions(),  # noqa: B008  (frozen)
         clock: Callable[[], float] = wall_s,
         should_stop: Callable[[], bool] = lambda: False,
+        progress: Progress = Progress(),  # noqa: B008  (it has no state)
     ) -> None:
         self._engine = engine
         self._sources = sources
         self._options = options
         self._clock = clock
         self._should_stop = should_stop
+        self._progress = progress
 
     def plan(self) -> PassReport:
         """Return what a pass would do now. Changes nothing and takes no lock.
@@ -90,6 +94,18 @@ class Reconciler:
         with self._engine.lock(lock_timeout_s):
             found = self._look(self._options)
             report = self._act(found) if found.plan.actions else found
+            return self._remember_conditions(report)
+
+    def apply_saved(
+        self, saved: SavedPlan, *, lock_timeout_s: float = LOCK_TIMEOUT_S
+    ) -> PassReport:
+        """Carry out exactly the actions of a saved plan, or none of them.
+
+        Raises: PlanStale; as run_pass.
+        """
+        with self._engine.lock(lock_timeout_s):
+            found = self._look(self._options)
+            report = self._act(replace(found, plan=saved.select(found)))
             return self._remember_conditions(report)
 
     def converge(
@@ -126,6 +142,7 @@ class Reconciler:
                 is_stuck = bool(report.plan.actions) or not report.is_awaiting()
                 if left <= 0 or is_stuck or self._should_stop():
                     return report
+                self._progress.say(f"waiting: {report.unmet()[0].reason} ...")
                 awaiting.wait(report, left)
 
     def _act_until_done(self, report: PassReport, patience: Patience) -> PassReport:
@@ -169,7 +186,9 @@ class Reconciler:
 
     def _act(self, report: PassReport) -> PassReport:
         """Carry out the report's plan and look again."""
-        outcomes = execute_plan(self._engine, report.plan, should_stop=self._should_stop)
+        outcomes = execute_plan(
+            self._engine, report.plan, should_stop=self._should_stop, progress=self._progress
+        )
         failures = self._remember(report.desired, report.world, outcomes)
         after = self._look(self._options, failures)
         return replace(after, outcomes=report.outcomes + outcomes)

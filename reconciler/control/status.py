@@ -10,8 +10,9 @@ contract with programs:
 `generation` numbers the specs that a container has had, `observedGeneration` is that of the one
 it was last made equal to. Times are RFC 3339 in UTC. A condition's status is True, False or
 Unknown. `state` is one of running, pausing, paused, stopped, created; completed, failed (ended
-for good), backoff (to be started again), suspended (it does not run and nothing is done about
-it), pending (to be created), invalid (has never had a valid spec), unknown.
+for good), backoff (to be started again), waiting (for what it depends on), suspended (it does
+not run and nothing is done about it), pending (to be created), invalid (has never had a valid
+spec), unknown.
 """
 
 from __future__ import annotations
@@ -220,6 +221,8 @@ def _running(facts: _Facts, state: str) -> Item:
         reason, message = "DeadlineExceeded", f"its deadline had passed; {message}"
     if observed.memory.failed_probe is not None:
         reason, message = "ProbeFailed", f"{observed.memory.failed_probe}; {message}"
+    if observed.is_rebooted:
+        reason, message = "Rebooted", "it ran when the host went down"
     if _crash_loop(facts) is not None:
         reason = ErrorCode.CrashLoop.name
     return _condition("Running", "False", reason, message, last_exit.at)

@@ -99,8 +99,9 @@ class FileWatcher:
         if self._observer is None:
             from watchdog.observers import Observer
 
-            self._observer = Observer()
-            self._observer.start()
+            observer = Observer()
+            observer.start()
+            self._observer = observer
         armed = _Armed(path, interest, self._wake)
         # The first three make the kernel tell of no file that is only read; the last lets pass
         # what the others do not name.

@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING
 
 from reconciler.control.journal import append_event, make_event
 from reconciler.control.logs import get_logger, log_failure
-from reconciler.control.probes.scheduler import ProbeScheduler
 from reconciler.control.patience import Patience
+from reconciler.control.probes.scheduler import ProbeScheduler
 from reconciler.control.reconcile import Reconciler
 from reconciler.control.wake import WAKE_FILE
 from reconciler.daemon.files import FileWatcher

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.engine.failures import SetupFailed, about, not_running, translate_setup_failure
+from reconciler.engine.failures import SetupFailed, not_running, translate_setup_failure
+from reconciler.engine.fresh_cgroup import fresh_cgroup
 from reconciler.engine.limits import changed_limits
 from reconciler.engine.store import destroyed
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
@@ -147,7 +148,7 @@ class Container:
             if status is Status.RUNNING:
                 raise self._error(ErrorCode.ContainerNotStopped, "start", "it is running")
             plan = self._engine.make_launch_plan(self.record)
-            with self._translate("make the cgroup of"), self._cgroup():
+            with self._translate("make the cgroup of"), fresh_cgroup(self._engine, self.record):
                 try:
                     started = self._engine.launcher.start(plan)
                 except SetupFailed as failure:
@@ -186,6 +187,8 @@ class Container:
 
         Raises: ContainerNotRunning when it was never started, MonitorUnavailable, MonitorLost.
         """
+        if timeout_s is not None and timeout_s <= 0:
+            return self.refresh().exit  # as the monitor has noted it: nothing is waited for
         return self._engine.launcher.wait(self.id, timeout_s)
 
     def signal(self, number: int) -> None:
@@ -344,27 +347,6 @@ class Container:
             )
         self.refresh()
         return exit_status
-
-    @contextlib.contextmanager
-    def _cgroup(self) -> Iterator[None]:
-        """Have a cgroup with the limits, and take it back when what follows fails."""
-        driver, cgroups = self._engine.driver, self.record.cgroups
-        if driver.exists(cgroups):
-            # What it had belongs to the last run. And after a cgroup.kill Linux 6.18 kills
-            # whatever is cloned into the same cgroup (its kill_seq is compared with the parent's).
-            driver.remove(cgroups)
-        driver.create(cgroups)
-        try:
-            with about(self.id, "start"):
-                driver.apply(cgroups, self.config.resources, None)
-            yield
-        except BaseException as error:
-            try:
-                driver.kill(cgroups)
-                driver.remove(cgroups)
-            except OSError as second:
-                error.add_note(f"and its cgroup cannot be removed: {second}")
-            raise
 
     @contextlib.contextmanager
     def _locked(self, *, lenient: bool = False) -> Iterator[None]:

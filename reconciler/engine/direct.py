@@ -22,6 +22,7 @@ from reconciler.monitor.children import kill_and_reap, make_run
 from reconciler.monitor.launch import Launched, launch, parse_status
 from reconciler.monitor.run_file import RUN_FILE, read_run, write_json
 from reconciler.monitor.steps import decode_steps
+from reconciler.monitor.steps.attributes import NewKeyring
 from reconciler.monitor.steps.launcher import AwaitRuntime, AwaitStart, RunHooks
 from reconciler.monitor.steps.process import Execute
 from reconciler.monitor.steps.root import EnterRoot
@@ -35,7 +36,8 @@ class LaunchOptions(NamedTuple):
     """How an init is launched.
 
     `waits`: it does not execute its command before `release`. `console_fd` is a socket for its
-    terminal's master, or -1; `preserved` are descriptors from 3 on that it keeps.
+    terminal's master, or -1; `preserved` are descriptors from 3 on that it keeps; `keyring` is
+    the name of a session keyring of its own.
     `runtime_hooks` is called with its pid once its namespaces are there and returns the state
     that its own hooks get, of which `container_hooks` run before its root is entered and
     `start_hooks` before its command.
@@ -45,6 +47,7 @@ class LaunchOptions(NamedTuple):
     console_fd: int = -1
     preserved: int = 0
     runtime_hooks: Callable[[int], bytes] | None = None
+    keyring: str | None = None
     container_hooks: list[list[Any]] = []
     start_hooks: list[list[Any]] = []
 
@@ -183,6 +186,11 @@ def release(directory: str) -> dict[str, Any] | None:
         os.close(status_fd)
 
 
+def wait_status_of(pid: int) -> int:
+    """Return the wait status of a child of ours, which has ended. Raises: ChildProcessError."""
+    return os.waitpid(pid, 0)[1]
+
+
 class _Descriptors:
     """The FIFOs of a waiting init, the pipe of one with hooks: made before the clone."""
 
@@ -235,7 +243,8 @@ def _extend(steps: list[Any], options: LaunchOptions, fds: _Descriptors) -> list
         before_command.append(AwaitStart(fds.go, fds.status, execute.argv, execute.env))
     if options.start_hooks:
         before_command.append(RunHooks("startContainer", "created", options.start_hooks))
-    return [*steps[:at], *before_root, *steps[at:-1], *before_command, execute]
+    first = [NewKeyring(options.keyring)] if options.keyring is not None else []
+    return [*first, *steps[:at], *before_root, *steps[at:-1], *before_command, execute]
 
 
 def _preserving(step: Any, preserved: int) -> Execute:
@@ -246,7 +255,14 @@ def _preserving(step: Any, preserved: int) -> Execute:
 def _launch(plan: dict[str, Any], steps: list[Any], options: LaunchOptions) -> Launched:
     streams = (options.console_fd,) if options.console_fd >= 0 else ()
     try:
-        return launch(steps, plan["cloneFlags"], plan["cgroupDir"], streams, plan["pidNamespace"])
+        return launch(
+            steps,
+            plan["cloneFlags"],
+            plan["cgroupDir"],
+            streams,
+            plan["pidNamespace"],
+            plan["idMaps"],
+        )
     except OSError as error:
         raise _failed(error) from error
 

@@ -166,7 +166,7 @@ class Engine:
 
     def _has_open_run(self, container_id: str) -> bool:
         run = read_run(self.store.directory(container_id))
-        return run is not None and run["exit"] is None
+        return run is not None and run.get("exit") is None
 
     def check(self, container_id: str, config: Config) -> None:
         """Refuse a Config that could not be started, as far as that can be told beforehand.
@@ -263,14 +263,14 @@ class Engine:
                 field=field,
             )
 
-    def unenforceable(self, config: Config) -> list[Unsupported]:
+    def unenforceable(self, config: Config) -> tuple[Unsupported, ...]:
         """Return the fields of a Config that this host cannot enforce. Raises: SystemError."""
         from reconciler.engine.unenforceable import find_unenforceable
 
         is_monitored = self._direct is None and self._is_monitored()
         starter = int(self.monitor.ping()["pid"]) if is_monitored else os.getpid()
         try:
-            return find_unenforceable(config, self.driver, starter)
+            return tuple(find_unenforceable(config, self.driver, starter))
         except OSError as error:
             raise from_os_error(error, "cannot tell what this host can enforce") from error
 
@@ -290,19 +290,19 @@ class Engine:
         return self._plan(record)
 
     def _plan(self, record: Record) -> dict[str, Any]:
-        from reconciler.engine.setup import make_launch_plan
+        from reconciler.engine.setup import Place, make_launch_plan
 
+        place = Place(
+            directory=self.store.directory(record.id),
+            state_dir=self.state_dir,
+            hidden=(self.run_dir, self.state_dir),
+            cgroup_dir=self.driver.clone_dir(record.cgroups),
+            join_files=self.driver.join_files(record.cgroups),
+            mount_cgroup=self.driver.mode is Mode.V2,
+            is_direct=self._direct is not None,
+        )
         with about(record.id, "start"):
-            return make_launch_plan(
-                record,
-                directory=self.store.directory(record.id),
-                state_dir=self.state_dir,
-                hidden=(self.run_dir, self.state_dir),
-                cgroup_dir=self.driver.clone_dir(record.cgroups),
-                join_files=self.driver.join_files(record.cgroups),
-                mount_cgroup=self.driver.mode is Mode.V2,
-                is_direct=self._direct is not None,
-            )
+            return make_launch_plan(record, place)
 
     def make_exec_plan(self, record: Record, command: Command) -> dict[str, Any]:
         """Return the plan for a further process in a running container."""

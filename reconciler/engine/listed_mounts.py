@@ -13,11 +13,12 @@ from typing import Any
 
 from reconciler.engine.mount_options import MountOptions, parse_options
 from reconciler.engine.setup_mounts import find_root
+from reconciler.engine.setup_process import has_user_namespace
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.linux.mount import MountAttr, MountFlag
 from reconciler.model.config import Config
 from reconciler.model.isolation import Device, MountSpec
-from reconciler.monitor.steps import listed, root
+from reconciler.monitor.steps import attributes, listed, root
 
 _RDONLY = int(MountAttr.RDONLY)
 _KERNEL_TYPES = ("proc", "sysfs")
@@ -53,37 +54,41 @@ _PROPAGATIONS = {
 
 
 def make_listed_steps(
-    config: Config, *, staging: str, cgroups: Mapping[str, str], is_v2: bool
+    config: Config, parameters: list[Any], *, staging: str, cgroups: Mapping[str, str], is_v2: bool
 ) -> list[Any]:
     """Return the steps from a fresh mount namespace to the finished tree of the container.
 
-    `cgroups` are the container's directories by hierarchy, for a mount of type cgroup.
+    `parameters` are steps for the namespaces' root; `cgroups` are the container's directories by
+    hierarchy, for a mount of type cgroup.
 
     Raises: RootfsNotFound, MountSourceNotFound, ConfigInvalid, NotSupported.
     """
     isolation = config.isolation
-    opened: list[Any] = []
-    attached: list[Any] = []
-    last: list[Any] = []
-    for index, item in enumerate(isolation.mounts or ()):
-        parts = _Listed(index, item, config.rootfs.path or "/", cgroups, is_v2=is_v2)
-        opened += parts.opened
-        attached += parts.attached
-        last += parts.last
+    parts = [
+        _Listed(index, item, cgroups, is_v2=is_v2)
+        for index, item in enumerate(isolation.mounts or ())
+    ]
+    opened, made = _device_steps(config)
     masked = list(isolation.masked_paths or ())
     locked = list(isolation.readonly_paths or ())
     return [
-        *_enter_root(config, staging, opened),
-        *attached,
-        *_device_steps(config),
-        *last,
+        *_enter_root(
+            config,
+            staging,
+            [*(step for one in parts for step in one.opened), *opened],
+            parameters + [step for one in parts for step in one.created],
+        ),
+        *(step for one in parts for step in one.attached),
+        *made,
+        *(step for one in parts for step in one.last),
         *([listed.LockPaths(locked)] if locked else ()),
         *([listed.HidePaths(masked)] if masked else ()),
         *([root.SetRootReadonly()] if config.rootfs.readonly else ()),
     ]
 
 
-def _enter_root(config: Config, staging: str, opened: list[Any]) -> list[Any]:
+def _enter_root(config: Config, staging: str, opened: list[Any], created: list[Any]) -> list[Any]:
+    """Return the steps up to the pivot: `opened` from the host, `created` as the root inside."""
     word = config.isolation.rootfs_propagation or "rslave"
     if word.removeprefix("r") not in _PROPAGATIONS:
         message = f"'{word}' is no propagation of mounts"
@@ -95,24 +100,36 @@ def _enter_root(config: Config, staging: str, opened: list[Any]) -> list[Any]:
         root.PrivateParent(staging) if is_shared else root.DetachPropagation(),
         *opened,
         root.CloneTree("root", find_root(config), True, 0, 0),
-        root.EnterRoot("root", staging, config.isolation.no_pivot),
+        root.AttachRoot("root", staging),
+        *([attributes.BecomeRootInside()] if has_user_namespace(config) else ()),
+        *created,
+        root.EnterRoot(None, ".", config.isolation.no_pivot),
     ]
-    if config.isolation.rootfs_propagation is not None and not is_shared:
+    if config.isolation.rootfs_propagation is not None:
         steps.append(listed.SetPropagation(flag, word.startswith("r")))
     return steps
 
 
-def _device_steps(config: Config) -> list[Any]:
-    """Return the nodes and links below /dev, unless the host's own is mounted there."""
+def _device_steps(config: Config) -> tuple[list[Any], list[Any]]:
+    """Return the steps for nodes and links below /dev, unless the host's own is mounted there.
+
+    The first are for before the pivot: in a user namespace the host's nodes are bind mounted, as
+    none can be made there.
+    """
     for item in config.isolation.mounts or ():
         if os.path.normpath(item.destination) == "/dev" and parse_options(item.options).is_bind:
-            return []
+            return [], []
     nodes = {device.path: device for device in (*_DEFAULT_NODES, *config.isolation.devices)}
+    if has_user_namespace(config):
+        found = [path for path in nodes if os.path.exists(path)]
+        opened = [root.CloneTree(path, path, False, 0, 0) for path in found]
+        attached = [listed.AttachAt(path, path, False, True, False, 0, 0) for path in found]
+        return opened, [*attached, listed.MakeLinks(_LINKS)]
     rows = [
         [one.path, one.type, one.major, one.minor, one.mode, one.uid, one.gid]
         for one in nodes.values()
     ]
-    return [listed.MakeNodes(rows), listed.MakeLinks(_LINKS)]
+    return [], [listed.MakeNodes(rows), listed.MakeLinks(_LINKS)]
 
 
 class _Listed:
@@ -122,7 +139,6 @@ class _Listed:
         self,
         index: int,
         item: MountSpec,
-        root_path: str,
         cgroups: Mapping[str, str],
         *,
         is_v2: bool,
@@ -133,6 +149,7 @@ class _Listed:
         self._target = "/" + os.path.normpath(item.destination).lstrip("/")
         self._options = options = parse_options(item.options)
         self.opened: list[Any] = []
+        self.created: list[Any] = []
         self.attached: list[Any] = []
         self.last: list[Any] = []
         self._check_target()
@@ -171,9 +188,9 @@ class _Listed:
         is_late = is_filled and bool(options.add & _RDONLY)
         attributes = options.add & ~_RDONLY if is_late else options.add
         words = [word for word in options.data if word]
-        self.opened.append(listed.NewFs(self._key, fs_type, item.source, words, attributes))
+        self.created.append(listed.NewFs(self._key, fs_type, item.source, words, attributes))
         if options.add_all:
-            self.opened.append(listed.SetTreeAttributes(self._key, options.add_all, 0, True))
+            self.created.append(listed.SetTreeAttributes(self._key, options.add_all, 0, True))
         self._attach(is_directory=True, is_plain=fs_type in _KERNEL_TYPES)
         if is_late:
             self.last.append(listed.ChangeMount(self._target, _RDONLY, 0, False))
@@ -182,7 +199,7 @@ class _Listed:
         """Show the container its own cgroups, one directory for each hierarchy."""
         options = self._options
         flags = options.add & ~_RDONLY
-        self.opened.append(listed.NewFs(self._key, "tmpfs", "tmpfs", ["mode=755"], flags))
+        self.created.append(listed.NewFs(self._key, "tmpfs", "tmpfs", ["mode=755"], flags))
         self._attach(is_directory=True, is_plain=False)
         for name, directory in sorted(cgroups.items()):
             key = f"{self._key}/{name}"

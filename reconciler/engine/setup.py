@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from reconciler.engine import listed_mounts, setup_mounts, setup_process
 from reconciler.engine.setup_process import DEFAULT_PATH
@@ -22,64 +22,85 @@ from reconciler.model.record import Record
 from reconciler.monitor.steps import attributes, encode_steps, join, process
 
 
-def make_launch_plan(
-    record: Record,
-    *,
-    directory: str,
-    state_dir: str,
-    hidden: tuple[str, ...],
-    cgroup_dir: str | None,
-    join_files: list[str],
-    mount_cgroup: bool,
-    is_direct: bool = False,
-) -> dict[str, Any]:
-    """Return what the monitor needs to start the container, as JSON values.
+class Place(NamedTuple):
+    """What the engine knows of the host for one start.
 
     `directory` is the record's; `hidden` are host directories that no container may see;
-    `cgroup_dir` is the v2 cgroup to be born in, `join_files` the v1 cgroup.procs files.
-    `is_direct`: whoever launches it has no logs; its standard streams are the container's.
+    `cgroup_dir` is the v2 cgroup to be born in, `join_files` the v1 cgroup.procs files;
+    `mount_cgroup`: there is a cgroup2 with all controllers to be mounted. `is_direct`: whoever
+    launches it has no logs; its standard streams are the container's.
+    """
+
+    directory: str
+    state_dir: str
+    hidden: tuple[str, ...]
+    cgroup_dir: str | None
+    join_files: list[str]
+    mount_cgroup: bool
+    is_direct: bool
+
+
+def make_launch_plan(record: Record, place: Place) -> dict[str, Any]:
+    """Return what the monitor needs to start the container, as JSON values.
 
     Raises: RootfsNotFound, MountSourceNotFound, UserNotFound, NotSupported, ConfigInvalid.
     """
     config = record.config
-    root = setup_mounts.find_root(config)
-    identity = look_up_user(root, config.user_or_default(), config.groups)
-    steps: list[Any] = [process.JoinCgroups(join_files)] if join_files else []
-    if config.logs.is_kept and not is_direct:
-        stdout, stderr = (os.path.join(directory, name) for name in STREAMS)
-        steps.append(process.OpenOutput(stdout, stderr, identity.uid, identity.gid))
-    steps += setup_process.namespace_steps(config)
-    steps += setup_process.kernel_steps(record.id, config)
-    steps += setup_process.listener_steps(record.id, config)
-    if config.isolation.mounts is not None:
-        steps += listed_mounts.make_listed_steps(
-            config, staging=directory, cgroups=record.cgroups, is_v2=mount_cgroup
-        )
-    else:
-        steps += setup_mounts.make_mount_steps(
-            config,
-            staging=directory,
-            overlay_dir=os.path.join(state_dir, "overlay", record.id),
-            hidden=hidden,
-            mount_cgroup=mount_cgroup,
-        )
-    steps += _stream_steps(config, identity, is_direct=is_direct)
-    if setup_process.mode_of(config, "network") == NamespaceMode.PRIVATE:
-        steps.append(process.RaiseLoopback())
-    steps += setup_process.process_steps(record.id, config, identity)
     return {
         "id": record.id,
-        "directory": directory,
-        "steps": encode_steps(steps),
+        "directory": place.directory,
+        "steps": encode_steps(_make_steps(record, place)),
         "cloneFlags": int(setup_process.clone_flags(config)),
+        "idMaps": setup_process.id_maps(config),
         "pidNamespace": setup_process.joined_path(config, "pid"),
-        "cgroupDir": cgroup_dir,
+        "cgroupDir": place.cgroup_dir,
         "cgroups": record.cgroups,
-        "logStreams": list(STREAMS) if config.logs.is_kept else [],
-        "logDir": os.path.join(state_dir, "logs", record.id),
+        "logStreams": list(STREAMS) if config.logs.is_kept and not place.is_direct else [],
+        "logDir": os.path.join(place.state_dir, "logs", record.id),
         "logSize": config.logs.max_size_bytes,
         "logFiles": config.logs.max_files,
     }
+
+
+def _make_steps(record: Record, place: Place) -> list[Any]:
+    """Return all steps of a start: outside, in the namespaces, in the root, the process."""
+    config = record.config
+    root = setup_mounts.find_root(config)
+    identity = look_up_user(root, config.user_or_default(), config.groups)
+    steps: list[Any] = [process.JoinCgroups(place.join_files)] if place.join_files else []
+    if config.logs.is_kept and not place.is_direct:
+        stdout, stderr = (os.path.join(place.directory, name) for name in STREAMS)
+        steps.append(process.OpenOutput(stdout, stderr, identity.uid, identity.gid))
+    steps += setup_process.namespace_steps(config)
+    steps += setup_process.label_steps(config)
+    steps += setup_process.listener_steps(record.id, config)
+    steps += _mount_steps(record, place)
+    steps += _stream_steps(config, identity, is_direct=place.is_direct)
+    if setup_process.mode_of(config, "network") == NamespaceMode.PRIVATE:
+        steps.append(process.RaiseLoopback())
+    return [*steps, *setup_process.process_steps(record.id, config, identity)]
+
+
+def _mount_steps(record: Record, place: Place) -> list[Any]:
+    parameters = setup_process.parameter_steps(record.id, record.config)
+    if record.config.isolation.mounts is not None:
+        return listed_mounts.make_listed_steps(
+            record.config,
+            parameters,
+            staging=place.directory,
+            cgroups=record.cgroups,
+            is_v2=place.mount_cgroup,
+        )
+    if setup_process.has_user_namespace(record.config):
+        message = "a user namespace needs mounts that are listed (Isolation.mounts)"
+        raise ReconcilerError(ErrorCode.NotSupported, message, field="isolation.namespaces.user")
+    return parameters + setup_mounts.make_mount_steps(
+        record.config,
+        staging=place.directory,
+        overlay_dir=os.path.join(place.state_dir, "overlay", record.id),
+        hidden=place.hidden,
+        mount_cgroup=place.mount_cgroup,
+    )
 
 
 def make_exec_plan(

@@ -98,6 +98,33 @@ def joined_path(config: Config, name: str) -> str | None:
     return None if mode in tuple(NamespaceMode) else mode
 
 
+def has_user_namespace(config: Config) -> bool:
+    """Tell whether the container is in a user namespace that is not the host's."""
+    return mode_of(config, "user") != NamespaceMode.HOST
+
+
+def id_maps(config: Config) -> dict[str, str] | None:
+    """Return the `uid` and `gid` maps of a user namespace of its own, as proc(5) takes them.
+
+    Raises: ConfigInvalid.
+    """
+    isolation = config.isolation
+    if mode_of(config, "user") != NamespaceMode.PRIVATE:
+        if isolation.uid_mappings or isolation.gid_mappings:
+            message = "id mappings need a user namespace of the container's own"
+            raise _invalid("linux.uidMappings", message)
+        return None
+    maps = {"uid": isolation.uid_mappings, "gid": isolation.gid_mappings}
+    for kind, mappings in maps.items():
+        if not any(one.container_id == 0 for one in mappings):
+            message = f"the user namespace has no {kind} mapping for its root (containerID 0)"
+            raise _invalid(f"linux.{kind}Mappings", message)
+    return {
+        kind: "".join(f"{one.container_id} {one.host_id} {one.size}\n" for one in mappings)
+        for kind, mappings in maps.items()
+    }
+
+
 def namespace_steps(config: Config) -> list[Any]:
     """Return the steps that enter namespaces after the clone. Raises: ConfigInvalid."""
     steps: list[Any] = []
@@ -116,12 +143,18 @@ def namespace_steps(config: Config) -> list[Any]:
     return steps
 
 
-def kernel_steps(container_id: str, config: Config) -> list[Any]:
-    """Return what is set in the host's /proc before the pivot: names, parameters, labels."""
-    isolation = config.isolation
+def label_steps(config: Config) -> list[Any]:
+    """Return what is set of the process in the host's /proc, before the pivot."""
     steps: list[Any] = []
     if config.oom_score_adj is not None:
         steps.append(process.SetOomScore(config.oom_score_adj))
+    return [*steps, *_label_steps(config.isolation)]
+
+
+def parameter_steps(container_id: str, config: Config) -> list[Any]:
+    """Return what is set of the namespaces, as their root and before the pivot."""
+    isolation = config.isolation
+    steps: list[Any] = []
     if mode_of(config, "uts") == NamespaceMode.PRIVATE:
         steps.append(process.SetHostname(config.hostname or container_id))
         if isolation.domainname is not None:
@@ -130,7 +163,7 @@ def kernel_steps(container_id: str, config: Config) -> list[Any]:
         _check_sysctls(config)
         values = [[name, value] for name, value in isolation.sysctl.items()]
         steps.append(attributes.WriteSysctls(values))
-    return [*steps, *_label_steps(isolation)]
+    return steps
 
 
 def listener_steps(container_id: str, config: Config) -> list[Any]:

@@ -93,8 +93,7 @@ class Store:
         directory = self.directory(container_id)
         path = os.path.join(directory, STATE_FILE)
         try:
-            data = json.loads(read_file(path))
-            return from_dict(Record, data | _run_fields(read_run(directory)))
+            return replace(_decode(read_file(path)), **_run_fields(read_run(directory)))
         except (FileNotFoundError, NotADirectoryError) as error:
             if os.path.isdir(directory):
                 raise _corrupt(container_id, path, "the file is missing") from error
@@ -197,15 +196,22 @@ def destroyed(container_id: str) -> ReconcilerError:
     )
 
 
+@lru_cache(maxsize=_DECODED)
+def _decode(state: bytes) -> Record:
+    """Return the record without what the monitor knows; the files are read each time."""
+    return from_dict(Record, json.loads(state))
+
+
 def _run_fields(run: dict[str, Any] | None) -> dict[str, Any]:
     if run is None:
         return {}
-    init = ProcessId(pid=run["pid"], start_ticks=run["startTicks"], boot_id=run["bootId"])
+    ends = (run["exit"], run["exit"] or run.get("lastExit"))
+    exit_status, last_exit = (None if end is None else from_dict(ExitStatus, end) for end in ends)
     return {
-        "init": to_dict(init),
+        "init": ProcessId(pid=run["pid"], start_ticks=run["startTicks"], boot_id=run["bootId"]),
         "started_at": run["startedAt"],
-        "exit": run["exit"],
-        "last_exit": run["exit"] or run.get("lastExit"),
+        "exit": exit_status,
+        "last_exit": last_exit,
     }
 
 

@@ -39,6 +39,7 @@ class ErrorCode(IntEnum):
     StopTimeout = 43
     NotSupported = 44
     CgroupUnavailable = 45
+    HookFailed = 46
 
     # the loader's
     SpecUnreadable = 100
@@ -64,4 +65,6 @@ class ErrorCode(IntEnum):
     ReactionFailed = 158
     PreStopFailed = 159
     ProbeFailed = 160
+    PlanStale = 161
+    PlanFileInvalid = 162
     Internal = 199

@@ -19,9 +19,15 @@ ROWS: tuple[Row, ...] = (
         ),
         (
             "the file's mode forbids it",
-            "it is a link to nothing, a directory, a FIFO or a device",
+            (
+                "it is a link to nothing, a directory, a FIFO or a device; a link to /dev/null is "
+                "meant: it masks the file of the same name in an earlier directory"
+            ),
+            "it is a drop-in (`NAME.yaml.d/*.yaml`, `container.d/*.yaml`) that cannot be read",
+            "git replaces files in the source: it takes effect when `.git/index.lock` is gone",
         ),
         (
+            "a lock that git left behind, with no git at work: `rm DIR/.git/index.lock`",
             "look at it: `ls -lL FILE`",
             "repair it (`chmod a+r FILE`) or move it away, then `reconciler validate DIR`",
         ),
@@ -35,7 +41,11 @@ ROWS: tuple[Row, ...] = (
         (
             "a tab or a wrong indentation; a colon or a bracket too many or too few",
             "the same key twice in one mapping",
-            "the file is empty, half-written or not UTF-8 text",
+            (
+                "the file is empty, half-written or not UTF-8 text; only in a later directory, and "
+                "if it gave no spec before, an empty file masks"
+            ),
+            "the place is in a drop-in or an env file that the spec uses: look at the file's name",
         ),
         (
             "go to the line and column of the message, then check: `reconciler validate FILE`",
@@ -52,6 +62,7 @@ ROWS: tuple[Row, ...] = (
         ),
         (
             "correct it, then check: `reconciler validate DIR`",
+            "see which drop-in a value comes from: `reconciler show --merged NAME`",
             "see all fields with their types and defaults: `reconciler schema`",
         ),
     ),
@@ -75,8 +86,12 @@ ROWS: tuple[Row, ...] = (
             "is not used."
         ),
         (
-            "files with the same stem and another ending: web.yaml and web.yml",
+            "files with the same stem and another ending in one directory: web.yaml and web.yml",
             "the same `name` in two documents or files; a copy of a file",
+            (
+                "a file in a second directory that is to override one in the first: it does so by "
+                "its own name, not by the `name` in it"
+            ),
         ),
         (
             "see both places: `reconciler validate DIR`",
@@ -87,7 +102,7 @@ ROWS: tuple[Row, ...] = (
         ErrorCode.SpecTooLarge,
         (
             "A spec file is larger than is safe to read: more than 1Mi of text, 64 levels of "
-            "nesting or 100,000 values, aliases counted each time."
+            "nesting or 100,000 values, aliases counted each time. So is a drop-in or an env file."
         ),
         (
             "the file is no spec",
@@ -110,8 +125,10 @@ ROWS: tuple[Row, ...] = (
         ),
         (
             "remove one of the entries that the message names, at the line and column it gives",
-            "check: `reconciler validate DIR`; see what a file and its drop-ins make: "
-            "`reconciler show --merged NAME`",
+            (
+                "check: `reconciler validate DIR`; see what a file and its drop-ins make: "
+                "`reconciler show --merged NAME`"
+            ),
         ),
     ),
     (
@@ -283,7 +300,7 @@ ROWS: tuple[Row, ...] = (
             "the container's command does not handle the signal, so that the kernel drops it",
         ),
         (
-            "try it by hand: `reconciler exec NAME -- COMMAND`, `reconciler signal NAME SIGNAL`",
+            "try it by hand: `reconciler exec NAME -- COMMAND`, `reconciler signal NAME HUP`",
             "correct the changed file, or declare `onChange: restart` and `reconciler apply DIR`",
         ),
     ),
@@ -294,8 +311,10 @@ ROWS: tuple[Row, ...] = (
             "container was stopped all the same."
         ),
         (
-            "the program is not in the container, or not for its user; the message has its last "
-            "words",
+            (
+                "the program is not in the container, or not for its user; the message has its "
+                "last words"
+            ),
             "it takes longer than `stop.grace`, which it is a part of",
         ),
         (
@@ -324,6 +343,32 @@ ROWS: tuple[Row, ...] = (
                 "`failureThreshold`, a `startup` probe; then `reconciler apply DIR`"
             ),
         ),
+    ),
+    (
+        ErrorCode.PlanStale,
+        (
+            "A plan that was kept in a file is not carried out, since what is desired or what is "
+            "there is no longer what it was made for. Nothing was changed."
+        ),
+        (
+            "the plan has been applied already",
+            "a spec file was edited, added or removed since",
+            "a container ended, was restarted, frozen or given other limits since",
+        ),
+        (
+            "see what is to be done now: `reconciler plan DIR`",
+            "make a new plan: `reconciler plan DIR --out FILE`",
+            "and apply that: `reconciler apply --plan FILE`",
+        ),
+    ),
+    (
+        ErrorCode.PlanFileInvalid,
+        "A file that was given as a plan cannot be understood. Nothing was changed.",
+        (
+            "it was not written by `reconciler plan --out`, or was changed since",
+            "it was written by another version of reconciler",
+        ),
+        ("make a new one: `reconciler plan DIR --out FILE`",),
     ),
     (
         ErrorCode.Internal,

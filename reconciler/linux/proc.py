@@ -61,3 +61,14 @@ def is_same_process(pid: int, start_ticks: int) -> bool:
     """Tell whether `pid` is still the process that started at `start_ticks` and has not ended."""
     stat = read_stat(pid)
     return stat is not None and stat.start_ticks == start_ticks and stat.is_alive()
+
+
+def write_file(path: str, text: str) -> None:
+    """Write a file of procfs, cgroupfs or sysfs in one call. Raises: OSError with the path."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, text.encode())
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from error
+    finally:
+        os.close(fd)

@@ -21,6 +21,7 @@ from reconciler.model.world import Problem
 if TYPE_CHECKING:
     from reconciler.loader.document import Node
     from reconciler.loader.parse import Document
+    from reconciler.loader.parsed import Parsed
     from reconciler.model.spec import Spec
 
 
@@ -73,7 +74,7 @@ def explain_merged(paths: Sequence[str], name: str, state_dir: str | None = None
     told = (one for one in merged.problems if one.spec_name in (name, None))
     own = (one for one in told if one.spec_name == name or one.file == file)
     values = () if document is None else (*_given(document), *_defaults(document))
-    return Explained(values=values, problems=(*found.problems, *own))
+    return Explained(values=values, problems=(*found.problems, *sorted(own, key=_place)))
 
 
 def _find_file(name: str, found: Found, merged: Merged) -> str | None:
@@ -82,8 +83,20 @@ def _find_file(name: str, found: Found, merged: Merged) -> str | None:
     if spec is not None and spec.origin.file in found.files:
         return spec.origin.file
     troubled = [file for file, parsed in found.files.items() if not parsed.is_good()]
-    named = (file for file in troubled if name in found.files[file].troubled)
-    return next(named, next((file for file in troubled if stem_of(file) == name), None))
+    files = (
+        *(file for file, parsed in found.files.items() if name in _names(parsed)),
+        *(file for file in troubled if stem_of(file) == name),
+    )
+    return next(iter(files), None)
+
+
+def _names(parsed: Parsed) -> set[str]:
+    """Return the names that a file gives: of what is valid, in a cycle or not, and of the rest."""
+    return {spec.name for spec in parsed.specs}.union(parsed.troubled)
+
+
+def _place(problem: Problem) -> tuple[str, int, int]:
+    return problem.file or "", problem.line or 0, problem.column or 0
 
 
 def _not_found(name: str, found: Found, merged: Merged) -> ReconcilerError:

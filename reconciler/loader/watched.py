@@ -25,7 +25,8 @@ from reconciler.loader.sources import (
 )
 
 _MAX_LINKS = 40  # as the kernel's MAXSYMLINKS, path_resolution(7)
-_MAX_DIRECTORIES = 10_000  # of one referenced tree
+# Of one referenced tree: each costs watchdog a thread. The periodic pass sees what is beyond.
+_MAX_DIRECTORIES = 1_000
 
 
 class Interest(NamedTuple):
@@ -92,7 +93,7 @@ class _Found:
     def add_paths(self, paths: Iterable[str]) -> None:
         """Watch for a change of what absolute paths name; directories are resolved once each."""
         names: dict[str, set[str]] = {}
-        for path in paths:
+        for path in filter(_can_exist, paths):
             directory, name = os.path.split(path)
             names.setdefault(directory, set()).add(name)
         for directory, within in names.items():
@@ -136,6 +137,14 @@ class _Found:
             self.add(directory, Interest(frozenset({name})))
 
 
+def _can_exist(path: str) -> bool:
+    """Tell whether a file can have this path, as YAML may give it: no NUL, no lone surrogate."""
+    try:
+        return b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+
+
 def points_of(path: str) -> Iterator[tuple[str, str]]:
     """Yield each (real directory, name) whose change can change what `path` (absolute) names.
 
@@ -151,7 +160,7 @@ def points_of(path: str) -> Iterator[tuple[str, str]]:
         full = os.path.join(here, name)
         try:
             target = os.readlink(full)
-        except (OSError, ValueError):  # no link: a directory, the file itself, or missing
+        except OSError:  # no link: a directory, the file itself, or missing
             if any(pending) and os.path.isdir(full):
                 here = full
                 continue

@@ -180,6 +180,10 @@ class Reaction:
     signal: str | None = None
     command: tuple[str, ...] = ()
 
+    def describe(self) -> str:
+        """Return `restart`, `signal HUP` or `exec /usr/sbin/nginx -s reload`."""
+        return " ".join((self.kind, *filter(None, (self.signal,)), *self.command))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:

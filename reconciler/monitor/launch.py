@@ -19,6 +19,7 @@ import gc
 import json
 import os
 import resource
+import signal
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -49,16 +50,19 @@ def launch(
     cgroup_dir: str | None,
     streams: tuple[int, ...] = (),
     pid_namespace: str | None = None,
+    id_maps: dict[str, str] | None = None,
 ) -> Launched:
     """Clone a child that runs `steps`; return at once. `flags` are CLONE_NEW* bits.
 
     `cgroup_dir` is a cgroup v2 directory, `pid_namespace` the file of a pid namespace, for the
-    child to be born in; `streams` are descriptors for steps that ask for them.
+    child to be born in; `streams` are descriptors for steps that ask for them; `id_maps` are for
+    the user namespace that it is born in, and it waits for them.
 
     Raises: OSError.
     """
     status_read, status_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     cgroup_fd = None
+    gate = None if id_maps is None else os.pipe2(os.O_CLOEXEC)
     try:
         if cgroup_dir is not None:
             cgroup_fd = os.open(cgroup_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -66,15 +70,31 @@ def launch(
         with _children_in(pid_namespace):
             pid, pidfd = clone3(flags, cgroup_fd)
             if pid == 0:
-                run_steps(steps, Context(status_write, streams))
+                run_steps(steps, Context(status_write, streams), gate)
+        if gate is not None and id_maps is not None:
+            _open_gate(gate, pid, pidfd, id_maps)
     except BaseException:
         os.close(status_read)
         raise
     finally:
-        os.close(status_write)
-        if cgroup_fd is not None:
-            os.close(cgroup_fd)
+        for fd in (status_write, cgroup_fd, *(gate or ())):
+            if fd is not None:
+                os.close(fd)
     return Launched(pid, pidfd, status_read)
+
+
+def _open_gate(gate: tuple[int, int], pid: int, pidfd: int, id_maps: dict[str, str]) -> None:
+    """Give the child its ids and let it go on; end it where it cannot have them."""
+    from reconciler.linux.userns import write_id_maps
+
+    try:
+        write_id_maps(pid, id_maps)
+        os.write(gate[1], b"0")
+    except BaseException:
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(pidfd)
+        raise
 
 
 @contextlib.contextmanager
@@ -96,9 +116,16 @@ def _children_in(pid_namespace: str | None) -> Iterator[None]:
         os.close(other)
 
 
-def run_steps(steps: list[Step], context: Context) -> None:
-    """Execute every step in the child; report the first failure and exit. Never returns."""
+def run_steps(steps: list[Step], context: Context, gate: tuple[int, int] | None = None) -> None:
+    """Execute every step in the child; report the first failure and exit. Never returns.
+
+    With a `gate` (a pipe) only once a byte has come through it.
+    """
     gc.disable()  # a collection would copy every page it visits
+    if gate is not None:
+        os.close(gate[1])
+        if not os.read(gate[0], 1):
+            os._exit(_EXIT_SETUP_FAILED)
     step: Step | None = None
     message: dict[str, Any] = {}
     try:

@@ -190,6 +190,7 @@ class Monitor:
             plan["cloneFlags"],
             plan["cgroupDir"],
             pid_namespace=plan["pidNamespace"],
+            id_maps=plan["idMaps"],
         )
         try:
             run = make_run(plan, launched.pid, self.boot_id)

@@ -58,7 +58,7 @@ def parse(
 ) -> tuple[Values, list[str]]:
     """Return the value of every option by name, and the arguments.
 
-    With `stops` parsing ends before argument number `stops` + 1: all that follows is arguments.
+    Parsing ends behind argument number `stops`, with 0 at the first: all that follows is arguments.
 
     Raises: UsageError.
     """
@@ -66,13 +66,15 @@ def parse(
     arguments: list[str] = []
     left = list(words)
     while left:
-        if stops is not None and len(arguments) == stops:
-            return values, arguments + (left[1:] if stops and left[0] == "--" else left)
+        if stops and len(arguments) == stops:
+            return values, arguments + (left[1:] if left[0] == "--" else left)
         word = left.pop(0)
         if word == "--":
             return values, arguments + left
         if not word.startswith("-") or word == "-":
             arguments.append(word)
+            if stops == 0:
+                return values, arguments + left
             continue
         name, equals, given = word.lstrip("-").partition("=")
         option = _find(options, name, word)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
+from typing import Any
 
 from reconciler.model.config import Config, LogLimits, NetworkMode, Rootfs
 from reconciler.model.frozen import replace
@@ -24,7 +25,7 @@ from reconciler.oci.translate_resources import translate_resources
 _NAMESPACES = ("pid", "network", "mount", "ipc", "uts", "user", "cgroup", "time")
 
 
-def translate_bundle(bundle: Bundle, *, has_cgroups: bool) -> Config:
+def translate_bundle(bundle: Bundle, *, has_cgroups: bool, no_pivot: bool = False) -> Config:
     """Return the Config of a bundle. `has_cgroups`: limits can be enforced.
 
     Raises: ConfigInvalid, NotSupported.
@@ -41,6 +42,7 @@ def translate_bundle(bundle: Bundle, *, has_cgroups: bool) -> Config:
     isolation = replace(
         isolation,
         namespaces=namespaces,
+        no_pivot=no_pivot,
         mounts=translate_mounts(fields.children("mounts"), bundle.directory),
         domainname=fields.text("domainname"),
         hooks=translate_hooks(fields.child("hooks")),
@@ -49,23 +51,16 @@ def translate_bundle(bundle: Bundle, *, has_cgroups: bool) -> Config:
     return config_of(
         process,
         isolation,
-        Config(
-            command=("true",),
-            hostname=fields.text("hostname") or socket.gethostname(),
-            rootfs=_rootfs(fields.child("root"), bundle.directory),
-            network=NetworkMode.HOST if namespaces.network == "host" else NetworkMode.NONE,
-            resources=translate_resources(linux.child("resources"), has_cgroups=has_cgroups),
-            logs=LogLimits(is_kept=False),
-        ),
+        hostname=fields.text("hostname") or socket.gethostname(),
+        rootfs=_rootfs(fields.child("root"), bundle.directory),
+        network=NetworkMode.HOST if namespaces.network == "host" else NetworkMode.NONE,
+        resources=translate_resources(linux.child("resources"), has_cgroups=has_cgroups),
     )
 
 
-def config_of(process: ProcessParts, isolation: Isolation, base: Config) -> Config:
-    """Return `base` with what a process object says."""
-    from dataclasses import replace as replace_config
-
-    return replace_config(
-        base,
+def config_of(process: ProcessParts, isolation: Isolation, **container: Any) -> Config:
+    """Return the Config of a process; `container` are the fields that are not the process's."""
+    return Config(
         command=process.command,
         workdir=process.workdir,
         user=process.user,
@@ -74,6 +69,8 @@ def config_of(process: ProcessParts, isolation: Isolation, base: Config) -> Conf
         rlimits=process.rlimits,
         oom_score_adj=process.oom_score_adj,
         isolation=isolation,
+        logs=LogLimits(is_kept=False),
+        **container,
     )
 
 

@@ -5,9 +5,10 @@ Called by `translate` and by the verb `exec`. Source: runtime-spec config.md, Pr
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
-from reconciler.linux.capabilities import NUMBERS, last_cap, permitted_mask
+from reconciler.linux.capabilities import NUMBERS, last_cap, read_own
 from reconciler.model.config import Rlimit, SeccompMode, Security
 from reconciler.model.isolation import Capabilities, IoPriority, Isolation, Scheduler
 from reconciler.oci.fields import Fields
@@ -17,7 +18,7 @@ _SETS = ("bounding", "effective", "inheritable", "permitted", "ambient")
 
 
 class ProcessParts(NamedTuple):
-    """What a process object says, in the parts of a Config; `warnings` are to be logged."""
+    """What a process object says, in the parts of a Config."""
 
     command: tuple[str, ...]
     workdir: str
@@ -60,11 +61,20 @@ def translate_process(process: Fields) -> ProcessParts:
     )
 
 
-def unknown_capabilities(process: Fields) -> list[str]:
-    """Return the capabilities that cannot be granted, which is worth a warning alone."""
+def refused_capabilities(process: Fields) -> list[str]:
+    """Return what cannot be granted of the capabilities, which is worth a warning alone."""
     fields = process.child("capabilities")
     asked = {name for kind in _SETS for name in fields.texts(kind)}
-    return sorted(name for name in asked if not _can_grant(name))
+    unknown = sorted(name for name in asked if not _can_grant(name))
+    granted = _capabilities(fields)
+    without = {
+        name
+        for kind, left in (("effective", granted.effective), ("ambient", granted.ambient))
+        for name in fields.texts(kind)
+        if name not in unknown and name.removeprefix("CAP_") not in left
+    }
+    reasons = [f"{name} (unknown, or not ours to give)" for name in unknown]
+    return reasons + [f"{name} (not permitted or not inheritable)" for name in sorted(without)]
 
 
 def _can_grant(name: str) -> bool:
@@ -72,17 +82,23 @@ def _can_grant(name: str) -> bool:
     number = NUMBERS.get(name.removeprefix("CAP_"))
     if number is None or number > last_cap():
         return False
-    return bool(permitted_mask() >> number & 1)
+    return bool(_permitted_mask() >> number & 1)
+
+
+@cache
+def _permitted_mask() -> int:
+    return read_own().permitted
 
 
 def _capabilities(fields: Fields) -> Capabilities:
+    """Return the sets, without what the kernel would refuse (capabilities(7))."""
     sets = {
-        kind: tuple(
-            sorted({name.removeprefix("CAP_") for name in fields.texts(kind) if _can_grant(name)})
-        )
+        kind: {name.removeprefix("CAP_") for name in fields.texts(kind) if _can_grant(name)}
         for kind in _SETS
     }
-    return Capabilities(**sets)
+    sets["effective"] &= sets["permitted"]
+    sets["ambient"] &= sets["permitted"] & sets["inheritable"]
+    return Capabilities(**{kind: tuple(sorted(names)) for kind, names in sets.items()})
 
 
 def _environment(process: Fields) -> tuple[str, ...]:

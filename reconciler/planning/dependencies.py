@@ -90,7 +90,7 @@ class Dependencies:
 
         What else is to be done to a container goes first while it could not be started.
         """
-        observed = self._world.containers.get(spec.name)
+        observed = self._world.containers.get(spec.name) if spec.depends_on else None
         if observed is None or not _may_be_restarted(spec, observed, step):
             return step
         names = [
@@ -191,7 +191,8 @@ class Dependencies:
         if isinstance(step, Wait) and step.kind is WaitKind.DEPENDENCY:
             return _Unmet(f"it waits in turn, `reconciler why {name}` tells why", step.can_come)
         if isinstance(step, Wait) and step.kind is WaitKind.BACKOFF:
-            return _Unmet(f"{step.reason}; it is tried again", can_come=True)
+            has_failed = name in self._world.failures  # it did not end, it could not be started
+            return _Unmet(f"{step.reason}; it is tried again", can_come=not has_failed)
         return None
 
     def _check_observed(

@@ -18,7 +18,7 @@ from reconciler.model.codec import to_compact
 from reconciler.model.config import IoDeviceLimits
 from reconciler.model.isolation import Isolation
 from reconciler.model.quantity import format_cpu, format_duration, format_size
-from reconciler.model.spec import Spec, Suspend
+from reconciler.model.spec import Dependency, Spec, Suspend
 from reconciler.model.world import Value
 from reconciler.planning.probe_text import spell_probe
 
@@ -114,6 +114,12 @@ def _spell_isolation(isolation: Isolation) -> Value:
     return json.dumps(to_compact(isolation), sort_keys=True)
 
 
+def _spell_dependencies(dependencies: tuple[Dependency, ...]) -> Value:
+    return tuple(
+        f"{one.name} {one.condition}" + (" restart" if one.restart else "") for one in dependencies
+    )
+
+
 def _spell_logs(is_kept: bool) -> Value:
     return "kept" if is_kept else "none"
 
@@ -199,7 +205,7 @@ FIELDS: tuple[Field, ...] = (
     _row("drift.policy", "drift.policy", _RECORD),
     _row("drift.fields", "drift.fields", _RECORD),
     _row("enforcement", "enforcement", _RECORD),
-    _row("dependsOn", "depends_on", _RECORD),
+    _row("dependsOn", "depends_on", _RECORD, _spell_dependencies),
     _row("references", "references", _RECORD),
     _row("probes.startup", "probes.startup", _RECORD, spell_probe),
     _row("probes.readiness", "probes.readiness", _RECORD, spell_probe),

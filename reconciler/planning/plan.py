@@ -72,9 +72,8 @@ def make_plan(desired: Desired, world: World, desired_limits: Limits, options: P
             dependencies.suspend(name, suspend)
             steps.append(_until_resumed(name, suspend))
             continue
-        if spec is not None:
-            step = dependencies.restart_with(spec, step)
-        held = step if step is None else _hold(step, world, options)
+        own = step if spec is None else dependencies.restart_with(spec, step)
+        held = own if own is None else _hold(own, world, options)
         steps.append(dependencies.settle(name, held))
     waits = [step for step in steps if isinstance(step, Wait)]
     problems = [step for step in steps if isinstance(step, Problem)]

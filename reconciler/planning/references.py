@@ -125,12 +125,7 @@ def _is_mounted(spec: Spec, one: Reference) -> bool:
 
 
 def _reactions(ones: list[Reference] | None) -> Value:
-    return None if ones is None else "; ".join(_spell(one.reaction) for one in ones)
-
-
-def _spell(reaction: Reaction) -> str:
-    what = reaction.signal or " ".join(reaction.command)
-    return f"{reaction.kind} {what}".rstrip()
+    return None if ones is None else "; ".join(one.reaction.describe() for one in ones)
 
 
 def _shown(digest: str | None) -> Value:

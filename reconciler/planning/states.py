@@ -100,7 +100,7 @@ def _plan_alive(spec: Spec, observed: Observed, changes: tuple[FieldChange, ...]
             return React(
                 name=spec.name,
                 spec=spec,
-                reason="a file that it uses has changed",
+                reason=f"a file has changed: {'; '.join(one.describe() for one in reactions)}",
                 changes=changes,
                 reactions=reactions,
             )

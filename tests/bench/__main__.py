@@ -15,7 +15,7 @@ from types import FrameType
 
 from tests.bench.report import print_machine
 
-NAMES = ("start", "converge", "idle", "memory")
+NAMES = ("start", "converge", "idle", "memory", "files", "steady", "react", "quiet")
 
 
 def main() -> int:

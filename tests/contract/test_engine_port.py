@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -89,7 +91,16 @@ def test_a_running_container_cannot_be_started_or_reconfigured(engine: EnginePor
     with refused(ErrorCode.ContainerNotStopped):
         container.start()
     with refused(ErrorCode.ContainerNotStopped):
-        container.reconfigure(SLEEP)
+        container.reconfigure(replace(SLEEP, workdir="/tmp"))
+
+
+def test_a_running_container_can_be_given_the_environment_of_its_next_run(
+    engine: EnginePort,
+) -> None:
+    container = started(engine)
+    container.reconfigure(replace(SLEEP, env={"A": "b"}))
+    assert container.status() is Status.RUNNING
+    assert engine.load(container.id).record.config.env == {"A": "b"}
 
 
 def test_a_paused_container_cannot_be_started_and_can_be_stopped(engine: EnginePort) -> None:
@@ -130,6 +141,21 @@ def test_a_stopped_container_has_an_exit_by_signal_and_runs_again(engine: Engine
     assert container.status() is Status.RUNNING
     assert engine.load("web").record.config == other
     assert engine.load("web").record.exit is None
+
+
+def test_exits_are_told_to_whoever_has_asked_before(engine: EnginePort) -> None:
+    container = started(engine)
+    exits = engine.exits()
+    assert list(exits.read() or ()) == []
+    container.stop(TERM, 0)
+    poll = select.poll()
+    poll.register(exits.fileno(), select.POLLIN)
+    assert poll.poll(30_000)
+    told = exits.read()
+    assert told is not None
+    ((name, exit_status),) = told
+    assert (name, exit_status.is_known()) == ("web", True)
+    exits.close()
 
 
 def test_limits_are_shown_while_it_runs_and_follow_set(engine: EnginePort) -> None:

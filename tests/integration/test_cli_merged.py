@@ -103,3 +103,19 @@ def test_it_is_completed(shell: str, run_dirs: RunDirs) -> None:
     assert ("-l merged" if shell == "fish" else "show) options=--merged kinds='names;files'") in (
         script
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("", {"maxSize": "10Mi", "maxFiles": 5}), ("logs: none\n", "none")],
+    ids=["kept", "none"],
+)
+def test_the_spec_of_a_container_is_shown_as_a_file_would_have_it(
+    text: str, shown: object, run_dirs: RunDirs, base: Path, engine: object
+) -> None:
+    (base / "etc" / "db.yaml").write_text("command: [sleep, '9']\n" + text)
+    type_in(run_dirs, "apply", f"{base}/etc/db.yaml")
+    spec = json.loads(type_in(run_dirs, "show", "db", "-o", "json"))["spec"]
+    assert spec["logs"] == shown
+    assert spec["command"] == ["sleep", "9"]
+    assert not {"source", "references"} & spec.keys()

@@ -81,11 +81,12 @@ def test_a_changed_file_in_a_mounted_directory_is_told_by_a_signal(
     await_output(engine, ["one"])
     assert done(converge(engine, source)) == []
     pid = pid_of(engine)
+    told = ["one"]
     for text in ("two", "three"):
         (source / "conf" / "new").write_text(text)
         os.rename(source / "conf" / "new", source / "conf" / "app")
         assert done(converge(engine, source)) == ["react web"]
-    await_output(engine, ["one", "hup two", "hup three"])
+        await_output(engine, told := [*told, f"hup {text}"])
     assert done(converge(engine, source)) == []
     assert pid_of(engine) == pid
 

@@ -79,6 +79,8 @@ def test_a_changed_score_is_shown_and_mended_in_the_same_process(
         "desired": 100,
         "observed": 500,
         "class": "live",
+        "policy": "enforce",
+        "since": None,
     }
     assert converge(engine, file) == ["update web: oomScoreAdj 500 -> 100"]
     assert drift(run_dirs, file, code=0) == []

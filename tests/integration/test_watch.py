@@ -88,7 +88,7 @@ def test_sigterm_leaves_containers_running_and_apply_finds_nothing_to_do(
         text=True,
         check=True,
     )
-    assert json.loads(applied.stdout) == {"actions": [], "waits": [], "left": [], "problems": []}
+    assert not any(json.loads(applied.stdout).values())
     assert pid_of(engine, "web") == pid
 
 

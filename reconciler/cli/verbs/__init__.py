@@ -44,7 +44,6 @@ SYNONYMS = {
     "check": "validate",
     "lint": "validate",
     "diff": "plan",
-    "up": "apply",
     "sync": "apply",
     "daemon": "watch",
     "run": "apply",
@@ -55,9 +54,28 @@ SYNONYMS = {
     "inspect": "show",
     "describe": "show",
     "log": "logs",
-    "rm": "destroy",
-    "remove": "destroy",
-    "delete": "destroy",
-    "down": "destroy",
     "kill": "signal",
+}
+
+_BY_FILE = "it is made again as long as its file is in a source, so remove that"
+
+# What is done otherwise here than in other tools, and how.
+HINTS = {
+    "stop": "put `state: stopped` into its file and run `reconciler apply`;"
+    " or `reconciler pause NAME`, then `reconciler resume NAME`",
+    "start": "put its file into a source and run `reconciler apply`;"
+    " of one that has ended: `reconciler restart NAME`",
+    "up": "run `reconciler apply` once, or `reconciler watch` to keep it so",
+    "down": "run `reconciler destroy --all`; to prune by files: `reconciler apply --allow-empty`",
+    "rm": f"run `reconciler destroy NAME`; {_BY_FILE}",
+    "remove": f"run `reconciler destroy NAME`; {_BY_FILE}",
+    "delete": f"run `reconciler destroy NAME`; {_BY_FILE}",
+    "create": "write NAME.yaml into a source and run `reconciler apply`",
+    "edit": "edit its file, which `reconciler show NAME` names, and run `reconciler apply`;"
+    " a daemon (`reconciler watch`) takes it at once",
+    "reload": "run `reconciler apply` for changed files, which a daemon takes by itself;"
+    " for a program: `reconciler signal NAME HUP`",
+    "enable": "put its file into a source; after a suspension: `reconciler unsuspend NAME`",
+    "disable": "put `state: stopped` into its file and run `reconciler apply`;"
+    " to have it left alone as it is: `reconciler suspend NAME`",
 }

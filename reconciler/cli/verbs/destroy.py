@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from reconciler.cli.arguments import Parser, add_lock_timeout
 from reconciler.cli.failure import hint
-from reconciler.cli.instance import configure_logs, make_engine
+from reconciler.cli.instance import configure_logs, make_engine, make_progress
 from reconciler.cli.names import name_not_found, noted_specs
 from reconciler.cli.output import GREEN, RED, emit, emit_data, styled
 
 if TYPE_CHECKING:
+    from reconciler.control.progress import Progress
     from reconciler.engine.engine import Engine
     from reconciler.errors import ReconcilerError
     from reconciler.model.spec import Spec
@@ -25,7 +26,8 @@ EXAMPLES = """\
   reconciler destroy web db
   reconciler destroy --all        # every container of this instance; asks nothing
 
-What depends on others goes before them. A container whose file still is in a source is made again by the next apply or watch."""
+What depends on others goes before them. A container whose file still is in a source is made again
+by the next apply or watch."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +45,9 @@ def run(args: argparse.Namespace) -> int:
     engine = make_engine(args)
     with engine.lock(args.timeout):
         names = engine.store.ids() if args.all else list(dict.fromkeys(args.names))
-        results = _destroy(engine, names)
+        with make_progress(args) as progress:
+            progress.expect(len(names))
+            results = _destroy(engine, names, progress)
         if args.all and not engine.ids():
             engine.retire()
     if args.output != "table":
@@ -55,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     return 1 if any(error for error, _ in results.values()) else 0
 
 
-def _destroy(engine: Engine, names: list[str]) -> dict[str, Result]:
+def _destroy(engine: Engine, names: list[str], progress: Progress) -> dict[str, Result]:
     """Destroy dependents first, else side by side; return the failure and last spec of each."""
     from reconciler.control.execute import THREADS
     from reconciler.control.threads import run_tasks
@@ -64,15 +68,15 @@ def _destroy(engine: Engine, names: list[str]) -> dict[str, Result]:
     results: dict[str, Result] = {}
 
     def destroy(name: str) -> None:
-        results[name] = _destroy_one(engine, name)
+        results[name] = _destroy_one(engine, name, progress)
 
-    waves = stop_waves(graph_of(noted_specs(engine)))
+    waves = stop_waves(graph_of(noted_specs(engine))) if len(names) > 1 else {}
     for together in group_waves(names, waves):
         run_tasks([partial(destroy, name) for name in together], THREADS)
     return {name: results[name] for name in names}
 
 
-def _destroy_one(engine: Engine, name: str) -> Result:
+def _destroy_one(engine: Engine, name: str, progress: Progress) -> Result:
     from reconciler.control.execute import run_action
     from reconciler.control.notes import decode_spec
     from reconciler.errors import ErrorCode, ReconcilerError
@@ -89,7 +93,10 @@ def _destroy_one(engine: Engine, name: str) -> Result:
     noted = decode_spec(name, record.annotations, record.config)
     spec = noted or Spec(name=name, config=record.config, origin=Origin(file=""), digest="")
     action = Destroy(name=name, spec=spec, reason="the user wants it")
-    return run_action(engine, action).error, noted
+    progress.begin(action)
+    outcome = run_action(engine, action)
+    progress.end(action)
+    return outcome.error, noted
 
 
 def _destroy_damaged(engine: Engine, name: str) -> ReconcilerError | None:

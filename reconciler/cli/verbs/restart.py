@@ -73,7 +73,7 @@ def _restart(engine: Engine, names: list[str]) -> Results:
             error = failure
         results[name] = error, None if error else pid
 
-    waves = start_waves(graph_of(noted_specs(engine)))
+    waves = start_waves(graph_of(noted_specs(engine))) if len(names) > 1 else {}
     for together in group_waves(names, waves):
         run_tasks([partial(restart, name) for name in together], THREADS)
     return {name: results[name] for name in names}

@@ -29,6 +29,9 @@ EXAMPLES = """\
 `--merged` reads files alone: the container need not exist, and its spec may be invalid (exit
 code 3). Without sources it takes those that the containers were made from, and the default one."""
 
+# Fields that are compared, and that no file has.
+_NOT_IN_FILES = ("source", "references")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the name, and the merged form with its sources."""
@@ -109,7 +112,7 @@ def _spec(observed: Observed) -> dict[str, Any]:
     nested: dict[str, Any] = {}
     for field in FIELDS:
         for path, value, _ in field.values(spec, spec):
-            if value is not None and field.path != "source":
+            if value is not None and field.path not in _NOT_IN_FILES:
                 _place(nested, path, field.path, value)
     return nested
 
@@ -120,7 +123,11 @@ def _place(nested: dict[str, Any], path: str, field: str, value: object) -> None
         field.split(".") if path == field else [*field.split("."), path[len(field) + 1 :]]
     )
     for name in outer:
-        nested = nested.setdefault(name, {})
+        if nested.get(name) == "none":  # `logs: none` has no fields
+            return
+        if not isinstance(nested.get(name), dict):
+            nested[name] = {}
+        nested = nested[name]
     nested[last] = list(value) if isinstance(value, tuple) else value
 
 

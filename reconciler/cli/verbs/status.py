@@ -140,5 +140,7 @@ def _message(conditions: list[dict[str, Any]]) -> str:
     for kind, usual in (("Enforced", "True"), ("Drifted", "False")):
         if by_type[kind]["status"] != usual and by_type[kind]["message"]:
             return str(by_type[kind]["message"])
-    running = by_type["Running"]
+    running, ready = by_type["Running"], by_type["Ready"]
+    if running["status"] == "True":
+        return str(ready["message"])
     return str(running["message"]) if running["reason"] not in ("Completed", "Stopped") else ""

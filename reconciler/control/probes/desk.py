@@ -166,7 +166,7 @@ class Desk:
 
 
 def _times(successes: int) -> str:
-    return "it passed" if successes == 1 else f"it passed {successes} times in a row"
+    return "a check passed" if successes == 1 else f"{successes} checks in a row passed"
 
 
 def _internal(entry: Entry, bug: Exception) -> ReconcilerError:

@@ -142,7 +142,9 @@ class Schedule:
             return None
         change = Change(entry, entry.result, next_result(entry.result, entry.probe, failure, at))
         entry.result = change.after
-        entry.due = max(entry.due + entry.interval_s, now)
+        entry.due += entry.interval_s
+        if entry.due <= now:  # too late to keep step
+            entry.due = now + entry.interval_s
         if entry.kind is not ProbeKind.STARTUP or not entry.result.passes:
             self._push(entry)
         else:
@@ -192,7 +194,7 @@ class Schedule:
                 self._push(entry)
 
     def _remove(self, name: str) -> None:
-        del self._targets[name]
+        self._targets.pop(name, None)
         for kind in ProbeKind:
             self._entries.pop((name, kind), None)
 

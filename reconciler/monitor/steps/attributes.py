@@ -16,6 +16,7 @@ import termios
 from typing import NamedTuple
 
 from reconciler.linux import mount, process
+from reconciler.linux.proc import write_file
 from reconciler.monitor.steps.context import Context
 from reconciler.monitor.steps.listed import make_target, open_target
 
@@ -43,6 +44,17 @@ class JoinNamespace(NamedTuple):
             os.close(fd)
 
 
+class BecomeRootInside(NamedTuple):
+    """Become 0:0 of the user namespace, so that what is made belongs to its root."""
+
+    def describe(self) -> str:
+        return "become the user namespace's root"
+
+    def execute(self, context: Context) -> None:
+        os.setresgid(0, 0, 0)
+        os.setresuid(0, 0, 0)
+
+
 class EnterTimeNamespace(NamedTuple):
     """Enter a new time namespace, offsets as [clock, seconds, nanoseconds] (time_namespaces(7))."""
 
@@ -55,7 +67,7 @@ class EnterTimeNamespace(NamedTuple):
         process.unshare(_NEWTIME)
         if self.offsets:
             lines = "".join(f"{clock} {secs} {nanos}\n" for clock, secs, nanos in self.offsets)
-            _write("/proc/self/timens_offsets", lines)
+            write_file("/proc/self/timens_offsets", lines)
         JoinNamespace("/proc/self/ns/time_for_children", _NEWTIME).execute(context)
 
 
@@ -81,7 +93,7 @@ class WriteSysctls(NamedTuple):
 
     def execute(self, context: Context) -> None:
         for name, value in self.values:
-            _write(f"/proc/sys/{name.replace('.', '/')}", value)
+            write_file(f"/proc/sys/{name.replace('.', '/')}", value)
 
 
 class NewKeyring(NamedTuple):
@@ -161,7 +173,7 @@ class SetLabel(NamedTuple):
         return f"set the label {self.label}"
 
     def execute(self, context: Context) -> None:
-        _write(self.path, self.label)
+        write_file(self.path, self.label)
 
 
 class ConnectListener(NamedTuple):
@@ -235,18 +247,9 @@ class OpenConsole(NamedTuple):
         os.close(target)
 
 
-def _write(path: str, text: str) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(fd, text.encode())
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, path) from error
-    finally:
-        os.close(fd)
-
-
 STEPS = (
     JoinNamespace,
+    BecomeRootInside,
     EnterTimeNamespace,
     SetDomainname,
     WriteSysctls,

@@ -12,6 +12,7 @@ import stat
 from typing import Any, NamedTuple
 
 from reconciler.linux import capabilities, net, process, seccomp
+from reconciler.linux.proc import write_file
 from reconciler.monitor.steps.context import Context
 
 _NEWCGROUP = int(process.CloneFlag.NEWCGROUP)
@@ -28,13 +29,7 @@ class JoinCgroups(NamedTuple):
 
     def execute(self, context: Context) -> None:
         for path in self.files:
-            fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-            try:
-                os.write(fd, b"0")
-            except OSError as error:
-                raise OSError(error.errno, error.strerror, path) from error
-            finally:
-                os.close(fd)
+            write_file(path, "0")
 
 
 class UnshareCgroup(NamedTuple):
@@ -66,7 +61,10 @@ class OpenOutput(NamedTuple):
         os.setsid()
         for path, fd in ((self.stdout, 1), (self.stderr, 2)):
             _redirect(path, os.O_RDWR, fd)
-            os.fchown(fd, self.uid, self.gid)
+            try:
+                os.fchown(fd, self.uid, self.gid)
+            except PermissionError:  # in a user namespace, where nothing of the host's can be given
+                os.fchmod(fd, 0o666)  # its directory is closed to others
 
 
 class DiscardOutput(NamedTuple):
@@ -171,11 +169,7 @@ class SetOomScore(NamedTuple):
         return f"set oom_score_adj {self.value}"
 
     def execute(self, context: Context) -> None:
-        fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.write(fd, str(self.value).encode())
-        finally:
-            os.close(fd)
+        write_file("/proc/self/oom_score_adj", str(self.value))
 
 
 class ChangeDirectory(NamedTuple):

@@ -104,6 +104,22 @@ class MountOverlay(NamedTuple):
         m.mount("overlay", self.staging, "overlay", _NODEV, data)
 
 
+class AttachRoot(NamedTuple):
+    """Attach the tree `key` on `staging` and go there; `EnterRoot` follows, with `.`."""
+
+    key: str
+    staging: str
+
+    def describe(self) -> str:
+        return "attach the root file system"
+
+    def execute(self, context: Context) -> None:
+        tree = context.trees.pop(self.key)
+        m.attach_tree(tree, self.staging)
+        os.close(tree)
+        os.chdir(self.staging)
+
+
 class EnterRoot(NamedTuple):
     """Attach the tree `key` (or take what is mounted there) on `staging` and pivot into it.
 
@@ -167,6 +183,7 @@ STEPS = (
     CloneTree,
     SetTopWritable,
     MountOverlay,
+    AttachRoot,
     EnterRoot,
     DetachMounts,
     SetRootReadonly,

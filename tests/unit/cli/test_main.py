@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ import pytest
 
 from reconciler import __version__
 from reconciler.cli.main import main
-from reconciler.cli.verbs import SYNONYMS, VERBS
+from reconciler.cli.verbs import HINTS, SYNONYMS, VERBS
 
 pytestmark = pytest.mark.usefixtures("_plain")
 
@@ -62,11 +63,21 @@ def test_synonyms_are_no_verbs_and_lead_to_verbs() -> None:
     assert not set(SYNONYMS) & set(VERBS)
 
 
+def test_hints_are_for_what_is_no_verb_and_name_verbs_that_are() -> None:
+    assert not set(HINTS) & (set(VERBS) | set(SYNONYMS))
+    for hint in HINTS.values():
+        named = re.findall("`reconciler ([a-z]+)", hint)
+        assert named
+        assert set(named) <= set(VERBS)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["aply"], "did you mean 'apply'?"),
         (["ps"], "did you mean 'status'?"),
+        (["stop", "web"], "unknown verb 'stop'; put `state: stopped` into its file and run"),
+        (["UP"], "unknown verb 'UP'; run `reconciler apply` once, or `reconciler watch`"),
         (["xyzzy"], "the verbs are validate, plan"),
         ([], "no verb is given"),
         (["status", "--ouput", "json"], "unknown option '--ouput'; did you mean --output?"),

@@ -78,6 +78,13 @@ def test_a_running_container_has_the_whole_shape_of_the_design() -> None:
                 "lastTransitionAt": None,
             },
             {
+                "type": "Enforced",
+                "status": "True",
+                "reason": "Enforced",
+                "message": "",
+                "lastTransitionAt": None,
+            },
+            {
                 "type": "Running",
                 "status": "True",
                 "reason": "Running",
@@ -95,6 +102,13 @@ def test_a_running_container_has_the_whole_shape_of_the_design() -> None:
                 "type": "Suspended",
                 "status": "False",
                 "reason": "NotSuspended",
+                "message": "",
+                "lastTransitionAt": None,
+            },
+            {
+                "type": "Drifted",
+                "status": "False",
+                "reason": "NoDrift",
                 "message": "",
                 "lastTransitionAt": None,
             },

@@ -350,3 +350,33 @@ def test_where_inotify_is_exhausted_files_are_looked_at(
         "changed True",
         "armed False",
     ], run.stderr
+
+
+NO_THREADS = """
+import pathlib, resource, sys
+import watchdog.observers
+from reconciler.daemon.files import FileWatcher
+from reconciler.loader.watched import find_watched
+base = pathlib.Path(sys.argv[1])
+watcher = FileWatcher(lambda path: None)
+watched = find_watched([str(base / "conf")], [])
+if sys.argv[2] == "later":
+    watcher.arm(watched)
+(base / "conf" / "web.yaml.d").mkdir()
+watched = find_watched([str(base / "conf")], [])
+size = int(pathlib.Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (size + 2**20, -1))  # less than the stack of a thread
+try:
+    watcher.arm(watched)
+except OSError as error:
+    print(error.errno, error.strerror, watcher.is_polling)
+(base / "conf" / "web.yaml").write_text("x")
+print(watcher.has_changed())
+"""
+
+
+@pytest.mark.parametrize("when", ["at once", "later"])
+def test_where_no_thread_can_be_started_files_are_looked_at(when: str, source: Path) -> None:
+    command = [sys.executable, "-c", NO_THREADS, str(source.parent), when]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.stdout == "11 can't start new thread True\nTrue\n", run.stderr

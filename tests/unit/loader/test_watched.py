@@ -141,6 +141,12 @@ def test_a_source_that_is_missing_is_watched_for_from_the_nearest_directory(
     assert watched(tmp_path / "x" / "y") == {str(tmp_path): named("x")}
 
 
+def test_what_can_be_no_path_is_passed_over(source: Path) -> None:
+    assert find_watched(["/nowhere\0"], ["/a\0b/c", "/a/b\0", "/\ud800/c", "/\ud800"]) == {}
+    write(source, "web.yaml", 'command: [a]\nenvFile: ["\\ud800/a", "-\\ud800"]\n')
+    assert watched(source)[str(source)] == SPECS
+
+
 def test_editors_files_are_known_by_their_names() -> None:
     assert all(map(is_of_editor, (".web.yaml.swp", ".#web.yaml", "web.yaml~", ".git")))
     assert not any(map(is_of_editor, ("web.yaml", "..data", "..2026_01_01", "web.yaml.d")))

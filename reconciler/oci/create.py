@@ -1,0 +1,151 @@
+"""Make a container and its init from a bundle: what `create`, `run` and `restore` share."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import socket
+from typing import NamedTuple
+
+from reconciler.engine.container import Container
+from reconciler.engine.direct import LaunchOptions
+from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
+from reconciler.model.config import Config
+from reconciler.oci import cgroups
+from reconciler.oci.bundle import Bundle
+from reconciler.oci.hooks import rows_of, run_poststop, runtime_hooks
+from reconciler.oci.options import Values
+from reconciler.oci.runtime import DISABLED, Runtime
+from reconciler.oci.translate import translate_bundle
+from reconciler.oci.translate_process import refused_capabilities
+
+
+class Launch(NamedTuple):
+    """How the init starts: with `waits` it waits for `start`; `console_fd` -1: no terminal."""
+
+    waits: bool
+    console_fd: int = -1
+
+
+def make_container(
+    runtime: Runtime, bundle: Bundle, options: Values, container_id: str, launch: Launch
+) -> Container:
+    """Create a container and start its init.
+
+    Writes the pid file. When something fails nothing is left, and the poststop hooks have run.
+
+    Raises: ConfigInvalid, NotSupported, IdInUse, what `Container.start` raises, HookFailed.
+    """
+    has_cgroups = runtime.cgroup_manager != DISABLED
+    config = translate_bundle(bundle, has_cgroups=has_cgroups, no_pivot=options["no-pivot"])
+    _warn(runtime, bundle)
+    container = _create(runtime, bundle, config, container_id, has_cgroups=has_cgroups)
+    try:
+        hooks = config.isolation.hooks
+        runtime.launcher.options = LaunchOptions(
+            waits=launch.waits,
+            console_fd=launch.console_fd,
+            preserved=count_preserved(options["preserve-fds"]),
+            runtime_hooks=runtime_hooks(container),
+            keyring=None if options["no-new-keyring"] else f"_ses.{container_id}",
+            container_hooks=rows_of(hooks.create_container),
+            start_hooks=rows_of(hooks.start_container),
+        )
+        process = container.start()
+        if options["pid-file"]:
+            write_pid_file(options["pid-file"], process.pid)
+    except BaseException:
+        container.destroy()
+        run_poststop(container, config.isolation.hooks.poststop, runtime.log)
+        raise
+    return container
+
+
+def count_preserved(asked: int) -> int:
+    """Return how many descriptors from 3 on are handed on: those of socket activation too.
+
+    Source: sd_listen_fds(3). Raises: ConfigInvalid when one of them is not open.
+    """
+    activated = os.environ.get("LISTEN_FDS", "")
+    count = asked + (int(activated) if activated.isdecimal() else 0)
+    for fd in range(3, 3 + count):
+        try:
+            os.set_inheritable(fd, True)
+        except OSError as error:
+            message = f"cannot preserve {count} descriptors: descriptor {fd} is not open"
+            raise ReconcilerError(ErrorCode.ConfigInvalid, message) from error
+    return count
+
+
+def write_pid_file(path: str, pid: int) -> None:
+    """Write a pid at once: no reader sees a part. Raises: SystemError and its kin."""
+    directory, name = os.path.split(path)
+    temporary = os.path.join(directory, f".{name}")
+    try:
+        with open(temporary, "w", encoding="ascii") as file:
+            file.write(str(pid))
+        os.rename(temporary, path)
+    except OSError as error:
+        raise from_os_error(error, f"cannot write the pid file {path}") from error
+
+
+def check_terminal(has_terminal: bool, *, has_socket: bool) -> None:
+    """Refuse a terminal that nobody gets, and a socket for none. Raises: ConfigInvalid."""
+    if has_terminal and not has_socket:
+        raise ReconcilerError(
+            ErrorCode.ConfigInvalid,
+            "cannot give a detached process a terminal without --console-socket: name a socket, "
+            "or set process.terminal to false",
+        )
+    if has_socket and not has_terminal:
+        raise ReconcilerError(
+            ErrorCode.ConfigInvalid,
+            "cannot use --console-socket: process.terminal is false",
+        )
+
+
+def connect_console(path: str) -> socket.socket:
+    """Return a connection to a console socket. Raises: SystemError and its kin."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.connect(path)
+    except OSError as error:
+        sock.close()
+        raise from_os_error(error, f"cannot connect to the console socket {path}") from error
+    return sock
+
+
+def _create(
+    runtime: Runtime, bundle: Bundle, config: Config, container_id: str, *, has_cgroups: bool
+) -> Container:
+    directories: dict[str, str] = {}
+    engine = runtime.engine
+    if has_cgroups:
+        parent, below = cgroups.place(bundle.fields.child("linux"), container_id)
+        if parent is not None:
+            engine = runtime.engine_below(parent)
+        directories = cgroups.directories(engine.driver.base_paths(), below)
+    notes = {
+        "oci.version": bundle.version,
+        "oci.bundle": bundle.directory,
+        "oci.rootfs": config.rootfs.path or "/",
+        "oci.annotations": json.dumps(bundle.annotations),
+        "oci.owner": _owner(),
+    }
+    return engine.create(container_id, config, notes, directories)
+
+
+def _owner() -> str:
+    if os.geteuid() == 0:
+        return "root"
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
+def _warn(runtime: Runtime, bundle: Bundle) -> None:
+    refused = refused_capabilities(bundle.fields.child("process"))
+    if refused:
+        runtime.log.warning(f"cannot grant capabilities: {', '.join(refused)}")

@@ -1,0 +1,74 @@
+"""Hooks of a container: programs of the host's at points of its life, its state on their input.
+
+Called by the verbs for those that run in the runtime's namespaces; the engine's launcher has those
+that run in the container's. Source: runtime-spec config.md, POSIX-platform Hooks; runtime.md.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from reconciler.engine.container import Container
+from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.model.isolation import Hook
+from reconciler.oci.log import Log
+from reconciler.oci.runtime import hook_state
+
+
+def rows_of(hooks: tuple[Hook, ...]) -> list[list[Any]]:
+    """Return hooks as the launcher takes them."""
+    return [[hook.path, list(hook.args), list(hook.env), hook.timeout_s] for hook in hooks]
+
+
+def runtime_hooks(container: Container) -> Callable[[int], bytes] | None:
+    """Return what the launcher calls once the namespaces are there; None without such hooks.
+
+    It runs prestart and createRuntime hooks, and raises HookFailed.
+    """
+    hooks = container.config.isolation.hooks
+    first = hooks.prestart + hooks.create_runtime
+    if not (first or hooks.create_container or hooks.start_container):
+        return None
+
+    def run_and_tell(pid: int) -> bytes:
+        state = hook_state(container, "creating", pid)
+        run_hooks(container.id, "createRuntime", first, state)
+        return json.dumps(state).encode()
+
+    return run_and_tell
+
+
+def run_hooks(
+    container_id: str, kind: str, hooks: tuple[Hook, ...], state: dict[str, Any]
+) -> None:
+    """Run hooks one after the other. Raises: HookFailed at the first that fails."""
+    for hook in hooks:
+        problem = _problem_of(hook, state)
+        if problem is not None:
+            raise ReconcilerError(
+                ErrorCode.HookFailed,
+                f"cannot run the {kind} hook {hook.path} of {container_id}: {problem}",
+                container=container_id,
+                operation=kind,
+                path=hook.path,
+            )
+
+
+def run_poststop(container: Container, hooks: tuple[Hook, ...], log: Log) -> None:
+    """Run the poststop hooks of a container that is gone; a failure is logged, and no more."""
+    for hook in hooks:
+        problem = _problem_of(hook, hook_state(container, "stopped", 0))
+        if problem is not None:
+            log.warning(f"the poststop hook {hook.path} of {container.id} {problem}")
+
+
+def _problem_of(hook: Hook, state: dict[str, Any]) -> str | None:
+    from reconciler.linux.programs import run_program
+
+    given = json.dumps(state).encode()
+    try:
+        return run_program(hook.path, list(hook.args), list(hook.env), given, hook.timeout_s)
+    except OSError as error:
+        return f"cannot be run: {error.strerror}"

@@ -1,0 +1,40 @@
+"""`run`: create, start, and in the foreground wait and remove."""
+
+from __future__ import annotations
+
+import contextlib
+
+from reconciler.oci.bundle import load_bundle
+from reconciler.oci.create import Launch, check_terminal, connect_console, make_container
+from reconciler.oci.foreground import Foreground
+from reconciler.oci.options import Values
+from reconciler.oci.runtime import Runtime
+from reconciler.oci.verbs.delete import remove
+from reconciler.oci.verbs.start import run_poststart
+
+
+def run(runtime: Runtime, options: Values, arguments: list[str]) -> int:
+    """Run it; return its exit code, with --detach 0. Raises: as `make_container`."""
+    (container_id,) = arguments
+    bundle = load_bundle(options["bundle"], options["config"])
+    has_terminal = bundle.fields.child("process").flag("terminal")
+    path = options["console-socket"]
+    if options["detach"] or path:
+        check_terminal(has_terminal, has_socket=bool(path))
+    with contextlib.ExitStack() as stack:
+        foreground = None if options["detach"] else stack.enter_context(Foreground())
+        console_fd = -1
+        if path:
+            console_fd = stack.enter_context(connect_console(path)).fileno()
+        elif has_terminal and foreground is not None:
+            console_fd = foreground.make_terminal()
+        launch = Launch(waits=False, console_fd=console_fd)
+        container = make_container(runtime, bundle, options, container_id, launch)
+        try:
+            run_poststart(runtime, container)
+            init = container.record.init
+            return 0 if foreground is None or init is None else foreground.attend(init.pid)
+        finally:
+            if foreground is not None and not options["keep"]:
+                remove(runtime, container)
+

@@ -1,0 +1,469 @@
+"""Containers whose mounts, devices, capabilities and kernel parameters are listed one by one."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler import Engine
+from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.model.config import Config, Rootfs, SeccompMode, Security
+from reconciler.model.isolation import (
+    Capabilities,
+    Device,
+    IdMapping,
+    IoPriority,
+    Isolation,
+    MountSpec,
+    Namespaces,
+    Scheduler,
+)
+from tests.integration.conftest import run
+
+pytestmark = pytest.mark.requires_root
+
+OPEN = Security(seccomp=SeccompMode.UNCONFINED, no_new_privileges=False)
+KERNEL_FS = (
+    MountSpec(destination="/proc", type="proc", source="proc"),
+    MountSpec(
+        destination="/dev",
+        type="tmpfs",
+        source="tmpfs",
+        options=("nosuid", "strictatime", "mode=755", "size=65536k"),
+    ),
+    MountSpec(
+        destination="/dev/pts",
+        type="devpts",
+        source="devpts",
+        options=("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"),
+    ),
+    MountSpec(destination="/sys", type="sysfs", source="sysfs", options=("nosuid", "noexec", "ro")),
+)
+
+
+def listed(
+    root: Path, script: str, *more: MountSpec, readonly: bool = False, **isolation: Any
+) -> Config:
+    isolation.setdefault("mounts", (*KERNEL_FS, *more))
+    return Config(
+        command=("/bin/sh", "-c", script),
+        rootfs=Rootfs(path=str(root), readonly=readonly),
+        user="0:0",
+        security=OPEN,
+        isolation=Isolation(**isolation),
+    )
+
+
+def mount_rows(rows: list[str]) -> dict[str, tuple[set[str], str]]:
+    """Return the options and the file system type by mount point, of lines of mountinfo."""
+    found = {}
+    for row in rows:
+        left, _, right = row.partition(" - ")
+        fields = left.split()
+        found[fields[4]] = (set(fields[5].split(",")), right.split()[0])
+    return found
+
+
+def test_only_the_listed_mounts_are_there_each_with_its_options(
+    engine: Engine, rootfs: Path
+) -> None:
+    _, rows = run(engine, listed(rootfs, "cat /proc/self/mountinfo", readonly=True))
+    mounts = mount_rows(rows)
+    assert set(mounts) == {"/", "/proc", "/dev", "/dev/pts", "/sys"}
+    assert mounts["/"][0] >= {"ro"}
+    assert mounts["/dev"] == ({"rw", "nosuid"}, "tmpfs")
+    assert mounts["/sys"][0] >= {"ro", "nosuid", "noexec"}
+
+
+def test_a_recursive_flag_reaches_all_mounts_below_a_bind_mount(
+    engine: Engine, rootfs: Path, tmp_path: Path
+) -> None:
+    outer = tmp_path / "outer"
+    inner = outer / "inner"
+    inner.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", inner], check=True)
+    try:
+        top = MountSpec(destination="/top", type="bind", source=str(outer), options=("rbind", "ro"))
+        both = MountSpec(
+            destination="/all", type="bind", source=str(outer), options=("rbind", "rro")
+        )
+        script = "for d in /top /top/inner /all /all/inner; do touch $d/x && echo wrote $d; done"
+        _, rows = run(engine, listed(rootfs, script, top, both))
+    finally:
+        subprocess.run(["umount", inner], check=True)
+    assert rows == ["wrote /top/inner"]
+
+
+def test_a_tmpfs_takes_over_what_the_directory_held(engine: Engine, rootfs: Path) -> None:
+    kept = rootfs / "etc/kept"
+    (kept / "deep").mkdir(parents=True)
+    (kept / "deep/file").write_text("content\n")
+    (kept / "deep/file").chmod(0o604)
+    os.chown(kept / "deep/file", 1500, 1600)
+    (kept / "link").symlink_to("deep/file")
+    over = MountSpec(
+        destination="/etc/kept", type="tmpfs", source="tmpfs", options=("tmpcopyup", "ro")
+    )
+    script = (
+        "cat /etc/kept/link; stat -c '%a %u %g' /etc/kept/deep/file; touch /etc/kept/x; echo $?"
+    )
+    _, rows = run(engine, listed(rootfs, script, over))
+    assert rows == ["content", "604 1500 1600", "1"]
+
+
+@pytest.mark.parametrize("place", ["/proc", "/proc/self/attr", "/proc/sys/kernel"])
+def test_nothing_else_can_be_mounted_over_proc(engine: Engine, rootfs: Path, place: str) -> None:
+    bad = MountSpec(destination=place, type="tmpfs", source="tmpfs")
+    container = engine.create("c1", listed(rootfs, "true", bad))
+    with pytest.raises(ReconcilerError) as caught:
+        container.start()
+    assert caught.value.code is ErrorCode.ConfigInvalid
+
+
+def test_proc_is_not_mounted_through_a_symbolic_link(engine: Engine, rootfs: Path) -> None:
+    (rootfs / "proc").rmdir()
+    (rootfs / "elsewhere").mkdir()
+    (rootfs / "proc").symlink_to("elsewhere")
+    container = engine.create("c1", listed(rootfs, "true"))
+    with pytest.raises(ReconcilerError, match="symbolic link") as caught:
+        container.start()
+    assert caught.value.code is ErrorCode.StepFailed
+
+
+def test_a_destination_that_leads_outside_stays_inside(
+    engine: Engine, rootfs: Path, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (rootfs / "escape").symlink_to(f"../../../../..{outside}")
+    place = MountSpec(destination="/escape/here", type="tmpfs", source="tmpfs")
+    _, rows = run(engine, listed(rootfs, "grep -c escape /proc/self/mountinfo; ls /escape/", place))
+    assert list(outside.iterdir()) == []
+    assert rows[-1] == "here"
+
+
+def test_kernel_parameters_names_and_clocks_are_the_containers_own(
+    engine: Engine, rootfs: Path
+) -> None:
+    script = (
+        "cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/msgmax /proc/sys/kernel/domainname;"
+        "cut -d. -f1 /proc/uptime; umask"
+    )
+    before = Path("/proc/sys/kernel/msgmax").read_text()
+    config = listed(
+        rootfs,
+        script,
+        sysctl={"net.ipv4.ip_forward": "1", "kernel.msgmax": "9000"},
+        domainname="example",
+        umask=0o027,
+        namespaces=Namespaces(time="private"),
+        time_offsets={"boottime": (100_000_000, 0)},
+    )
+    _, rows = run(engine, config)
+    assert rows[:3] == ["1", "9000", "example"]
+    assert int(rows[3]) > 100_000_000
+    assert rows[4] == "0027"
+    assert Path("/proc/sys/kernel/msgmax").read_text() == before
+
+
+@pytest.mark.parametrize(
+    "name", ["kernel.panic", "vm.swappiness", "net/../kernel/panic", "net.../../kernel.panic"]
+)
+def test_a_kernel_parameter_of_the_whole_host_is_refused(
+    engine: Engine, rootfs: Path, name: str
+) -> None:
+    container = engine.create("c1", listed(rootfs, "true", sysctl={name: "1"}))
+    with pytest.raises(ReconcilerError, match="whole host") as caught:
+        container.start()
+    assert caught.value.code is ErrorCode.ConfigInvalid
+
+
+def test_a_network_parameter_is_refused_with_the_hosts_network(
+    engine: Engine, rootfs: Path
+) -> None:
+    config = listed(
+        rootfs, "true", sysctl={"net.ipv4.ip_forward": "1"}, namespaces=Namespaces(network="host")
+    )
+    with pytest.raises(ReconcilerError, match="network namespace"):
+        engine.create("c1", config).start()
+
+
+def test_the_five_capability_sets_are_as_given(engine: Engine, rootfs: Path) -> None:
+    sets = Capabilities(
+        bounding=("KILL", "CHOWN", "SETUID"),
+        permitted=("KILL", "CHOWN"),
+        effective=("KILL",),
+        inheritable=("CHOWN",),
+        ambient=("CHOWN",),
+    )
+    config = listed(rootfs, "grep Cap /proc/self/status", capabilities=sets)
+    config = Config(
+        command=config.command,
+        rootfs=config.rootfs,
+        user="1500:1600",
+        security=OPEN,
+        isolation=config.isolation,
+    )
+    _, rows = run(engine, config)
+    masks = {row.split(":")[0]: int(row.split()[1], 16) for row in rows}
+    assert masks["CapBnd"] == 1 << 5 | 1 << 0 | 1 << 7
+    # execve(2) leaves a user other than root what is ambient
+    assert masks["CapAmb"] == masks["CapInh"] == masks["CapPrm"] == masks["CapEff"] == 1 << 0
+
+
+def test_scheduling_and_io_priority_are_set(engine: Engine, rootfs: Path) -> None:
+    config = listed(
+        rootfs,
+        "cut -d' ' -f19,41 /proc/self/stat; grep Cpus_allowed_list /proc/self/status",
+        scheduler=Scheduler(policy="SCHED_BATCH", nice=3),
+        io_priority=IoPriority(io_class="IOPRIO_CLASS_IDLE", priority=0),
+        cpu_affinity=(None, "0"),
+    )
+    _, rows = run(engine, config)
+    assert rows[0] == "3 3"  # nice, SCHED_BATCH
+    assert rows[1].split() == ["Cpus_allowed_list:", "0"]
+
+
+def test_devices_are_made_with_their_owner_and_mode(engine: Engine, rootfs: Path) -> None:
+    fuse = Device(path="/dev/sub/my", type="c", major=1, minor=5, mode=0o640, uid=1500, gid=1600)
+    pipe = Device(path="/dev/pipe", type="p", mode=0o600)
+    config = listed(
+        rootfs,
+        "stat -c '%F %t:%T %a %u %g' /dev/sub/my; stat -c '%F %a' /dev/pipe; ls /dev",
+        devices=(fuse, pipe),
+    )
+    _, rows = run(engine, config)
+    assert rows[0] == "character special file 1:5 640 1500 1600"
+    assert rows[1] == "fifo 600"
+    assert {"null", "zero", "full", "random", "urandom", "tty", "ptmx", "fd"} <= set(rows[2:])
+
+
+def test_masked_and_read_only_paths_are_those_that_are_given(engine: Engine, rootfs: Path) -> None:
+    config = listed(
+        rootfs,
+        "wc -c < /proc/cpuinfo; ls /sys/kernel | wc -l; echo x > /proc/sys/kernel/domainname",
+        masked_paths=("/proc/cpuinfo", "/sys/kernel", "/no/such/path"),
+        readonly_paths=("/proc/sys", "/no/such/path"),
+    )
+    container, rows = run(engine, config)
+    assert rows == ["0", "0"]
+    last = container.wait(0)
+    assert last is not None
+    assert last.code == 1
+
+
+def test_a_masked_path_is_not_covered_by_a_swapped_null_device(
+    engine: Engine, rootfs: Path
+) -> None:
+    """CVE-2025-31133: the root file system brings a /dev/null of its own."""
+    (rootfs / "dev/null").write_text("not a device")
+    mounts = tuple(one for one in KERNEL_FS if one.destination in ("/proc", "/sys"))
+    config = listed(rootfs, "true", mounts=mounts, masked_paths=("/proc/cpuinfo",))
+    with pytest.raises(ReconcilerError) as caught:
+        engine.create("c1", config).start()
+    assert caught.value.code is ErrorCode.StepFailed
+
+
+def test_namespaces_of_another_container_are_joined_by_path(engine: Engine, rootfs: Path) -> None:
+    first = engine.create("first", listed(rootfs, "sleep 60"))
+    pid = first.start().pid
+    joined = {
+        "pid": f"/proc/{pid}/ns/pid",
+        "ipc": f"/proc/{pid}/ns/ipc",
+        "uts": f"/proc/{pid}/ns/uts",
+        "network": f"/proc/{pid}/ns/net",
+        "cgroup": f"/proc/{pid}/ns/cgroup",
+    }
+    kinds = "pid ipc uts net cgroup"
+    script = f"for n in {kinds}; do readlink /proc/self/ns/$n; done; hostname; cat /proc/1/comm"
+    config = listed(rootfs, script, namespaces=Namespaces(**joined))
+    _, rows = run(engine, config, "second")
+    assert rows[:5] == [os.readlink(f"/proc/{pid}/ns/{kind}") for kind in kinds.split()]
+    assert rows[5:] == ["first", "sleep"]
+    host = os.readlink("/proc/self/ns/pid")
+    assert rows[0] != host
+
+
+def test_host_namespaces_are_shared_where_that_is_asked_for(engine: Engine, rootfs: Path) -> None:
+    kinds = {"pid": "pid", "ipc": "ipc", "uts": "uts", "network": "net", "cgroup": "cgroup"}
+    mounts = tuple(one for one in KERNEL_FS if one.destination != "/sys")
+    script = f"for n in {' '.join(kinds.values())}; do readlink /proc/self/ns/$n; done"
+    config = listed(
+        rootfs, script, mounts=mounts, namespaces=Namespaces(**dict.fromkeys(kinds, "host"))
+    )
+    _, rows = run(engine, config)
+    assert rows == [os.readlink(f"/proc/self/ns/{kind}") for kind in kinds.values()]
+
+
+def mapped(root: Path, script: str, *more: MountSpec, **isolation: Any) -> Config:
+    """Return a Config with a user namespace whose ids begin at 100000 of the host."""
+    for directory, _, files in os.walk(root):
+        for path in (directory, *(os.path.join(directory, name) for name in files)):
+            os.chown(path, 100_000, 100_000, follow_symlinks=False)
+    ids = (IdMapping(container_id=0, host_id=100_000, size=65_536),)
+    return listed(
+        root,
+        script,
+        *more,
+        namespaces=Namespaces(user="private"),
+        uid_mappings=ids,
+        gid_mappings=ids,
+        **isolation,
+    )
+
+
+def test_root_of_a_user_namespace_is_nobody_on_the_host(
+    engine: Engine, rootfs: Path, tmp_path: Path
+) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o777)
+    bind = MountSpec(destination="/shared", type="bind", source=str(shared), options=("rbind",))
+    script = (
+        "id -u; cat /proc/self/uid_map; touch /shared/made; echo x > /dev/null; ls -ln /dev/null"
+    )
+    _, rows = run(engine, mapped(rootfs, script, bind))
+    assert rows[0] == "0"
+    assert rows[1].split() == ["0", "100000", "65536"]
+    assert (shared / "made").stat().st_uid == 100_000
+    assert rows[2].startswith("crw-rw-rw-")
+
+
+def test_kernel_parameters_are_set_in_a_user_namespace_too(engine: Engine, rootfs: Path) -> None:
+    values = {"net.ipv4.ip_forward": "1", "kernel.msgmax": "9000"}
+    script = "cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/msgmax"
+    _, rows = run(engine, mapped(rootfs, script, sysctl=values))
+    assert rows == ["1", "9000"]
+
+
+def test_a_further_process_joins_the_user_namespace(engine: Engine, rootfs: Path) -> None:
+    from reconciler.model.config import Command
+
+    container = engine.create("c1", mapped(rootfs, "sleep 60"))
+    pid = container.start().pid
+    read, write = os.pipe()
+    null = os.open("/dev/null", os.O_RDWR)
+    try:
+        command = Command(argv=("/bin/sh", "-c", "id -u; readlink /proc/self/ns/user"))
+        with container.execute(command, [null, write, write]) as session:
+            ended = session.wait(30)
+    finally:
+        os.close(write)
+        os.close(null)
+    with os.fdopen(read) as stream:
+        said = stream.read().splitlines()
+    assert ended is not None
+    assert ended.code == 0
+    assert said == ["0", os.readlink(f"/proc/{pid}/ns/user")]
+
+
+def test_a_user_namespace_without_a_mapping_for_root_is_refused(
+    engine: Engine, rootfs: Path
+) -> None:
+    config = listed(rootfs, "true", namespaces=Namespaces(user="private"))
+    with pytest.raises(ReconcilerError, match="no uid mapping") as caught:
+        engine.create("c1", config).start()
+    assert caught.value.code is ErrorCode.ConfigInvalid
+
+
+def profile(*syscalls: dict[str, Any], default: str = "SCMP_ACT_ALLOW", **more: Any) -> str:
+    import json
+
+    return json.dumps({"defaultAction": default, "syscalls": list(syscalls), **more})
+
+
+def test_a_seccomp_profile_decides_by_call_and_argument(engine: Engine, rootfs: Path) -> None:
+    text = profile(
+        {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28},
+        {
+            "names": ["kill"],
+            "action": "SCMP_ACT_ERRNO",
+            "errnoRet": 1,
+            "args": [{"index": 1, "value": 10, "op": "SCMP_CMP_EQ"}],
+        },
+        {"names": ["no_such_call"], "action": "SCMP_ACT_KILL"},
+    )
+    script = "mkdir /tmp/d; kill -USR1 $$; echo alive; kill -0 $$ && echo signalled"
+    _, rows = run(engine, listed(rootfs, script, seccomp=text))
+    assert rows == ["alive", "signalled"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"defaultAction": "SCMP_ACT_MAYBE"}', "'SCMP_ACT_MAYBE' is no action"),
+        (profile({"names": ["kill"], "action": "SCMP_ACT_NOTIFY"}), "needs listenerPath"),
+        (
+            profile(
+                {
+                    "names": ["kill"],
+                    "action": "SCMP_ACT_LOG",
+                    "args": [{"index": 7, "value": 0, "op": "SCMP_CMP_EQ"}],
+                }
+            ),
+            "numbered from 0 to 5",
+        ),
+        (profile(flags=["SECCOMP_FILTER_FLAG_FAST"]), "no flag of seccomp"),
+    ],
+)
+def test_a_seccomp_profile_that_cannot_be_used_is_refused(
+    engine: Engine, rootfs: Path, text: str, message: str
+) -> None:
+    with pytest.raises(ReconcilerError, match=message) as caught:
+        engine.create("c1", listed(rootfs, "true", seccomp=text)).start()
+    assert caught.value.code is ErrorCode.ConfigInvalid
+
+
+def test_the_listener_of_a_seccomp_profile_gets_the_descriptor_and_the_state(
+    engine: Engine, rootfs: Path, tmp_path: Path
+) -> None:
+    import json
+
+    path = str(tmp_path / "listener")
+    text = profile(
+        {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_NOTIFY"},
+        listenerPath=path,
+        listenerMetadata="mine",
+    )
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(path)
+        listener.listen()
+        listener.settimeout(30)
+        container = engine.create("c1", listed(rootfs, "sleep 60", seccomp=text))
+        pid = container.start().pid
+        peer, _ = listener.accept()
+        with peer:
+            data, fds, _, _ = socket.recv_fds(peer, 65536, 4)
+    said = json.loads(data)
+    assert len(fds) == 1
+    os.close(fds[0])
+    assert (said["pid"], said["metadata"], said["fds"]) == (pid, "mine", ["seccompFd"])
+    assert said["state"]["id"] == "c1"
+
+
+def test_what_this_host_has_no_module_for_is_refused(engine: Engine, rootfs: Path) -> None:
+    if os.path.isdir("/sys/kernel/security/apparmor"):
+        pytest.skip("this host has AppArmor")
+    config = listed(rootfs, "true", apparmor_profile="container-default")
+    with pytest.raises(ReconcilerError, match="no AppArmor") as caught:
+        engine.create("c1", config).start()
+    assert caught.value.code is ErrorCode.NotSupported
+
+
+@pytest.mark.parametrize("word", ["private", "slave", "rslave", "unbindable", "rshared"])
+def test_the_root_has_the_propagation_that_is_asked_for(
+    engine: Engine, rootfs: Path, word: str
+) -> None:
+    before = Path("/proc/self/mountinfo").read_text()
+    _, rows = run(engine, listed(rootfs, "cat /proc/self/mountinfo", rootfs_propagation=word))
+    [optional] = [row.split(" - ")[0].split()[6:] for row in rows if row.split()[4] == "/"]
+    kinds = {one.split(":")[0] for one in optional}
+    assert kinds == {"private": set(), "unbindable": {"unbindable"}, "rshared": {"shared"}}.get(
+        word, {"master"} if "master" in kinds else set()
+    )
+    assert Path("/proc/self/mountinfo").read_text() == before
