@@ -9,6 +9,7 @@ from reconciler.cli.log_reader import LogFilter, LogReader
 from reconciler.cli.look import drift_json
 from reconciler.cli.output import camel_case
 from reconciler.cli.usage import read_pressure
+from reconciler.cli.why_probes import probe_facts
 
 if TYPE_CHECKING:
     from reconciler.control.drift import DriftRow
@@ -31,7 +32,8 @@ def collect_facts(
     """Return the facts, None for a name that nothing knows; `drift` are its differing fields.
 
     The keys are those of an item of `status`, then file, command, lastExit with `text` and
-    `memory`, figures, pressurePercent, failure, wait, problems, drift, log and next.
+    `memory`, stoppedFor, probes, figures, pressurePercent, failure, wait, problems, drift, log
+    and next.
     """
     from reconciler.control.status import status_items
 
@@ -53,6 +55,8 @@ def collect_facts(
         "desiredState": spec.state.value if spec is not None else None,
         "pausedByHand": observed is not None and observed.paused_at is not None,
         "lastExit": _exit(facts.get("lastExit"), last),
+        "stoppedFor": observed.memory.failed_probe if observed is not None else None,
+        "probes": probe_facts(report, name, spec),
         **_figures(engine, name),
         "failure": _failure(failure.problem, failure.at, failure.count) if failure else None,
         "wait": _wait(wait) if wait is not None else None,

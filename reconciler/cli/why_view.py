@@ -11,6 +11,7 @@ from typing import Any
 
 from reconciler.cli.output import DIM, GREEN, RED, YELLOW, emit, format_age, plural, styled
 from reconciler.cli.usage import size, spell_pressure
+from reconciler.cli.why_probes import probe_rows
 
 Facts = dict[str, Any]
 
@@ -26,7 +27,7 @@ _NOTHING_NEXT: dict[str, str] = {
     "invalid": "nothing until its file is repaired",
     "suspended": "nothing while it is suspended",
 }
-_SHOWN_OTHERWISE = frozenset({"Valid", "Running", "Progressing", "Drifted"})
+_SHOWN_OTHERWISE = frozenset({"Valid", "Running", "Ready", "Progressing", "Drifted"})
 
 
 def show_facts(facts: Facts, now: float) -> None:
@@ -59,6 +60,7 @@ def _rows(facts: Facts, now: float) -> Iterator[tuple[str, str]]:
         yield "failed", styled(failure["message"], RED) + f" ({failure['name']}, {ago}{times})"
     if last := facts["lastExit"]:
         yield "last exit", f"{last['text']}, {_ago(last['at'], now)}"
+    yield from probe_rows(facts, now)
     for condition in facts["conditions"]:
         if condition["type"] not in _SHOWN_OTHERWISE and condition["message"]:
             yield condition["type"].lower(), condition["message"]

@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 
 from reconciler.model.codec import from_dict, to_compact
 from reconciler.model.config import Config
@@ -29,6 +30,7 @@ SUSPEND = "reconciler/suspend"
 PAUSED = "reconciler/paused"
 RUNS = "reconciler/runs"
 FROZEN = "reconciler/frozen"
+_DECODED = 10_000  # so many notes are not decoded again while they stay the same
 
 
 def encode_spec(spec: Spec) -> dict[str, str]:
@@ -69,30 +71,35 @@ def decode_spec(name: str, annotations: Mapping[str, str], config: Config) -> Sp
     A note of another version that does not fit is taken for its origin alone, so that the diff
     finds, and an update rewrites, what is not as it should be.
     """
-    if SPEC not in annotations:
-        return None
     try:
-        noted = json.loads(annotations[SPEC])
-        file = str(noted["origin"]["file"])
+        return replace(_decode_noted(name, annotations[SPEC]), config=config)
     except (ValueError, TypeError, KeyError):
         return None
-    try:
-        return replace(_decode_noted(annotations[SPEC]), config=config)
-    except (ValueError, TypeError):
-        return Spec(name=name, config=config, origin=Origin(file=file), digest="")
 
 
 @lru_cache(maxsize=_DECODED)
-def _decode_noted(text: str) -> Spec:
-    return from_dict(Spec, json.loads(text) | {"config": {"command": []}})
+def _decode_noted(name: str, text: str) -> Spec:
+    """Return the spec without its Config. Raises: ValueError, TypeError or KeyError."""
+    noted = json.loads(text)
+    file = str(noted["origin"]["file"])
+    try:
+        return from_dict(Spec, noted | {"config": {"command": []}})
+    except (ValueError, TypeError):
+        config = Config(command=())
+        return Spec(name=name, config=config, origin=Origin(file=file), digest="")
 
 
 def decode_memory(annotations: Mapping[str, str]) -> RestartMemory:
     """Return the memory of restarts; a new one where there is none that can be read."""
     try:
-        return from_dict(RestartMemory, json.loads(annotations.get(RESTARTS, "{}")))
+        return _decode_memory(annotations.get(RESTARTS, "{}"))
     except (ValueError, TypeError):
         return RestartMemory()
+
+
+@lru_cache(maxsize=_DECODED)
+def _decode_memory(text: str) -> RestartMemory:
+    return from_dict(RestartMemory, json.loads(text))
 
 
 def encode_suspend(suspend: Suspend | None) -> dict[str, str | None]:

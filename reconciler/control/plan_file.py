@@ -165,10 +165,10 @@ def read_plan(path: str) -> SavedPlan:
 
 def _decode(data: dict[str, Any]) -> SavedPlan:
     instance = Instance(
-        run_dir=str(data["runDir"]),
-        state_dir=str(data["stateDir"]),
-        cgroup_parent=data["cgroupParent"],
-        sources=tuple(map(str, data["sources"])),
+        run_dir=_text(data["runDir"]),
+        state_dir=_text(data["stateDir"]),
+        cgroup_parent=None if data["cgroupParent"] is None else _text(data["cgroupParent"]),
+        sources=tuple(map(_text, data["sources"])),
     )
     for one in data["actions"]:
         if not {"action", "name", "changes"} <= one.keys():
@@ -184,6 +184,12 @@ def _decode(data: dict[str, Any]) -> SavedPlan:
         desired={name: dict(fields) for name, fields in data["desired"].items()},
         observed={name: dict(facts) for name, facts in data["observed"].items()},
     )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.50} is no text")
+    return value
 
 
 def _invalid(path: str, why: str) -> ReconcilerError:

@@ -23,7 +23,7 @@ from reconciler.monitor.launch import Launched, launch, parse_status
 from reconciler.monitor.run_file import RUN_FILE, read_run, write_json
 from reconciler.monitor.steps import decode_steps
 from reconciler.monitor.steps.attributes import NewKeyring
-from reconciler.monitor.steps.launcher import AwaitRuntime, AwaitStart, RunHooks
+from reconciler.monitor.steps.launcher import AwaitRuntime, AwaitStart, CloseOthers, RunHooks
 from reconciler.monitor.steps.process import Execute
 from reconciler.monitor.steps.root import EnterRoot
 
@@ -243,7 +243,10 @@ def _extend(steps: list[Any], options: LaunchOptions, fds: _Descriptors) -> list
         before_command.append(AwaitStart(fds.go, fds.status, execute.argv, execute.env))
     if options.start_hooks:
         before_command.append(RunHooks("startContainer", "created", options.start_hooks))
-    first = [NewKeyring(options.keyring)] if options.keyring is not None else []
+    kept = [fds.go, fds.status, fds.pipe_read, fds.pipe_write]
+    first: list[Any] = [CloseOthers(3 + options.preserved, kept)]
+    if options.keyring is not None:
+        first.append(NewKeyring(options.keyring))
     return [*first, *steps[:at], *before_root, *steps[at:-1], *before_command, execute]
 
 
@@ -260,8 +263,9 @@ def _launch(plan: dict[str, Any], steps: list[Any], options: LaunchOptions) -> L
             plan["cloneFlags"],
             plan["cgroupDir"],
             streams,
-            plan["pidNamespace"],
-            plan["idMaps"],
+            pid_namespace=plan["pidNamespace"],
+            id_maps=plan["idMaps"],
+            host_steps=decode_steps(plan["hostSteps"]),
         )
     except OSError as error:
         raise _failed(error) from error

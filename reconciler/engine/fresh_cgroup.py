@@ -27,7 +27,8 @@ def fresh_cgroup(engine: Engine, record: Record) -> Iterator[None]:
     """
     driver, cgroups = engine.driver, record.cgroups
     if driver.exists(cgroups):
-        if driver.is_populated(cgroups):
+        is_ours = cgroups == engine.handle(record.id).record.cgroups
+        if is_ours and driver.is_populated(cgroups):
             _end_unrecorded(engine, record)
         # What it had belongs to the last run. And after a cgroup.kill Linux 6.18 kills
         # whatever is cloned into the same cgroup (its kill_seq is compared with the parent's).
@@ -47,7 +48,10 @@ def fresh_cgroup(engine: Engine, record: Record) -> Iterator[None]:
 
 
 def _end_unrecorded(engine: Engine, record: Record) -> None:
-    """End a run that the record knows nothing of, as it was lost or damaged."""
+    """End a run that the record knows nothing of, as it was lost or damaged.
+
+    And whatever else somebody has put there: status has told of it, and it would be in the way.
+    """
     engine.driver.kill(record.cgroups)
     try:
         engine.launcher.wait(record.id, _KILL_PATIENCE_S)  # or it would refuse a second init

@@ -13,7 +13,7 @@ from typing import Any
 
 from reconciler.engine.mount_options import MountOptions, parse_options
 from reconciler.engine.setup_mounts import find_root
-from reconciler.engine.setup_process import has_user_namespace
+from reconciler.engine.setup_process import format_map, has_user_namespace, id_maps
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.linux.mount import MountAttr, MountFlag
 from reconciler.model.config import Config
@@ -58,24 +58,23 @@ def make_listed_steps(
 ) -> list[Any]:
     """Return the steps from a fresh mount namespace to the finished tree of the container.
 
-    `parameters` are steps for the namespaces' root; `cgroups` are the container's directories by
-    hierarchy, for a mount of type cgroup.
+    What `make_host_steps` opens is there by then. `parameters` are steps for the namespaces'
+    root; `cgroups` are the container's directories by hierarchy, for a mount of type cgroup.
 
     Raises: RootfsNotFound, MountSourceNotFound, ConfigInvalid, NotSupported.
     """
     isolation = config.isolation
     parts = [
-        _Listed(index, item, cgroups, is_v2=is_v2)
+        _Listed(index, item, cgroups, is_v2=is_v2, maps=id_maps(config))
         for index, item in enumerate(isolation.mounts or ())
     ]
-    opened, made = _device_steps(config)
+    _, made = _device_steps(config)
     masked = list(isolation.masked_paths or ())
     locked = list(isolation.readonly_paths or ())
     return [
         *_enter_root(
             config,
             staging,
-            [*(step for one in parts for step in one.opened), *opened],
             parameters + [step for one in parts for step in one.created],
         ),
         *(step for one in parts for step in one.attached),
@@ -87,8 +86,25 @@ def make_listed_steps(
     ]
 
 
-def _enter_root(config: Config, staging: str, opened: list[Any], created: list[Any]) -> list[Any]:
-    """Return the steps up to the pivot: `opened` from the host, `created` as the root inside."""
+def make_host_steps(config: Config, cgroups: Mapping[str, str], *, is_v2: bool) -> list[Any]:
+    """Return the steps that open the host's directories and files, detached, by the launcher.
+
+    It may reach what the init, in a user namespace, may not, and may map their ids.
+    """
+    parts = [
+        _Listed(index, item, cgroups, is_v2=is_v2, maps=id_maps(config))
+        for index, item in enumerate(config.isolation.mounts or ())
+    ]
+    opened, _ = _device_steps(config)
+    return [
+        *(step for one in parts for step in one.opened),
+        *opened,
+        root.CloneTree("root", find_root(config), True, 0, 0),
+    ]
+
+
+def _enter_root(config: Config, staging: str, created: list[Any]) -> list[Any]:
+    """Return the steps up to the pivot, with `created` as the root inside."""
     word = config.isolation.rootfs_propagation or "rslave"
     if word.removeprefix("r") not in _PROPAGATIONS:
         message = f"'{word}' is no propagation of mounts"
@@ -98,8 +114,6 @@ def _enter_root(config: Config, staging: str, opened: list[Any], created: list[A
     is_shared = kind == "shared"
     steps: list[Any] = [
         root.PrivateParent(staging) if is_shared else root.DetachPropagation(),
-        *opened,
-        root.CloneTree("root", find_root(config), True, 0, 0),
         root.AttachRoot("root", staging),
         *([attributes.BecomeRootInside()] if has_user_namespace(config) else ()),
         *created,
@@ -142,12 +156,14 @@ class _Listed:
         cgroups: Mapping[str, str],
         *,
         is_v2: bool,
+        maps: dict[str, str] | None,
     ) -> None:
         self._index = index
         self._item = item
         self._key = f"mounts[{index}]"
         self._target = "/" + os.path.normpath(item.destination).lstrip("/")
         self._options = options = parse_options(item.options)
+        self._maps = maps
         self.opened: list[Any] = []
         self.created: list[Any] = []
         self.attached: list[Any] = []
@@ -178,7 +194,19 @@ class _Listed:
         )
         self.opened.append(root.CloneTree(self._key, source, is_recursive, 0, 0))
         self._attributes()
+        self._map_ids()
         self._attach(is_directory=os.path.isdir(source), is_plain=False)
+
+    def _map_ids(self) -> None:
+        item = self._item
+        maps = self._maps
+        if item.uid_mappings or item.gid_mappings:
+            maps = {"uid": format_map(item.uid_mappings), "gid": format_map(item.gid_mappings)}
+        elif self._options.idmap is None:
+            return
+        if maps is None or not (maps["uid"] and maps["gid"]):
+            raise self._refused("an idmapped mount needs uidMappings and gidMappings")
+        self.opened.append(listed.MapIds(self._key, maps, self._options.idmap == "ridmap"))
 
     def _new(self, *, is_v2: bool) -> None:
         item, options = self._item, self._options
@@ -238,8 +266,6 @@ class _Listed:
             return
         if (target == "/proc" or target.startswith("/proc/")) and target not in _PROC_FILES:
             raise self._refused("nothing but procfs may be mounted on /proc, and nothing inside it")
-        if self._options.idmap is not None or item.uid_mappings:
-            raise self._unsupported("idmapped mounts are not supported yet")
         if item.source is None and (self._options.is_bind or item.type == "bind"):
             raise self._refused("a bind mount needs a source")
 
@@ -247,8 +273,3 @@ class _Listed:
         where = f"mounts[{self._index}] on {self._target}"
         field = f"mounts[{self._index}]"
         return ReconcilerError(ErrorCode.ConfigInvalid, f"{where}: {message}", field=field)
-
-    def _unsupported(self, message: str) -> ReconcilerError:
-        where = f"mounts[{self._index}] on {self._target}"
-        field = f"mounts[{self._index}]"
-        return ReconcilerError(ErrorCode.NotSupported, f"{where}: {message}", field=field)

@@ -50,6 +50,7 @@ def make_launch_plan(record: Record, place: Place) -> dict[str, Any]:
         "id": record.id,
         "directory": place.directory,
         "steps": encode_steps(_make_steps(record, place)),
+        "hostSteps": encode_steps(_host_steps(record, place)),
         "cloneFlags": int(setup_process.clone_flags(config)),
         "idMaps": setup_process.id_maps(config),
         "pidNamespace": setup_process.joined_path(config, "pid"),
@@ -79,6 +80,13 @@ def _make_steps(record: Record, place: Place) -> list[Any]:
     if setup_process.mode_of(config, "network") == NamespaceMode.PRIVATE:
         steps.append(process.RaiseLoopback())
     return [*steps, *setup_process.process_steps(record.id, config, identity)]
+
+
+def _host_steps(record: Record, place: Place) -> list[Any]:
+    """Return what the launcher itself opens of the host, before the clone."""
+    if record.config.isolation.mounts is None:
+        return []
+    return listed_mounts.make_host_steps(record.config, record.cgroups, is_v2=place.mount_cgroup)
 
 
 def _mount_steps(record: Record, place: Place) -> list[Any]:

@@ -15,7 +15,7 @@ from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.linux import capabilities
 from reconciler.linux.process import CloneFlag
 from reconciler.model.config import Config, NetworkMode, SeccompMode
-from reconciler.model.isolation import IoPriority, Isolation, NamespaceMode, Scheduler
+from reconciler.model.isolation import IdMapping, IoPriority, Isolation, NamespaceMode, Scheduler
 from reconciler.monitor.steps import attributes, process
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -119,10 +119,12 @@ def id_maps(config: Config) -> dict[str, str] | None:
         if not any(one.container_id == 0 for one in mappings):
             message = f"the user namespace has no {kind} mapping for its root (containerID 0)"
             raise _invalid(f"linux.{kind}Mappings", message)
-    return {
-        kind: "".join(f"{one.container_id} {one.host_id} {one.size}\n" for one in mappings)
-        for kind, mappings in maps.items()
-    }
+    return {kind: format_map(mappings) for kind, mappings in maps.items()}
+
+
+def format_map(mappings: tuple[IdMapping, ...]) -> str:
+    """Return a map as proc(5) has it: lines of inside, outside, size."""
+    return "".join(f"{one.container_id} {one.host_id} {one.size}\n" for one in mappings)
 
 
 def namespace_steps(config: Config) -> list[Any]:

@@ -16,17 +16,20 @@ import itertools
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.linux.proc import read_file
 from reconciler.model.codec import from_dict, to_dict
 from reconciler.model.record import Record
-from reconciler.model.state import ProcessId
+from reconciler.model.state import ExitStatus, ProcessId
 from reconciler.monitor.run_file import read_run, write_json
 
 STATE_FILE = "state.json"
 STREAMS = ("stdout", "stderr")
+_DECODED = 10_000  # so many records are not decoded again while they stay the same
 _counter = itertools.count()
 
 

@@ -44,6 +44,7 @@ _SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}.get(os.uname().machine, -1)
 _SYS_KEYCTL = {"x86_64": 250, "aarch64": 219}.get(os.uname().machine, -1)
 _SYS_IOPRIO_SET = {"x86_64": 251, "aarch64": 30}.get(os.uname().machine, -1)
 _SYS_SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}.get(os.uname().machine, -1)
+_SYS_BPF = {"x86_64": 321, "aarch64": 280}.get(os.uname().machine, -1)
 _SYS_SECCOMP = {"x86_64": 317, "aarch64": 277}.get(os.uname().machine, -1)
 
 
@@ -64,6 +65,7 @@ fsmount = _raw(_SYS_FSMOUNT, _int, _uint, _uint)
 keyctl = _raw(_SYS_KEYCTL, _int, _char_p)
 ioprio_set = _raw(_SYS_IOPRIO_SET, _int, _int, _int)
 sched_setattr = _raw(_SYS_SCHED_SETATTR, _int, _char_p, _uint)
+bpf = _raw(_SYS_BPF, _int, _char_p, _uint)
 seccomp = _raw(_SYS_SECCOMP, _uint, _uint, _char_p)
 pivot_root = _raw(_SYS_PIVOT_ROOT, _char_p, _char_p)
 

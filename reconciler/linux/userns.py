@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 
-from reconciler.linux.proc import write_file
+from reconciler.linux.proc import read_file, write_file
+from reconciler.linux.process import CloneFlag, clone3
 from reconciler.linux.programs import run_program
 
 _HELPERS = {"uid": "newuidmap", "gid": "newgidmap"}
@@ -34,6 +35,34 @@ def write_id_maps(pid: int, maps: dict[str, str]) -> None:
             write_file(f"/proc/{pid}/{kind}_map", text)
         else:
             _run_helper(_HELPERS[kind], pid, text)
+
+
+def open_user_namespace(maps: dict[str, str]) -> int:
+    """Return a descriptor of a new user namespace with these maps, for an idmapped mount.
+
+    It is that of a child that has ended by then. Raises: OSError.
+    """
+    gate_read, gate_write = os.pipe2(os.O_CLOEXEC)
+    pid, pidfd = clone3(int(CloneFlag.NEWUSER))
+    if pid == 0:
+        os.close(gate_write)
+        os.read(gate_read, 1)
+        os._exit(0)
+    try:
+        number = _number_in_proc(pidfd)
+        write_id_maps(number, maps)
+        return os.open(f"/proc/{number}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        os.close(gate_read)
+        os.close(gate_write)
+        os.close(pidfd)
+        os.waitpid(pid, 0)
+
+
+def _number_in_proc(pidfd: int) -> int:
+    """Return the pid that the mounted procfs, maybe another pid namespace's, has for a pidfd."""
+    lines = read_file(f"/proc/self/fdinfo/{pidfd}").decode().splitlines()
+    return next(int(line.split(":")[1]) for line in lines if line.startswith("Pid:"))
 
 
 def _is_own_alone(text: str, own: int) -> bool:

@@ -20,7 +20,7 @@ import json
 import os
 import resource
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from reconciler.linux.capabilities import last_cap
@@ -49,35 +49,41 @@ def launch(
     flags: int,
     cgroup_dir: str | None,
     streams: tuple[int, ...] = (),
+    *,
     pid_namespace: str | None = None,
     id_maps: dict[str, str] | None = None,
+    host_steps: Sequence[Step] = (),
 ) -> Launched:
     """Clone a child that runs `steps`; return at once. `flags` are CLONE_NEW* bits.
 
     `cgroup_dir` is a cgroup v2 directory, `pid_namespace` the file of a pid namespace, for the
     child to be born in; `streams` are descriptors for steps that ask for them; `id_maps` are for
-    the user namespace that it is born in, and it waits for them.
+    the user namespace that it is born in, and it waits for them. `host_steps` are executed by the
+    caller itself, before: they open what the child might not.
 
     Raises: OSError.
     """
     status_read, status_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    context = Context(status_write, streams)
     cgroup_fd = None
     gate = None if id_maps is None else os.pipe2(os.O_CLOEXEC)
     try:
         if cgroup_dir is not None:
             cgroup_fd = os.open(cgroup_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        for step in host_steps:
+            step.execute(context)
         last_cap()  # read here, since the child may have no /proc
         with _children_in(pid_namespace):
             pid, pidfd = clone3(flags, cgroup_fd)
             if pid == 0:
-                run_steps(steps, Context(status_write, streams), gate)
+                run_steps(steps, context, gate)
         if gate is not None and id_maps is not None:
             _open_gate(gate, pid, pidfd, id_maps)
     except BaseException:
         os.close(status_read)
         raise
     finally:
-        for fd in (status_write, cgroup_fd, *(gate or ())):
+        for fd in (status_write, cgroup_fd, *(gate or ()), *context.trees.values()):
             if fd is not None:
                 os.close(fd)
     return Launched(pid, pidfd, status_read)

@@ -191,6 +191,7 @@ class Monitor:
             plan["cgroupDir"],
             pid_namespace=plan["pidNamespace"],
             id_maps=plan["idMaps"],
+            host_steps=decode_steps(plan["hostSteps"]),
         )
         try:
             run = make_run(plan, launched.pid, self.boot_id)

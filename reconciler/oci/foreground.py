@@ -62,7 +62,9 @@ class Foreground:
         terminal = None
         if self._ours is not None:
             _, (master, *_), _, _ = socket.recv_fds(self._ours, 4096, 1)
-            terminal = self._stack.enter_context(Terminal(self._stack.enter_context(_closing(master))))
+            terminal = self._stack.enter_context(
+                Terminal(self._stack.enter_context(_closing(master)))
+            )
         poller = select.poll()
         poller.register(pidfd, select.POLLIN)
         poller.register(self._wake_read, select.POLLIN)

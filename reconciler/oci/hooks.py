@@ -40,9 +40,7 @@ def runtime_hooks(container: Container) -> Callable[[int], bytes] | None:
     return run_and_tell
 
 
-def run_hooks(
-    container_id: str, kind: str, hooks: tuple[Hook, ...], state: dict[str, Any]
-) -> None:
+def run_hooks(container_id: str, kind: str, hooks: tuple[Hook, ...], state: dict[str, Any]) -> None:
     """Run hooks one after the other. Raises: HookFailed at the first that fails."""
     for hook in hooks:
         problem = _problem_of(hook, state)

@@ -1,7 +1,7 @@
 """Errors and warnings as runc writes them, for people and for conmon and podman.
 
-    text: time="2026-01-02T03:04:05Z" level=error msg="container does not exist"
-    json: {"level":"error","msg":"container does not exist","time":"2026-01-02T03:04:05Z"}
+text: time="2026-01-02T03:04:05Z" level=error msg="container does not exist"
+json: {"level":"error","msg":"container does not exist","time":"2026-01-02T03:04:05Z"}
 """
 
 from __future__ import annotations

@@ -163,7 +163,7 @@ FIELDS: tuple[Field, ...] = (
     _row("workdir", "config.workdir", _RESTART),
     _process("user", "config.user", get=_user_of),
     _row("groups", "config.groups", _RESTART),
-    _row("hostname", "config.hostname", _RESTART),
+    _process("hostname", "config.hostname"),
     _row("mounts", "config.mounts", _RESTART),
     _row("network", "config.network", _RESTART),
     _process("security.capabilities", "config.security.capabilities"),

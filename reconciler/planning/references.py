@@ -69,7 +69,9 @@ def due_reactions(spec: Spec, observed: Observed) -> tuple[Reaction, ...]:
 
 
 def hold_references(spec: Spec, observed: Observed) -> Spec:
-    """Return the spec with the files as they were, for a container that cannot react now."""
+    """Return the spec with the files as they were, where what they ask for is yet to be done."""
+    if not observed.status.has_processes() or not due_reactions(spec, observed):
+        return spec
     recorded = _recorded(observed)
     config = replace(spec.config, env=recorded.config.env)
     return replace(spec, config=config, references=recorded.references)

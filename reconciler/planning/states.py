@@ -58,6 +58,7 @@ def plan_existing(
     """Return the one next action, the wait, or None when all is as it should be."""
     step = _plan_existing(spec, observed, changes, health, now)
     if observed.frozen_at is not None and (step is None or isinstance(step, Wait | Problem)):
+        spec = hold_references(spec, observed)
         return Update(name=spec.name, spec=spec, reason="its file is back")
     return step
 

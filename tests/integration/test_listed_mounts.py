@@ -371,6 +371,38 @@ def test_a_user_namespace_without_a_mapping_for_root_is_refused(
     assert caught.value.code is ErrorCode.ConfigInvalid
 
 
+def test_owners_of_an_idmapped_mount_are_shifted(
+    engine: Engine, rootfs: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "file").write_text("")
+    os.chown(data / "file", 7, 8)
+    shifted = MountSpec(
+        destination="/data",
+        type="bind",
+        source=str(data),
+        options=("rbind", "ridmap"),
+        uid_mappings=(IdMapping(container_id=0, host_id=1000, size=100),),
+        gid_mappings=(IdMapping(container_id=0, host_id=2000, size=100),),
+    )
+    _, rows = run(engine, listed(rootfs, "stat -c '%u %g' /data/file", shifted))
+    assert rows == ["1007 2008"]
+
+
+def test_idmapping_without_maps_goes_by_those_of_the_user_namespace(
+    engine: Engine, rootfs: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    data.chmod(0o700)  # nobody but the launcher may look in
+    (data / "file").write_text("")
+    own = MountSpec(destination="/data", type="bind", source=str(data), options=("bind", "idmap"))
+    _, rows = run(engine, mapped(rootfs, "stat -c '%u %g' /data/file; touch /data/made", own))
+    assert rows == ["0 0"]
+    assert (data / "made").stat().st_uid == 0
+
+
 def profile(*syscalls: dict[str, Any], default: str = "SCMP_ACT_ALLOW", **more: Any) -> str:
     import json
 

@@ -23,6 +23,28 @@ from reconciler.monitor.steps.context import Context
 from reconciler.monitor.steps.process import Execute
 
 _STATE_MAX = 2**20
+_FD_MAX = 2**31 - 1
+
+
+class CloseOthers(NamedTuple):
+    """Close every descriptor from `first` on but those named: locks and files of the launcher.
+
+    An init that waits would hold them for as long.
+    """
+
+    first: int
+    kept: list[int]
+
+    def describe(self) -> str:
+        return "close the launcher's descriptors"
+
+    def execute(self, context: Context) -> None:
+        first = self.first
+        for fd in sorted({*self.kept, context.status_fd, *context.streams}):
+            if fd >= first:
+                os.closerange(first, fd)
+                first = fd + 1
+        os.closerange(first, _FD_MAX)
 
 
 class AwaitRuntime(NamedTuple):
@@ -85,6 +107,3 @@ class RunHooks(NamedTuple):
 
 def _tell(context: Context, point: str) -> None:
     os.write(context.status_fd, json.dumps({"waits": point}).encode() + b"\n")
-
-
-STEPS = (AwaitRuntime, AwaitStart, RunHooks)

@@ -15,9 +15,11 @@ import stat
 from typing import Any, NamedTuple
 
 from reconciler.linux import mount as m
+from reconciler.linux.userns import open_user_namespace
 from reconciler.monitor.steps.context import Context
 
 _RDONLY = int(m.MountAttr.RDONLY)
+_IDMAP = int(m.MountAttr.IDMAP)
 _MASK = int(m.MountAttr.RDONLY | m.MountAttr.NOSUID | m.MountAttr.NODEV | m.MountAttr.NOEXEC)
 _NULL_DEVICE = os.makedev(1, 3)
 _NODE_TYPES = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
@@ -64,6 +66,26 @@ class SetTreeAttributes(NamedTuple):
     def execute(self, context: Context) -> None:
         tree = context.trees[self.key]
         m.set_mount_attributes(tree, self.add, self.clear, recursive=self.recursive)
+
+
+class MapIds(NamedTuple):
+    """Have the owners of a detached mount's files appear as others: `uid` and `gid` maps."""
+
+    key: str
+    maps: dict[str, str]
+    recursive: bool
+
+    def describe(self) -> str:
+        return f"map the ids of {self.key}"
+
+    def execute(self, context: Context) -> None:
+        namespace = open_user_namespace(self.maps)
+        try:
+            m.set_mount_attributes(
+                context.trees[self.key], _IDMAP, recursive=self.recursive, userns_fd=namespace
+            )
+        finally:
+            os.close(namespace)
 
 
 class AttachAt(NamedTuple):
@@ -298,6 +320,7 @@ class LockPaths(NamedTuple):
 STEPS = (
     NewFs,
     SetTreeAttributes,
+    MapIds,
     AttachAt,
     ChangeMount,
     SetPropagation,

@@ -37,4 +37,3 @@ def run(runtime: Runtime, options: Values, arguments: list[str]) -> int:
         finally:
             if foreground is not None and not options["keep"]:
                 remove(runtime, container)
-

@@ -92,6 +92,13 @@ def test_a_running_container_has_the_whole_shape_of_the_design() -> None:
                 "lastTransitionAt": "1970-01-12T13:46:40.000Z",
             },
             {
+                "type": "Ready",
+                "status": "True",
+                "reason": "NoProbe",
+                "message": "",
+                "lastTransitionAt": "1970-01-12T13:46:40.000Z",
+            },
+            {
                 "type": "Progressing",
                 "status": "False",
                 "reason": "Converged",

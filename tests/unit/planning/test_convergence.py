@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from reconciler.errors import ErrorCode
 from reconciler.model.config import Mount, MountType, Rootfs
+from reconciler.model.health import Health, ProbeResult, probe_identity
 from reconciler.model.spec import (
     NS,
     Backoff,
@@ -18,6 +19,8 @@ from reconciler.model.spec import (
     Drift,
     DriftPolicy,
     Kind,
+    Probe,
+    Probes,
     Prune,
     PruneMode,
     Reaction,
@@ -54,6 +57,13 @@ from tests.unit.planning.world_model import (
     make_spec,
 )
 
+PROBE = Probe(unix="/s")
+# Of the run that a container of the model has until it is started again.
+UNHEALTHY = Health(
+    pid=100,
+    started_at=NOW - 3600,
+    liveness=ProbeResult(passes=False, failures=3, check=probe_identity(PROBE)),
+)
 NAMES = ["a", "b", "c", "d", "e"]
 OTHER = "/srv/other"
 FOREIGN = "/srv/foreign"
@@ -145,6 +155,7 @@ def specs(draw: st.DrawFn, name: str, sources: list[str]) -> Spec:
         restart=draw(restarts),
         suspend=draw(suspends),
         deadline_ns=draw(st.none() | st.just(7000 * 10**9)),
+        probes=Probes(liveness=draw(st.none() | st.just(PROBE))),
         drift=draw(drifts),
         prune=draw(prunes),
     )
@@ -161,6 +172,7 @@ def containers(draw: st.DrawFn, name: str) -> Observed:
             failures=draw(st.integers(0, 9)),
             is_stopped=draw(st.booleans()),
             is_overdue=draw(st.booleans()),
+            failed_probe=draw(st.none() | st.just("its liveness probe failed once: no")),
         )
     }
     if draw(st.integers(0, 5)) == 0:
@@ -208,6 +220,7 @@ def cases(draw: st.DrawFn) -> tuple[Desired, World, PlanOptions]:
         containers={name: draw(containers(name)) for name in existing if name not in broken},
         unobserved=dict.fromkeys(broken, problem),
         failures=dict.fromkeys(draw(st.lists(st.sampled_from(NAMES), max_size=2)), failure),
+        health=dict.fromkeys(draw(st.lists(st.sampled_from(NAMES), max_size=2)), UNHEALTHY),
         now=NOW,
     )
     options = PlanOptions(

@@ -11,8 +11,9 @@ from typing import Any, get_type_hints
 import pytest
 
 from reconciler.model.config import IoDeviceLimits, Mount, MountType, Rlimit
-from reconciler.model.spec import Drift, DriftPolicy, Enforcement, Spec
+from reconciler.model.spec import Drift, DriftPolicy, Enforcement, HttpCheck, Probe, Spec, TcpCheck
 from reconciler.planning.fields import FIELDS, Field, spell_io, spell_plain
+from reconciler.planning.probe_text import spell_probe
 from tests.unit.planning.world_model import make_resources, make_spec
 
 SCHEMA = Path(__file__).parents[3] / "schemas" / "container.schema.json"
@@ -78,6 +79,20 @@ def test_an_object_is_spelled_with_all_that_is_set_in_it_zero_included() -> None
     mount = Mount(type=MountType.BIND, source="/a", target="/b", options=("ro", "nosuid"))
     assert spell_plain(mount) == "type=bind target=/b source=/a options=ro,nosuid"
     assert spell_plain(Rlimit(type="NOFILE", soft=0, hard=None)) == "type=NOFILE soft=0"
+
+
+def test_a_probe_is_spelled_as_a_spec_file_writes_it_with_every_field() -> None:
+    http = HttpCheck(port=80, path="/a", host="::1", headers={"X-A": "b"})
+    assert spell_probe(Probe(http=http, interval_ns=90 * 10**9)) == (
+        "http: {port: 80, path: /a, host: ::1, headers: {X-A: b}}, initialDelay: 0s, "
+        "interval: 1m30s, timeout: 1s, failureThreshold: 3, successThreshold: 1"
+    )
+    for probe, check in (
+        (Probe(exec=("a", "b")), "exec: [a, b]"),
+        (Probe(tcp=TcpCheck(port=1)), "tcp: {port: 1, host: 127.0.0.1}"),
+        (Probe(unix="/s"), "unix: /s"),
+    ):
+        assert spell_probe(probe).startswith(f"{check}, initialDelay: ")
 
 
 def test_throttles_are_spelled_alike_from_the_spec_and_from_the_kernel() -> None:

@@ -33,6 +33,7 @@ from reconciler.model.world import Observed
 from reconciler.planning.diff import diff
 from reconciler.planning.plan import PlanOptions, make_plan
 from tests.unit.planning.world_model import (
+    NOW,
     all_limits,
     limits_of,
     make_desired,
@@ -141,6 +142,14 @@ def test_what_waited_is_done_once_it_runs_again() -> None:
     assert action.spec.references == (conf("1"),)
     resumed = make_observed(action.spec)
     assert isinstance(plan(spec_with(conf("2")), resumed), React)
+
+
+def test_what_was_frozen_and_is_to_stay_paused_keeps_what_it_is_to_react_to() -> None:
+    before = spec_with(conf("1"), state=DesiredState.PAUSED)
+    observed = make_observed(before, Status.PAUSED, frozen_at=NOW)
+    action = plan(spec_with(conf("2"), state=DesiredState.PAUSED), observed)
+    assert isinstance(action, Update)
+    assert action.spec.references == (conf("1"),)
 
 
 def test_before_a_stop_nothing_is_reacted_to() -> None:
