@@ -6,36 +6,75 @@ no cgroup.
 
 | field | value | None means |
 | --- | --- | --- |
-| resources.memory.max, .high, .swap | bytes, whole pages | unlimited |
+| resources.memory.max, .high, .low, .min, .swap | bytes, whole pages | unlimited; low, min: 0 |
+| resources.memory.oomGroup | True | one by one |
+| resources.memory.reservation | bytes, whole pages (v1; on v2 it is low) | unlimited |
+| resources.memory.swappiness, .disableOomKiller | 0-200; True | the parent's; False |
 | resources.cpu.max | thousandths of a CPU | unlimited |
-| resources.cpu.weight, io.weight | 1-10000 | the kernel's default, 100 |
+| resources.cpu.period | microseconds | that of `convert.quota_of` |
+| resources.cpu.burst | nanoseconds | none |
+| resources.cpu.weight, io.weight | 1-10000 | the kernel's default, 100; cpu: also idle |
+| resources.cpu.idle | True | not idle |
 | resources.cpu.cpus, .mems | kernel's spelling, `0-3,8` | the parent's |
+| resources.cpu.realtimeRuntime, .realtimePeriod | microseconds | 0; 1 s |
 | resources.pids.max | tasks | unlimited |
+| resources.io.weights | sorted (MAJ:MIN, weight) | |
 | resources.io.max | sorted (MAJ:MIN, rbps, wbps, riops, wiops) | in a tuple: unlimited |
+| resources.hugetlb | sorted (page size in bytes, bytes) | |
+| resources.rdma | sorted (device, handles, objects) | in a tuple: unlimited |
+| resources.net.classId, .priorities | number; sorted (interface, priority) | 0 |
+| resources.unified | sorted (file, content) | |
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from reconciler.cgroup import convert
 from reconciler.cgroup.devices import device_number
-from reconciler.model.config import IoLimits, Resources
+from reconciler.model.config import CpuLimits, HugetlbLimit, IoDeviceWeight, IoLimits, Resources
 from reconciler.model.world import Value
 
 MEMORY_MAX = "resources.memory.max"
 MEMORY_HIGH = "resources.memory.high"
+MEMORY_LOW = "resources.memory.low"
+MEMORY_MIN = "resources.memory.min"
 MEMORY_SWAP = "resources.memory.swap"
+MEMORY_OOM_GROUP = "resources.memory.oomGroup"
+MEMORY_RESERVATION = "resources.memory.reservation"
+MEMORY_SWAPPINESS = "resources.memory.swappiness"
+MEMORY_DISABLE_OOM_KILLER = "resources.memory.disableOomKiller"
 CPU_MAX = "resources.cpu.max"
+CPU_PERIOD = "resources.cpu.period"
+CPU_BURST = "resources.cpu.burst"
 CPU_WEIGHT = "resources.cpu.weight"
+CPU_IDLE = "resources.cpu.idle"
 CPU_CPUS = "resources.cpu.cpus"
 CPU_MEMS = "resources.cpu.mems"
+CPU_RT_RUNTIME = "resources.cpu.realtimeRuntime"
+CPU_RT_PERIOD = "resources.cpu.realtimePeriod"
 PIDS_MAX = "resources.pids.max"
 IO_WEIGHT = "resources.io.weight"
+IO_WEIGHTS = "resources.io.weights"
 IO_MAX = "resources.io.max"
+HUGETLB = "resources.hugetlb"
+RDMA = "resources.rdma"
+NET_CLASS_ID = "resources.net.classId"
+NET_PRIORITIES = "resources.net.priorities"
+UNIFIED_FILES = "resources.unified"
 
+ON_DEMAND = frozenset(
+    (
+        *(MEMORY_RESERVATION, MEMORY_SWAPPINESS, MEMORY_DISABLE_OOM_KILLER),
+        *(CPU_PERIOD, CPU_RT_RUNTIME, CPU_RT_PERIOD, HUGETLB, RDMA),
+        *(NET_CLASS_ID, NET_PRIORITIES, UNIFIED_FILES),
+    )
+)
+"""Fields that are read of the containers alone that have them: most have none."""
+
+_NONE = Resources()
 Limits = Mapping[str, Value]
 T = TypeVar("T")
 IoMax = tuple[str, int | None, int | None, int | None, int | None]
@@ -53,15 +92,19 @@ class Unsupported(NamedTuple):
 class LimitFacts:
     """What canonical form depends on, read once from the host by `driver.facts()`.
 
-    `fields` are those the drivers can show. `is_bfq`: io.weight goes through BFQ's scale.
-    `inherited_*`: on v1 a cpuset equal to its parent's is no limit; None on v2, where only an
-    empty one is none.
+    `fields` are those the drivers can show, those on demand aside. `is_bfq`: io.weight goes
+    through BFQ's scale. `has_shares`, `has_soft_limit`: cpu and memory are v1's.
+    `inherited_*`: on v1 a cpuset (or swappiness) equal to its parent's is no limit; None on v2,
+    where only an empty one is none.
     """
 
     fields: frozenset[str]
     is_bfq: bool = False
+    has_shares: bool = False
+    has_soft_limit: bool = False
     inherited_cpus: str | None = None
     inherited_mems: str | None = None
+    inherited_swappiness: int | None = None
 
 
 def canonical_limits(
@@ -74,31 +117,100 @@ def canonical_limits(
     Pure but for `resolve_device`, which turns `/dev/vda` into `254:0`.
     """
     wanted = all_limits(resources, facts, resolve_device)
-    return {name: value for name, value in wanted.items() if name in facts.fields}
+    return {
+        name: value
+        for name, value in wanted.items()
+        if name in facts.fields or (name in ON_DEMAND and is_limit(value))
+    }
+
+
+def asked_fields(resources: Resources, facts: LimitFacts) -> frozenset[str]:
+    """Return the fields on demand that the resources have."""
+    if resources == _NONE:
+        return frozenset()
+    wanted = all_limits(resources, facts, lambda device: device)
+    return frozenset(
+        name for name, value in wanted.items() if name in ON_DEMAND and is_limit(value)
+    )
 
 
 def all_limits(
     resources: Resources, facts: LimitFacts, resolve_device: Callable[[str], str] = device_number
 ) -> dict[str, Value]:
     """Return every field in canonical form, those that cannot be shown included."""
-    memory, cpu, io = resources.memory, resources.cpu, resources.io
+    cpu, io, net = resources.cpu, resources.io, resources.net
+    return {
+        **_memory(resources, facts),
+        CPU_MAX: _milli(cpu),
+        CPU_PERIOD: none_if(cpu.period_us, convert.period_of(_milli(cpu))),
+        CPU_BURST: (cpu.burst_ns or 0) // 1000 * 1000 or None,
+        CPU_WEIGHT: None if cpu.idle else _cpu_weight(cpu, facts),
+        CPU_IDLE: cpu.idle or None,
+        CPU_CPUS: none_if(_canonical_list(cpu.cpus), facts.inherited_cpus),
+        CPU_MEMS: none_if(_canonical_list(cpu.mems), facts.inherited_mems),
+        CPU_RT_RUNTIME: cpu.realtime_runtime_us or None,
+        CPU_RT_PERIOD: none_if(cpu.realtime_period_us, convert.REALTIME_PERIOD_US),
+        PIDS_MAX: resources.pids.max,
+        IO_WEIGHT: _io_weight(io.weight, io.blkio_weight, facts),
+        IO_WEIGHTS: _io_weights(io, facts, resolve_device),
+        IO_MAX: _canonical_io_max(io, resolve_device),
+        HUGETLB: tuple(sorted((one.page_size_bytes, one.max_bytes) for one in resources.hugetlb)),
+        RDMA: tuple(
+            sorted((one.device, one.hca_handles, one.hca_objects) for one in resources.rdma)
+        ),
+        NET_CLASS_ID: net.class_id or None,
+        NET_PRIORITIES: tuple(sorted(net.priorities)),
+        UNIFIED_FILES: tuple(
+            sorted((name, convert.plain_content(name, text)) for name, text in resources.unified)
+        ),
+    }
+
+
+def _memory(resources: Resources, facts: LimitFacts) -> dict[str, Value]:
+    memory = resources.memory
+    reservation = convert.page_floor(memory.reservation_bytes)
+    low = convert.page_floor(memory.low_bytes)
     return {
         MEMORY_MAX: convert.page_floor(memory.max_bytes),
         MEMORY_HIGH: convert.page_floor(memory.high_bytes),
+        MEMORY_LOW: (low if facts.has_soft_limit or low else reservation) or None,
+        MEMORY_MIN: convert.page_floor(memory.min_bytes) or None,
         MEMORY_SWAP: convert.page_floor(memory.swap_bytes),
-        CPU_MAX: cpu.max_milli,
-        CPU_WEIGHT: none_if(cpu.weight, convert.DEFAULT_WEIGHT),
-        CPU_CPUS: none_if(_canonical_list(cpu.cpus), facts.inherited_cpus),
-        CPU_MEMS: none_if(_canonical_list(cpu.mems), facts.inherited_mems),
-        PIDS_MAX: resources.pids.max,
-        IO_WEIGHT: _canonical_io_weight(io.weight, facts),
-        IO_MAX: _canonical_io_max(io, resolve_device),
+        MEMORY_OOM_GROUP: memory.oom_group or None,
+        MEMORY_RESERVATION: reservation if facts.has_soft_limit else None,
+        MEMORY_SWAPPINESS: none_if(memory.swappiness, facts.inherited_swappiness),
+        MEMORY_DISABLE_OOM_KILLER: memory.disable_oom_killer or None,
     }
+
+
+def _milli(cpu: CpuLimits) -> int | float | None:
+    if cpu.quota_us is None:
+        return cpu.max_milli
+    return convert.milli_of(cpu.quota_us, cpu.period_us or convert.PERIOD_US)
+
+
+def _whole_pages(one: HugetlbLimit) -> int:
+    return one.max_bytes // one.page_size_bytes * one.page_size_bytes
+
+
+def _cpu_weight(cpu: CpuLimits, facts: LimitFacts) -> int | float | None:
+    weight: int | float | None = cpu.weight
+    if weight is None and cpu.shares is not None:
+        to_weight = convert.weight_of if facts.has_shares else convert.weight_of_oci_shares
+        weight = to_weight(cpu.shares)
+    return none_if(weight, convert.DEFAULT_WEIGHT)
 
 
 def is_limit(value: Value) -> bool:
     """Tell whether a canonical value limits anything (0 does)."""
     return value is not None and value != ()
+
+
+def changed_fields(wanted: Limits, shown: Limits) -> frozenset[str]:
+    """Return the fields of `wanted` that are not so yet; those that are not shown count."""
+    return frozenset(
+        name for name, value in wanted.items() if name not in shown or shown[name] != value
+    )
 
 
 def none_if(value: T, default: object) -> T | None:
@@ -115,6 +227,11 @@ def sorted_io_max(throttles: Mapping[str, Mapping[str, int]]) -> tuple[IoMax, ..
     return tuple(sorted((row for row in rows if row[1:] != (None,) * 4), key=lambda row: row[0]))
 
 
+def typed_rows(value: Value) -> tuple[tuple[Any, ...], ...]:
+    """Return the rows of a field whose canonical value is a tuple of rows."""
+    return cast("tuple[tuple[Any, ...], ...]", value or ())
+
+
 def io_max_rows(limits: Limits) -> tuple[IoMax, ...]:
     """Return the throttles of canonical limits, typed."""
     return cast("tuple[IoMax, ...]", limits.get(IO_MAX) or ())
@@ -128,10 +245,30 @@ def _canonical_list(text: str | None) -> str | None:
         return text
 
 
-def _canonical_io_weight(weight: int | None, facts: LimitFacts) -> int | None:
-    if weight is not None and facts.is_bfq:
+def _io_weight(weight: int | None, blkio_weight: int | None, facts: LimitFacts) -> int | None:
+    """Return the weight that will be shown; `blkio_weight` is BFQ's own scale, 10-1000."""
+    if weight is None and blkio_weight is not None:
+        to_weight = convert.weight_of_bfq if facts.is_bfq else convert.weight_of_oci_blkio
+        weight = to_weight(blkio_weight)
+    elif weight is not None and facts.is_bfq:
         weight = convert.weight_of_bfq(convert.bfq_weight_of(weight))
     return none_if(weight, convert.DEFAULT_WEIGHT)
+
+
+def _io_weights(
+    io: IoLimits, facts: LimitFacts, resolve_device: Callable[[str], str]
+) -> tuple[tuple[str, int], ...]:
+    def rows(items: tuple[IoDeviceWeight, ...], *, is_blkio: bool) -> dict[str, int]:
+        found = {}
+        for one in items:
+            given = (None, one.weight) if is_blkio else (one.weight, None)
+            weight = _io_weight(*given, facts)
+            device = _resolved(one.device, resolve_device)
+            found[device] = convert.DEFAULT_WEIGHT if weight is None else weight
+        return found
+
+    weights = rows(io.blkio_weights, is_blkio=True) | rows(io.weights, is_blkio=False)
+    return tuple(sorted(weights.items()))
 
 
 def _canonical_io_max(io: IoLimits, resolve_device: Callable[[str], str]) -> tuple[IoMax, ...]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 from reconciler.cgroup.common import TableDriver
 from reconciler.cgroup.core import UNIFIED
 from reconciler.cgroup.detect import Hierarchies, detect
 from reconciler.cgroup.driver import CgroupDriver, Controller
+from reconciler.cgroup.none import NoCgroups
+from reconciler.errors import ReconcilerError
 
 
 def choose_driver(
@@ -17,14 +21,21 @@ def choose_driver(
 ) -> CgroupDriver:
     """Return the driver for this host, containers going below the caller's own cgroup.
 
-    `parent` overrides where (`--cgroup-parent`, a cgroup path such as /foo). The others are
+    For an ordinary user to whom none is delegated it is one without cgroups. `parent` overrides where (`--cgroup-parent`, a cgroup path such as /foo). The others are
     as in `detect.detect`.
 
     Raises: OSError with the path.
     """
     hierarchies = detect(mountinfo, self_cgroup, mount_root)
     table = _v1_table(hierarchies) + _v2_table(hierarchies)
-    return TableDriver(hierarchies, table, parent)
+    driver = TableDriver(hierarchies, table, parent)
+    if os.geteuid() == 0 or parent is not None:
+        return driver
+    try:
+        driver.base_paths()
+    except ReconcilerError as error:
+        return NoCgroups(hierarchies.mode, f"an ordinary user has none here ({error})")
+    return driver
 
 
 def _v1_table(hierarchies: Hierarchies) -> list[tuple[Controller, str]]:

@@ -7,7 +7,9 @@ was written and what is wanted compare equal.
 from __future__ import annotations
 
 import os
+import re
 
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([KMGTPEkmgtpe]?)", re.ASCII)
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 # What v1 shows for "no limit": the kernel counts pages in a signed long.
 MEMORY_UNLIMITED_BYTES = (2**63 - 1) // PAGE_BYTES * PAGE_BYTES
@@ -15,6 +17,7 @@ MEMORY_UNLIMITED_BYTES = (2**63 - 1) // PAGE_BYTES * PAGE_BYTES
 DEFAULT_WEIGHT = 100
 DEFAULT_SHARES = 1024
 PERIOD_US = 100_000
+REALTIME_PERIOD_US = 1_000_000
 _LONGEST_PERIOD_US = 1_000_000
 _SHORTEST_QUOTA_US = 1_000
 
@@ -48,6 +51,16 @@ def quota_of(milli: float) -> tuple[int, int]:
     return round(milli * _LONGEST_PERIOD_US / 1000), _LONGEST_PERIOD_US
 
 
+def period_of(milli: float | None) -> int:
+    """Return the period in microseconds that `quota_of` takes; that of no quota for None."""
+    return PERIOD_US if milli is None else quota_of(milli)[1]
+
+
+def quota_in(milli: float, period_us: int) -> int:
+    """Return the quota of a period that gives thousandths of a CPU, both in microseconds."""
+    return round(milli * period_us / 1000)
+
+
 def milli_of(quota_us: int, period_us: int) -> int | float:
     """Return thousandths of a CPU for quota and period; a float only where it is no whole one."""
     return _whole_or_float(quota_us * 1000 / period_us)
@@ -67,6 +80,19 @@ def weight_of(shares: int) -> int | float:
     exact = shares * DEFAULT_WEIGHT / DEFAULT_SHARES
     weight = round(exact)
     return weight if weight >= 1 and shares_of(weight) == shares else round(exact, 3)
+
+
+def weight_of_oci_shares(shares: int) -> int:
+    """Return the cpu.weight for v1 shares, by the linear mapping of runc and crun.
+
+    It maps the ranges onto each other (2-262144 onto 1-10000), so that the default 1024 is 39.
+    """
+    return 1 + (min(max(shares, 2), 262_144) - 2) * 9999 // 262_142
+
+
+def weight_of_oci_blkio(blkio_weight: int) -> int:
+    """Return the io.weight for a v1 blkio weight (10-1000 onto 1-10000), as runc and crun do."""
+    return 1 + (min(max(blkio_weight, 10), 1000) - 10) * 9999 // 990
 
 
 def bfq_weight_of(weight: int) -> int:
@@ -112,6 +138,47 @@ def format_list(numbers: set[int]) -> str:
         else:
             ranges.append([number, number])
     return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in ranges)
+
+
+def format_huge_page(size_bytes: int) -> str:
+    """Return a page size as the names of hugetlb files have it: `2MB`, `1GB`, `64KB`."""
+    for unit, name in ((2**30, "GB"), (2**20, "MB")):
+        if size_bytes >= unit:
+            return f"{size_bytes // unit}{name}"
+    return f"{size_bytes // 2**10}KB"
+
+
+def plain_content(name: str, text: str) -> str:
+    """Return what a file of cgroup v2 holds in one spelling, whether written or shown.
+
+    Lines are sorted, sizes are in bytes, values of `max` within lines are left out, and a lone
+    weight is that of `default` (cgroup-v2.rst, "Format").
+    """
+    rows = sorted(filter(None, (_plain_line(name, line) for line in text.splitlines())))
+    if len(rows) == 1 and name.endswith("weight") and rows[0].isdecimal():
+        return f"default {rows[0]}"
+    return "\n".join(rows)
+
+
+def _plain_line(name: str, line: str) -> str:
+    words = line.split()
+    kept = [word for word in words if not word.endswith("=max")]
+    if len(words) > 1 and (len(kept) == 1 or words[-1] == "max"):
+        return ""  # a line for a device, or a resource, that is not limited
+    return " ".join(_plain_word(name, word) for word in kept)
+
+
+def _plain_word(name: str, word: str) -> str:
+    match = _SIZE.fullmatch(word)
+    if match is None:
+        return word
+    number = float(match[1]) if "." in match[1] else int(match[1])
+    number *= 1024 ** " KMGTPE".index(match[2].upper() or " ")
+    if number != int(number):
+        return str(number)
+    if name.startswith(("memory.", "hugetlb.")) and number >= PAGE_BYTES:
+        return format_max(page_floor(int(number)))
+    return str(int(number))
 
 
 def _whole_or_float(value: float) -> int | float:

@@ -23,6 +23,7 @@ THAWED, FREEZING, FROZEN = "thawed", "freezing", "frozen"
 _FREEZE_WAIT_S = 0.5
 _KILL_WAIT_S = 2.0
 _POLL_MS = 5
+_LEAF_LINKS = 2  # of a directory with none below it, as kernfs counts; cheaper than to list it
 
 
 def directories(paths: Mapping[str, str]) -> list[str]:
@@ -65,6 +66,8 @@ def descend(path: str) -> list[str]:
     found = [path]
     for parent in found:
         try:
+            if os.stat(parent).st_nlink == _LEAF_LINKS:
+                continue
             with os.scandir(parent) as entries:
                 found += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
         except FileNotFoundError:

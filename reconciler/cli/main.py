@@ -30,6 +30,7 @@ sources: files and directories of *.yaml, *.yml and *.json; without any, the def
          /etc/reconciler (for a user other than root, $XDG_CONFIG_HOME/reconciler)
 
 `reconciler VERB --help` shows a verb's options and examples.
+`reconciler oci --help` is a command line as runc's, for tools that drive an OCI runtime.
 `reconciler explain CODE` says what an error means and what to do.
 
 exit codes: 0 done; 1 failed, whole or in part; 2 changes pending (plan --detailed-exitcode);
@@ -40,6 +41,10 @@ exit codes: 0 done; 1 failed, whole or in part; 2 changes pending (plan --detail
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; raises nothing."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["oci"]:
+        from reconciler.oci.main import main as run_oci
+
+        return run_oci(arguments[1:])
     gc.set_threshold(_OBJECTS_TO_COLLECT)
     try:
         code = _run(arguments)

@@ -73,9 +73,10 @@ def _rows(facts: Facts, now: float) -> Iterator[tuple[str, str]]:
 
 def _spell_drift(change: Facts, now: float) -> str:
     was, wanted = _spell(change["observed"]), _spell(change["desired"])
-    since = "" if change["since"] is None else f", since {_ago(change['since'], now)}"
+    since = change["since"]
+    age = "" if since is None else f", for {format_age(now - _seconds(since))}"
     left = ", only reported" if change["policy"] == "report" else ""
-    return f"{change['field']} is {was}, is to be {wanted} ({change['class']}{left}{since})"
+    return f"{change['field']} is {was}, is to be {wanted} ({change['class']}{left}{age})"
 
 
 def _since(facts: Facts, now: float) -> str:

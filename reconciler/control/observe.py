@@ -7,7 +7,7 @@ hides no other.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from reconciler.cgroup.canonical import canonical_limits
@@ -28,12 +28,12 @@ from reconciler.control.probes.health_file import read_all_health
 from reconciler.control.process import read_process
 from reconciler.control.strangers import find_strangers
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
-from reconciler.linux.proc import read_boot_id
+from reconciler.linux.proc import is_same_process, read_boot_id
 from reconciler.linux.uts import read_hostnames
 from reconciler.model.config import Resources
 from reconciler.model.record import Record
 from reconciler.model.spec import Spec
-from reconciler.model.state import ExitStatus, Status
+from reconciler.model.state import ExitStatus, ProcessId, Status
 from reconciler.model.world import Failure, Observed, Problem, Value, World
 
 # The monitor notes an exit within moments of it; a moment too early it would seem unknown.
@@ -98,7 +98,7 @@ def observe_container(container: ContainerPort) -> Observed | None:
         return None
     record, init = container.record, container.record.init
     is_alive = status.has_processes()
-    limits = _limits(container) if is_alive else {}
+    members = container.members() if is_alive else ()
     spec = decode_spec(record.id, record.annotations, record.config)
     return Observed(
         name=record.id,
@@ -108,7 +108,7 @@ def observe_container(container: ContainerPort) -> Observed | None:
         pid=init.pid if is_alive and init is not None else None,
         started_at=record.started_at,
         last_exit=_last_exit(container, record) if status is Status.STOPPED else record.last_exit,
-        limits=limits,
+        limits=_limits(container) if is_alive else {},
         process=read_process(init.pid, record.config) if is_alive and init else {},
         detached=find_detached(record.init.pid, spec) if is_alive and record.init else frozenset(),
         memory=decode_memory(record.annotations),
@@ -117,10 +117,15 @@ def observe_container(container: ContainerPort) -> Observed | None:
         paused_at=decode_paused(record.annotations),
         runs=decode_runs(record.annotations),
         frozen_at=decode_frozen(record.annotations),
-        strangers=find_strangers(init.pid, container.members()) if is_alive and init else (),
-        has_cgroup=not is_alive or bool(limits) or container.has_cgroup(),
+        strangers=find_strangers(init.pid, members) if is_alive and init else (),
+        has_cgroup=not is_alive or init is None or _is_among(init, members),
         is_rebooted=_is_rebooted(record),
     )
+
+
+def _is_among(init: ProcessId, members: Sequence[int]) -> bool:
+    """Tell whether an init is in its cgroup, for all that is known: it may have just ended."""
+    return init.pid in members or not is_same_process(init.pid, init.start_ticks)
 
 
 def _is_rebooted(record: Record) -> bool:

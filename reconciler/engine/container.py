@@ -126,10 +126,13 @@ class Container:
 
         Raises: SystemError.
         """
-        if not self._engine.driver.exists(self.record.cgroups):
-            return {}
         with self._translate("read the limits of"):
-            return self._engine.driver.read_limits(self.record.cgroups)
+            try:
+                return self._engine.driver.read_limits(self.record.cgroups)
+            except FileNotFoundError:
+                if self.has_cgroup():
+                    raise
+                return {}
 
     # --- what changes it
 

@@ -23,6 +23,7 @@ from reconciler.monitor.launch import Launched, launch, parse_status
 from reconciler.monitor.run_file import RUN_FILE, read_run, write_json
 from reconciler.monitor.steps import decode_steps
 from reconciler.monitor.steps.attributes import NewKeyring
+from reconciler.monitor.steps.join import DropDescriptors
 from reconciler.monitor.steps.launcher import AwaitRuntime, AwaitStart, CloseOthers, RunHooks
 from reconciler.monitor.steps.process import Execute
 from reconciler.monitor.steps.root import EnterRoot
@@ -90,8 +91,12 @@ class DirectLauncher:
 
         Raises: SetupFailed.
         """
-        steps = decode_steps(plan["steps"])
-        steps[-1] = _preserving(steps[-1], self.options.preserved)
+        preserved = self.options.preserved
+        steps: list[Any] = [
+            CloseOthers(3 + preserved, []) if isinstance(step, DropDescriptors) else step
+            for step in decode_steps(plan["steps"])
+        ]
+        steps[-1] = _preserving(steps[-1], preserved)
         try:
             launched = launch(steps, 0, plan["cgroupDir"], tuple(streams))
         except OSError as error:

@@ -42,6 +42,7 @@ _ARCHES = {
 }
 
 ACTIONS, OPERATORS, FLAGS = tuple(_ACTIONS), tuple(sorted(_OPERATORS)), tuple(_FLAGS)
+ARCHITECTURES = tuple(name for name, _ in _ARCHES.values())
 
 
 class Profile(NamedTuple):

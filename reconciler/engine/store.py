@@ -16,7 +16,6 @@ import itertools
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -24,8 +23,8 @@ from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.linux.proc import read_file
 from reconciler.model.codec import from_dict, to_dict
 from reconciler.model.record import Record
-from reconciler.model.state import ExitStatus, ProcessId
-from reconciler.monitor.run_file import read_run, write_json
+from reconciler.model.state import ProcessId
+from reconciler.monitor.run_file import parse_run, read_run_text, write_json
 
 STATE_FILE = "state.json"
 STREAMS = ("stdout", "stderr")
@@ -96,7 +95,7 @@ class Store:
         directory = self.directory(container_id)
         path = os.path.join(directory, STATE_FILE)
         try:
-            return replace(_decode(read_file(path)), **_run_fields(read_run(directory)))
+            return _decode(read_file(path), read_run_text(directory))
         except (FileNotFoundError, NotADirectoryError) as error:
             if os.path.isdir(directory):
                 raise _corrupt(container_id, path, "the file is missing") from error
@@ -200,21 +199,20 @@ def destroyed(container_id: str) -> ReconcilerError:
 
 
 @lru_cache(maxsize=_DECODED)
-def _decode(state: bytes) -> Record:
-    """Return the record without what the monitor knows; the files are read each time."""
-    return from_dict(Record, json.loads(state))
+def _decode(state: bytes, run: bytes) -> Record:
+    """Return the record of two files' contents; the files are read each time."""
+    return from_dict(Record, json.loads(state) | _run_fields(parse_run(run)))
 
 
 def _run_fields(run: dict[str, Any] | None) -> dict[str, Any]:
     if run is None:
         return {}
-    ends = (run["exit"], run["exit"] or run.get("lastExit"))
-    exit_status, last_exit = (None if end is None else from_dict(ExitStatus, end) for end in ends)
+    init = ProcessId(pid=run["pid"], start_ticks=run["startTicks"], boot_id=run["bootId"])
     return {
-        "init": ProcessId(pid=run["pid"], start_ticks=run["startTicks"], boot_id=run["bootId"]),
+        "init": to_dict(init),
         "started_at": run["startedAt"],
-        "exit": exit_status,
-        "last_exit": last_exit,
+        "exit": run["exit"],
+        "last_exit": run["exit"] or run.get("lastExit"),
     }
 
 

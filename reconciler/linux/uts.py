@@ -16,10 +16,11 @@ _CLONE_NEWUTS = 0x4000000
 def read_hostnames(pids: Iterable[int]) -> dict[int, str]:
     """Return the host name that each process sees; not of those that share ours or have ended.
 
-    16 microseconds each. Raises: OSError where namespaces may not be entered.
+    About 20 microseconds each. Raises: OSError where namespaces may not be entered.
     """
     wanted = list(pids)
     names: dict[int, str] = {}
+    ours = os.stat("/proc/self/ns/uts")
 
     def read() -> None:
         for pid in wanted:
@@ -27,7 +28,7 @@ def read_hostnames(pids: Iterable[int]) -> dict[int, str]:
                 fd = os.open(f"/proc/{pid}/ns/uts", os.O_RDONLY | os.O_CLOEXEC)
             except (FileNotFoundError, ProcessLookupError):
                 continue
-            if _enter(fd):
+            if _enter(fd, ours):
                 names[pid] = os.uname().nodename
 
     if wanted:
@@ -43,16 +44,17 @@ def write_hostname(process_fd: int, name: str) -> None:
     from reconciler.linux.process import set_hostname
 
     def write() -> None:
-        if _enter(os.open("ns/uts", os.O_RDONLY | os.O_CLOEXEC, dir_fd=process_fd)):
+        fd = os.open("ns/uts", os.O_RDONLY | os.O_CLOEXEC, dir_fd=process_fd)
+        if _enter(fd, os.stat("/proc/self/ns/uts")):
             set_hostname(name)
 
     _run_in_thread(write)
 
 
-def _enter(fd: int) -> bool:
+def _enter(fd: int, ours: os.stat_result) -> bool:
     """Move this thread into a namespace, and close `fd`; False when it is the process's own."""
     try:
-        if os.path.samestat(os.fstat(fd), os.stat("/proc/self/ns/uts")):
+        if os.path.samestat(os.fstat(fd), ours):
             return False
         _setns(fd)
         return True

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from reconciler.model.frozen import frozen
 from reconciler.model.isolation import Isolation
 
 NOBODY = "65534:65534"
@@ -62,21 +63,45 @@ class Mount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryLimits:
-    """`max`: hard limit; `high`: throttling starts (cgroup v2 alone); `swap`: swap beyond `max`."""
+    """`max`: hard limit; `high`: throttling starts (cgroup v2 alone); `swap`: swap beyond `max`.
+
+    `low`, `min`: kept from reclaim as far as possible, and in any case; `oom_group`: the OOM killer
+    takes all processes or none (these three are cgroup v2's alone).
+    For engine users: `reservation` (v1: soft limit; v2: `low`), `swappiness` 0-100 (v1 alone),
+    `disable_oom_killer` (v1 alone).
+    """
 
     max_bytes: int | None = None
     high_bytes: int | None = None
+    low_bytes: int | None = None
+    min_bytes: int | None = None
     swap_bytes: int | None = None
+    oom_group: bool = False
+    reservation_bytes: int | None = None
+    swappiness: int | None = None
+    disable_oom_killer: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CpuLimits:
-    """`max_milli` CPUs at most; `weight` 1-10000 as in cgroup v2; `cpus`/`mems` as in cpuset(7)."""
+    """`max_milli` CPUs at most; `weight` 1-10000 as in cgroup v2; `cpus`/`mems` as in cpuset(7).
+
+    `burst_ns`: unused quota that may be saved up; `idle`: runs only when nothing else would.
+    For engine users: `quota_us` in each `period_us` in place of `max_milli`, `shares` 2-262144 as
+    in cgroup v1 in place of `weight`; real-time quota and period (v1 alone).
+    """
 
     max_milli: int | None = None
+    burst_ns: int | None = None
     weight: int | None = None
+    idle: bool = False
     cpus: str | None = None
     mems: str | None = None
+    quota_us: int | None = None
+    period_us: int | None = None
+    shares: int | None = None
+    realtime_runtime_us: int | None = None
+    realtime_period_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,22 +122,69 @@ class IoDeviceLimits:
     write_ops: int | None = None
 
 
+@frozen
+class IoDeviceWeight:
+    """The weight for a block device, given as path (`/dev/vda`) or `MAJOR:MINOR`."""
+
+    device: str
+    weight: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IoLimits:
-    """`weight` 1-10000 as in cgroup v2; throttles per device."""
+    """`weight` 1-10000 as in cgroup v2, `weights` for single devices; throttles per device.
+
+    For engine users: `blkio_weight`, `blkio_weights` 10-1000 as in cgroup v1, in their place.
+    """
 
     weight: int | None = None
+    weights: tuple[IoDeviceWeight, ...] = ()
     max: tuple[IoDeviceLimits, ...] = ()
+    blkio_weight: int | None = None
+    blkio_weights: tuple[IoDeviceWeight, ...] = ()
+
+
+@frozen
+class HugetlbLimit:
+    """The most that may be used in huge pages of one size."""
+
+    page_size_bytes: int
+    max_bytes: int
+
+
+@frozen
+class RdmaLimit:
+    """The most handles and objects of an RDMA device."""
+
+    device: str
+    hca_handles: int | None = None
+    hca_objects: int | None = None
+
+
+@frozen
+class NetClass:
+    """What the network layer knows packets by: class id, priority by interface (v1 alone)."""
+
+    class_id: int | None = None
+    priorities: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """All cgroup limits of a container."""
+    """All cgroup limits of a container.
+
+    `unified`: files of cgroup v2 without a field of their own, and what is written into them.
+    For engine users: `rdma`, `net`.
+    """
 
     memory: MemoryLimits = MemoryLimits()
     cpu: CpuLimits = CpuLimits()
     pids: PidsLimits = PidsLimits()
     io: IoLimits = IoLimits()
+    hugetlb: tuple[HugetlbLimit, ...] = ()
+    unified: tuple[tuple[str, str], ...] = ()
+    rdma: tuple[RdmaLimit, ...] = ()
+    net: NetClass = NetClass()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+from reconciler.model.frozen import frozen
 
 
 class Status(StrEnum):
@@ -104,7 +106,10 @@ class ProcessId:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryStats:
-    """Bytes; `limit_bytes` None is unlimited. `oom_kills` counts since the cgroup was made."""
+    """Bytes; `limit_bytes` None is unlimited. Counts are since the cgroup was made.
+
+    `limit_hits`: how often usage ran against the limit; `kernel_bytes` is part of usage.
+    """
 
     usage_bytes: int = 0
     peak_bytes: int | None = None
@@ -112,12 +117,17 @@ class MemoryStats:
     swap_bytes: int | None = None
     anon_bytes: int | None = None
     file_bytes: int | None = None
+    kernel_bytes: int | None = None
+    limit_hits: int = 0
     oom_kills: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CpuStats:
-    """Nanoseconds of CPU time; throttling figures from the quota."""
+    """Nanoseconds of CPU time; throttling and burst figures from the quota.
+
+    `per_cpu_ns` has each CPU's part (v1 alone).
+    """
 
     usage_ns: int = 0
     user_ns: int | None = None
@@ -125,6 +135,9 @@ class CpuStats:
     periods: int = 0
     throttled_periods: int = 0
     throttled_ns: int = 0
+    bursts: int = 0
+    burst_ns: int = 0
+    per_cpu_ns: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,10 +148,11 @@ class PidsStats:
     limit: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IoStats:
-    """Bytes and operations of all devices together."""
+@frozen
+class IoDeviceStats:
+    """Bytes and operations of one block device, `MAJOR:MINOR`."""
 
+    device: str
     read_bytes: int = 0
     write_bytes: int = 0
     read_ops: int = 0
@@ -146,11 +160,60 @@ class IoStats:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IoStats:
+    """Bytes and operations of all devices together, and of each."""
+
+    read_bytes: int = 0
+    write_bytes: int = 0
+    read_ops: int = 0
+    write_ops: int = 0
+    devices: tuple[IoDeviceStats, ...] = ()
+
+
+@frozen
+class HugetlbStats:
+    """Use of huge pages of one size: now, at most (v1 alone), and how often it was refused."""
+
+    page_size_bytes: int
+    usage_bytes: int = 0
+    peak_bytes: int | None = None
+    limit_hits: int = 0
+
+
+@frozen
+class RdmaStats:
+    """Handles and objects of one RDMA device in use."""
+
+    device: str
+    hca_handles: int = 0
+    hca_objects: int = 0
+
+
+@frozen
+class Pressure:
+    """Time lost by waiting (PSI): per cent over 10, 60, 300 s, and in sum, for `some` and `full`.
+
+    Source: kernel accounting/psi.rst.
+    """
+
+    some: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    some_ns: int = 0
+    full: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    full_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stats:
-    """The cgroup's figures at one moment; `at` is wall-clock seconds."""
+    """The cgroup's figures at one moment; `at` is wall-clock seconds.
+
+    `pressure` is by resource: cpu, memory, io, where the kernel tells it (cgroup v2).
+    """
 
     at: float
     memory: MemoryStats = MemoryStats()
     cpu: CpuStats = CpuStats()
     pids: PidsStats = PidsStats()
     io: IoStats = IoStats()
+    hugetlb: tuple[HugetlbStats, ...] = ()
+    rdma: tuple[RdmaStats, ...] = ()
+    pressure: dict[str, Pressure] = field(default_factory=dict)

@@ -166,7 +166,7 @@ class Observed:
     to keep it paused. `frozen_at` is since when it is kept frozen as no file names it. Wall-clock
     seconds. `strangers` are processes in its cgroup that are not its own, as `4711 sh`;
     `detached` are sources of mounts that show something else than is there now;
-    `has_cgroup`: not removed behind our back; `is_rebooted`: it ran when the host went down.
+    `has_cgroup`: nobody took its init out of it; `is_rebooted`: it ran when the host went down.
     """
 
     name: str

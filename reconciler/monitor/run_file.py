@@ -27,9 +27,22 @@ RUN_FILE = "run.json"
 
 def read_run(directory: str) -> dict[str, Any] | None:
     """Return a container's run file; None when it has none or it cannot be understood."""
+    return parse_run(read_run_text(directory))
+
+
+def read_run_text(directory: str) -> bytes:
+    """Return the content of a container's run file, nothing when it has none. Raises: OSError."""
     try:
-        run = json.loads(read_file(os.path.join(directory, RUN_FILE)))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return read_file(os.path.join(directory, RUN_FILE))
+    except (FileNotFoundError, NotADirectoryError):
+        return b""
+
+
+def parse_run(text: bytes) -> dict[str, Any] | None:
+    """Return what a run file says, None when that cannot be understood."""
+    try:
+        run = json.loads(text)
+    except ValueError:
         return None
     return run if isinstance(run, dict) else None
 

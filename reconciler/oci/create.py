@@ -16,7 +16,7 @@ from reconciler.oci import cgroups
 from reconciler.oci.bundle import Bundle
 from reconciler.oci.hooks import rows_of, run_poststop, runtime_hooks
 from reconciler.oci.options import Values
-from reconciler.oci.runtime import DISABLED, Runtime
+from reconciler.oci.runtime import DISABLED, RESOURCES_NOTE, Runtime
 from reconciler.oci.translate import translate_bundle
 from reconciler.oci.translate_process import refused_capabilities
 
@@ -132,6 +132,7 @@ def _create(
         "oci.rootfs": config.rootfs.path or "/",
         "oci.annotations": json.dumps(bundle.annotations),
         "oci.owner": _owner(),
+        RESOURCES_NOTE: json.dumps(bundle.fields.child("linux").child("resources").data),
     }
     return engine.create(container_id, config, notes, directories)
 

@@ -10,13 +10,15 @@ import os
 
 from reconciler.errors import ErrorCode, ReconcilerError
 
-_WORDS = {
+_ADDED = {
     ErrorCode.CommandNotFound: "executable file not found in $PATH",
     ErrorCode.CommandNotExecutable: "permission denied",
+    ErrorCode.IdInUse: "container with given ID already exists",
+}
+_SWAPPED = {
     ErrorCode.ContainerNotExists: "container does not exist",
     ErrorCode.ContainerDestroyed: "container does not exist",
     ErrorCode.ContainerNotRunning: "container not running",
-    ErrorCode.IdInUse: "container with given ID already exists",
 }
 
 
@@ -26,6 +28,16 @@ def describe(error: ReconcilerError | OSError, verb: str) -> str:
         where = f" ({error.filename})" if error.filename else ""
         text = error.strerror or (os.strerror(error.errno) if error.errno else str(error))
         return f"cannot {verb}: {text}{where}"
-    words = _WORDS.get(error.code)
-    known = "" if words is None or words in error.message else f": {words}"
-    return f"{error.message}{known} [{error.code.name}]"
+    return f"{_told(error)} [{error.code.name}]"
+
+
+def _told(error: ReconcilerError) -> str:
+    message, added = error.message, _ADDED.get(error.code)
+    if added is not None:
+        return f"{message}: {added}"
+    known = _SWAPPED.get(error.code)
+    if known is None:
+        return message
+    if error.code is ErrorCode.ContainerNotRunning and "it is not running" in message:
+        return message.replace("it is not running", known)
+    return f"{known}: {message}"

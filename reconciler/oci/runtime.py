@@ -2,7 +2,7 @@
 
 Called by the verbs. A container's record has, beside the engine's own fields, the annotations
 `oci.version`, `oci.bundle`, `oci.annotations`, `oci.rootfs`, `oci.owner`, from which the state is
-told without its Config.
+told without its Config, and `oci.resources`, to which `update` adds.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from reconciler.oci.log import Log
 from reconciler.oci.options import Values
 
 CGROUPFS, DISABLED = "cgroupfs", "disabled"
+RESOURCES_NOTE = "oci.resources"
 _ROOT = "/run/reconciler-oci"
 
 
@@ -105,6 +106,13 @@ def hook_state(container: Container, status: str, pid: int) -> dict[str, Any]:
         "bundle": notes["oci.bundle"],
         "annotations": json.loads(notes["oci.annotations"]),
     }
+
+
+def check_format(text: str) -> bool:
+    """Tell whether output is to be JSON and not a table. Raises: Usage."""
+    if text not in ("table", "json"):
+        raise ReconcilerError(ErrorCode.Usage, f"--format is table or json, not {text!r}")
+    return text == "json"
 
 
 def format_time(at_s: float) -> str:

@@ -65,7 +65,7 @@ def refused_capabilities(process: Fields) -> list[str]:
     """Return what cannot be granted of the capabilities, which is worth a warning alone."""
     fields = process.child("capabilities")
     asked = {name for kind in _SETS for name in fields.texts(kind)}
-    unknown = sorted(name for name in asked if not _can_grant(name))
+    unknown = sorted(name for name in asked if not can_grant(name))
     granted = _capabilities(fields)
     without = {
         name
@@ -77,7 +77,7 @@ def refused_capabilities(process: Fields) -> list[str]:
     return reasons + [f"{name} (not permitted or not inheritable)" for name in sorted(without)]
 
 
-def _can_grant(name: str) -> bool:
+def can_grant(name: str) -> bool:
     """Tell whether this kernel knows a capability and we have it to give."""
     number = NUMBERS.get(name.removeprefix("CAP_"))
     if number is None or number > last_cap():
@@ -93,7 +93,7 @@ def _permitted_mask() -> int:
 def _capabilities(fields: Fields) -> Capabilities:
     """Return the sets, without what the kernel would refuse (capabilities(7))."""
     sets = {
-        kind: {name.removeprefix("CAP_") for name in fields.texts(kind) if _can_grant(name)}
+        kind: {name.removeprefix("CAP_") for name in fields.texts(kind) if can_grant(name)}
         for kind in _SETS
     }
     sets["effective"] &= sets["permitted"]

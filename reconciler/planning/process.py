@@ -20,7 +20,7 @@ STRANGERS = "processes"
 """Path of the row for foreign processes in the cgroup; no field of a spec."""
 
 CGROUP = "cgroup"
-"""Path of the row for a cgroup that was removed; no field of a spec, and always mended."""
+"""Path of the row for an init outside its cgroup; no field of a spec, and always mended."""
 
 _ROOT = ("0", "root")
 

@@ -141,7 +141,7 @@ def _reason(changes: tuple[FieldChange, ...]) -> str:
     if any(one.policy is None for one in changes):
         return _SPEC_CHANGED
     if any(one.field == CGROUP for one in changes):
-        return "its cgroup was removed behind the reconciler's back"
+        return "it was taken out of its cgroup behind the reconciler's back"
     what = "its limits were" if changes[0].field.startswith("resources.") else "it was"
     return f"{what} changed behind the reconciler's back"
 

@@ -178,9 +178,6 @@ class FakeContainer:
     def members(self) -> list[int]:
         return []
 
-    def has_cgroup(self) -> bool:
-        return True
-
     def start(self) -> object:
         cell = self.cell()
         if cell.status in (Status.PAUSED, Status.PAUSING):

@@ -78,7 +78,8 @@ def test_drift_is_told_field_by_field(run: Run, source: Path) -> None:
     run("apply", source)
     (source / "web.yaml").write_text('command: [sleep, "1000"]\nresources: {pids: {max: 20}}\n')
     shown = why(run, "web")
-    assert shown["drift"] == ["resources.pids.max is none, is to be 20 (live)"]
+    (told,) = shown["drift"]
+    assert told.startswith("resources.pids.max is none, is to be 20 (live, for ")
     assert "`reconciler apply`" in shown["next"][0]
     (change,) = facts(run, "web")["drift"]
     assert (change["field"], change["desired"], change["class"]) == (

@@ -263,6 +263,15 @@ def test_a_stranger_with_the_pid_of_an_init_is_never_signalled(
     assert stranger.poll() is None
 
 
+def test_an_init_that_was_moved_to_another_cgroup_is_restarted_in_its_own(case: Case) -> None:
+    before = case.init
+    for directory in set(case.record.cgroups.values()):
+        Path(directory).parent.joinpath("cgroup.procs").write_text(str(before.pid))
+    assert case.drift() == [("cgroup none -> its own", "enforce")]
+    assert case.mend() == ["restart web: cgroup none -> its own"]
+    assert not is_same_process(before.pid, before.start_ticks)
+
+
 def test_a_removed_cgroup_is_named_and_the_container_restarted_in_a_new_one(case: Case) -> None:
     before, cgroups = case.init, set(case.record.cgroups.values())
     for directory in cgroups:
@@ -271,7 +280,7 @@ def test_a_removed_cgroup_is_named_and_the_container_restarted_in_a_new_one(case
         Path(directory).rmdir()
     assert case.drift() == [("cgroup none -> its own", "enforce")]
     (action,) = case.look().plan.actions
-    assert action.reason == "its cgroup was removed behind the reconciler's back"
+    assert action.reason == "it was taken out of its cgroup behind the reconciler's back"
     assert case.mend() == ["restart web: cgroup none -> its own"]
     assert not is_same_process(before.pid, before.start_ticks)
     assert all(os.path.isdir(directory) for directory in cgroups)

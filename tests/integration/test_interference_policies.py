@@ -39,7 +39,7 @@ class Cli:
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr
 
-    def data(self, verb: str, *words: str, code: int = 0) -> Any:  # noqa: ANN401
+    def data(self, verb: str, *words: str, code: int = 0) -> Any:
         return json.loads(self.run(verb, *words, "--output", "json", code=code).strip())
 
     def apply(self, *words: str) -> str:

@@ -6,13 +6,14 @@ import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from reconciler import Engine
 from reconciler.control.probes.checks import NotCheckedError, run_check
 from reconciler.control.probes.targets import Target
-from reconciler.linux.proc import is_same_process, read_stat
+from reconciler.linux.proc import read_stat
 from reconciler.model.config import Config, Mount, MountType, NetworkMode
 from reconciler.model.spec import NS, HttpCheck, Probe, Probes, TcpCheck
 from tests.e2e.waiting import wait_until
@@ -250,17 +251,15 @@ def test_nothing_is_found_out_about_what_is_paused_ended_or_another_run(
 
 
 def test_a_container_that_ends_while_it_is_checked_has_not_failed(engine: Engine) -> None:
-    start(engine, shell("sleep 1000"))
-    target = target_of(engine)
-    stat = read_stat(target.pid)
-    assert stat is not None
-    # The init has no handler for TERM, so that only KILL from outside ends it.
-    probe = Probe(exec=("sh", "-c", "sleep 1000"), timeout_ns=PATIENT_NS)
-    from threading import Timer
+    start(engine, Config(command=("sleep", "1000")))
+    container = engine.load("c1")
 
-    timer = Timer(0.2, lambda: engine.load("c1").stop(9, 0))
-    timer.start()
-    with pytest.raises(NotCheckedError):
-        run_check(engine, target, probe)
-    timer.join()
-    assert not is_same_process(target.pid, stat.start_ticks)
+    def end_during_the_check() -> None:
+        wait_until(lambda: len(engine.load("c1").processes()) > 1, "the command runs")
+        container.stop(9, 0)
+
+    thread = Thread(target=end_during_the_check)
+    thread.start()
+    with pytest.raises(NotCheckedError, match="it has ended"):
+        run_check(engine, target_of(engine), Probe(exec=("sleep", "1000"), timeout_ns=PATIENT_NS))
+    thread.join()

@@ -259,3 +259,28 @@ def test_the_daemon_hears_of_a_change_deep_in_a_mounted_directory(
     fields: Any = daemon.await_action("react", "web")["fields"]
     assert fields == [f"mounts.{source}/conf content"]
     await_output(engine, ["one", "hup one"])
+
+
+def test_the_daemon_tells_of_a_swapped_data_link_and_of_an_env_file(
+    engine: Engine, source: Path, write: Callable[..., None], watch: Callable[..., Daemon]
+) -> None:
+    conf = source / "conf"
+    (conf / "app").unlink()
+    for version in ("1", "2"):
+        (conf / f"..{version}").mkdir()
+        (conf / f"..{version}" / "app").write_text(f"v{version}")
+    (conf / "..data").symlink_to("..1")
+    (conf / "app").symlink_to("..data/app")
+    env = source.parent / "a.env"
+    env.write_text("A=1")
+    write("{signal: HUP}", "envFile: [{path: ../a.env, onChange: {signal: HUP}}]")
+    daemon = watch("--interval", "1h")
+    daemon.await_action("create", "web")
+    await_output(engine, ["v1 1"])
+    (conf / "..tmp").symlink_to("..2")
+    os.rename(conf / "..tmp", conf / "..data")
+    daemon.await_action("react", "web")
+    await_output(engine, ["v1 1", "hup v2"])
+    env.write_text("A=2")
+    assert daemon.await_action("react", "web")["fields"] == ["env.A", f"envFile.{env} content"]
+    await_output(engine, ["v1 1", "hup v2", "hup v2"])

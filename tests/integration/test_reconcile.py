@@ -232,7 +232,8 @@ def test_what_cannot_start_leaves_nothing_and_the_others_run(engine: Engine, sou
         "rootless": "RootfsNotFound",
     }
     item = shown(engine, source, "typo")
-    assert (item["state"], item["conditions"][1]["reason"]) == ("backoff", "CommandNotFound")
+    reasons = {one["type"]: one["reason"] for one in item["conditions"]}
+    assert (item["state"], reasons["Running"]) == ("backoff", "CommandNotFound")
     write(source, "typo")
     (source / "rootless.yaml").unlink()
     assert converge(engine, source) == ["create typo"]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
   reconciler wait web --for running --timeout 10s
+  reconciler wait web --for Ready                 # its startup and readiness probes pass
   reconciler wait web db --for Running            # a condition, as `status --output json` shows it
   reconciler wait web --for Progressing=False     # nothing is left to be done
   reconciler wait backup --for completed && reconciler logs backup

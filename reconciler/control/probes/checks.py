@@ -7,6 +7,7 @@ before and after, that it runs and is not paused; else nothing was found out.
 from __future__ import annotations
 
 import errno
+import signal
 import time
 
 from reconciler.control.commands import run_command
@@ -28,6 +29,8 @@ _NOT_THE_CONTAINERS_FAULT = frozenset(
         ErrorCode.SystemError,
     }
 )
+# A container that ends takes a check with it, a moment before it is seen to have ended.
+_END_PATIENCE_S = 0.2
 _HOST_IS_SHORT_OF = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 
@@ -62,13 +65,20 @@ def run_check(engine: EnginePort, target: Target, probe: Probe) -> str | None:
 def _check(container: ContainerPort, target: Target, probe: Probe, deadline: float) -> str | None:
     """Do what the probe says. Raises: TimeoutError, OSError, ReconcilerError."""
     if probe.exec is not None:
-        result = run_command(container, probe.exec, deadline - time.monotonic())
-        return None if result.is_success() else result.describe()
+        return _check_command(container, probe.exec, deadline)
     if probe.http is not None:
         return check_http(target.pid, probe.http, deadline)
     if probe.tcp is not None:
         return check_tcp(target.pid, probe.tcp, deadline)
     return _check_unix(target.pid, probe.unix or "", deadline)
+
+
+def _check_command(container: ContainerPort, argv: tuple[str, ...], deadline: float) -> str | None:
+    result = run_command(container, argv, deadline - time.monotonic())
+    is_killed = result.exit is not None and result.exit.signal == signal.SIGKILL
+    if is_killed and container.wait(_END_PATIENCE_S) is not None:
+        raise NotCheckedError("it has ended")  # and whatever ran in it was killed with it
+    return None if result.is_success() else result.describe()
 
 
 def _check_unix(pid: int, path: str, deadline: float) -> str | None:

@@ -37,6 +37,7 @@ class Desk:
         self._claims = Claims(engine.run_dir)
         self._lock = allocate_lock()
         self._writing = allocate_lock()
+        self._unsaved: set[str] = set()  # what could not be written is tried again
 
     def look_after(self, targets: Iterable[Target]) -> None:
         """Probe these runs and no others from now on."""
@@ -62,7 +63,7 @@ class Desk:
             return self._schedule.take_due(time.monotonic())
 
     def work(self, entry: Entry) -> bool:
-        """Check one probe that is due; tell whether its verdict has changed."""
+        """Check one probe that is due; tell whether there is another verdict to be read."""
         if not self._is_ours(entry):
             return False
         at = wall_s()
@@ -77,12 +78,7 @@ class Desk:
             return False
         with self._lock:
             change = self._schedule.settle(entry, failure, time.monotonic(), at)
-        if change is None or not change.is_news:
-            return False
-        self._write(entry.target.name)
-        if change.is_transition:
-            self._tell(change, at)
-        return change.is_transition
+        return change is not None and self._note(change, at)
 
     def save(self) -> None:
         """Write down all that is known, with the times of the last checks."""
@@ -132,12 +128,24 @@ class Desk:
         with self._lock:
             self._schedule.postpone(entry, time.monotonic() + seconds)
 
-    def _write(self, name: str) -> None:
+    def _note(self, change: Change, at: float) -> bool:
+        """Write and tell what a check has changed; tell whether a verdict is newly on disk."""
+        name = change.entry.target.name
+        is_unsaved = name in self._unsaved
+        if not change.is_news and not is_unsaved:
+            return False
+        is_saved = self._write(name)
+        if change.is_transition:
+            self._tell(change, at)
+        return is_saved and (change.is_transition or is_unsaved)
+
+    def _write(self, name: str) -> bool:
         with self._writing:  # the last one to write has the newest
             with self._lock:
                 health = self._schedule.health(name)
-            if health is not None:
-                write_health(self._engine.run_dir, name, health)
+            is_saved = health is None or write_health(self._engine.run_dir, name, health)
+            (self._unsaved.discard if is_saved else self._unsaved.add)(name)
+            return is_saved
 
     def _tell(self, change: Change, at: float) -> None:
         """Log and journal that a probe passes, or fails, from now on."""

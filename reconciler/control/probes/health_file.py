@@ -39,8 +39,11 @@ def read_all_health(run_dir: str, containers: Iterable[Observed]) -> dict[str, H
     return found
 
 
-def write_health(run_dir: str, name: str, health: Health) -> None:
-    """Replace the file; log it when that cannot be. A container that is gone needs none."""
+def write_health(run_dir: str, name: str, health: Health) -> bool:
+    """Replace the file; log it when that cannot be. A container that is gone needs none.
+
+    Returns whether there is nothing left to be written.
+    """
     path = _path(run_dir, name)
     temporary = f"{path}.{os.getpid()}.tmp"
     try:
@@ -48,9 +51,11 @@ def write_health(run_dir: str, name: str, health: Health) -> None:
             json.dump(to_compact(health), stream)
         os.rename(temporary, path)
     except FileNotFoundError:
-        return
+        return True
     except OSError as error:
         log_failure(from_os_error(error, f"cannot write the health of {name}", path=path))
+        return False
+    return True
 
 
 def _path(run_dir: str, name: str) -> str:

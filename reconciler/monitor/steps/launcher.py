@@ -40,7 +40,8 @@ class CloseOthers(NamedTuple):
 
     def execute(self, context: Context) -> None:
         first = self.first
-        for fd in sorted({*self.kept, context.status_fd, *context.streams}):
+        kept = {*self.kept, context.status_fd, *context.streams, *context.trees.values()}
+        for fd in sorted(kept):
             if fd >= first:
                 os.closerange(first, fd)
                 first = fd + 1

@@ -42,7 +42,7 @@ def test_a_preferred_field_is_left_out_and_told_and_nothing_else_changes() -> No
 
 
 def test_a_required_field_stays_and_the_host_is_not_even_asked() -> None:
-    def never(config: Config) -> Any:  # noqa: ANN401
+    def never(config: Config) -> Any:
         raise AssertionError("asked")
 
     for spec in (make(), make(resources=REQUIRED)):

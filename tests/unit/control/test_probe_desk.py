@@ -155,6 +155,25 @@ def test_of_a_container_that_is_gone_nothing_is_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_verdict_that_cannot_be_written_is_tried_again_and_then_wakes(
+    engine: FakeEngine, clock: FakeClock
+) -> None:
+    every = Probe(exec=("true",), interval_ns=1)
+    spec = make_spec("web", probes=Probes(readiness=every))
+    engine.create("web", spec.config, encode_spec(spec)).start()
+    path = Path(engine.run_dir, "containers/web/health.json")
+    path.mkdir(parents=True)  # in the way of the file
+    desk = Desk(engine, is_spread=False)
+    desk.look_after(targets_of(observe(engine, clock()).containers.values()))
+    (entry,) = desk.take_due()
+    assert not desk.work(entry)
+    path.rmdir()
+    assert [desk.work(one) for one in desk.take_due()] == [True]
+    assert health(engine).readiness.passes
+    assert [desk.work(one) for one in desk.take_due()] == [False]
+    desk.close()
+
+
 def test_health_is_small_on_disk(engine: FakeEngine, web: FakeContainer, clock: FakeClock) -> None:
     probe(engine, clock)
     data = json.loads(Path(engine.run_dir, "containers/web/health.json").read_text())

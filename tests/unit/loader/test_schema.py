@@ -14,7 +14,7 @@ from reconciler.linux.capabilities import NAMES as CAPABILITIES
 from reconciler.loader import load_schema
 from reconciler.loader.formats import _FORMATS
 from reconciler.loader.rules import _CONTRADICTIONS
-from reconciler.loader.schema import find_errors, inline_references, make_validator
+from reconciler.loader.schema import inline_references, make_validator
 from reconciler.model.config import Config, LogLimits
 from reconciler.model.spec import Spec
 from tests.unit.loader.samples import FULL, spec_of
@@ -220,27 +220,3 @@ def test_the_capabilities_are_those_of_the_linux_layer() -> None:
 def test_contradicting_options_are_options() -> None:
     options = inlined()["properties"]["mounts"]["items"]["properties"]["options"]["items"]["enum"]
     assert {name for pair in _CONTRADICTIONS for name in pair} == set(options)
-
-
-def test_the_fields_of_a_document_are_independent_so_that_each_can_be_remembered() -> None:
-    keywords = load_schema().keys() - {"$schema", "$id", "$defs", "title", "description"}
-    assert keywords == {"type", "required", "properties", "additionalProperties"}
-
-
-@pytest.mark.parametrize(
-    ("good", "bad", "path"),
-    [
-        ({"command": ["a"], "labels": {"a": "b"}}, {"labels": {"a": "b"}}, []),
-        ({"command": ["a"], "oomScoreAdj": 1}, {"command": ["a"], "oomScoreAdj": True}, [1]),
-        ({"command": ["a"]}, {"command": "['a']"}, [1]),
-        ({"command": ["a"], "user": "1"}, {"command": ["a"], "user": "1", "x": 1}, []),
-    ],
-)
-def test_a_field_found_valid_before_does_not_hide_another_mistake(
-    good: dict[str, Any], bad: dict[str, Any], path: list[int]
-) -> None:
-    for _ in range(2):
-        assert find_errors(good) == []
-        [error] = find_errors(bad)
-        assert len(error.path) == len(path)
-        assert [one.message for one in make_validator().iter_errors(bad)] == [error.message]

@@ -193,7 +193,7 @@ def _adjusted(action: Update | React | Pause | Resume, before: Observed) -> Obse
                 "hostname": config.hostname or action.name,
             }
             limits = {**before.limits, **limits_of(action.spec)}
-            status = _STATUS_AFTER.get(_live_state(action), before.status)
+            status = _STATUS_AFTER.get(str(_live_state(action)), before.status)
             process = {**before.process, **mended}
             return replace(after, limits=limits, process=process, status=status)
         case Pause():

@@ -1,0 +1,61 @@
+"""`features`: what this runtime can do. Source: runtime-spec features.md, features-linux.md."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+from reconciler import __version__
+from reconciler.engine.mount_options import OPTION_WORDS
+from reconciler.linux.capabilities import NAMES
+from reconciler.oci.bundle import LEAST_VERSION, MOST_VERSION
+from reconciler.oci.options import Values
+from reconciler.oci.runtime import Runtime
+
+_HOOKS = (
+    *("prestart", "createRuntime", "createContainer", "startContainer", "poststart"),
+    "poststop",
+)
+_NAMESPACES = ("cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts")
+
+
+def run(runtime: Runtime, options: Values, arguments: list[str]) -> int:
+    """Print it as JSON."""
+    features = {
+        "ociVersionMin": LEAST_VERSION,
+        "ociVersionMax": MOST_VERSION,
+        "hooks": list(_HOOKS),
+        "mountOptions": list(OPTION_WORDS),
+        "linux": _linux(),
+        "annotations": {"io.github.reconciler.version": __version__},
+    }
+    sys.stdout.write(json.dumps(features, indent=4) + "\n")
+    return 0
+
+
+def _linux() -> dict[str, Any]:
+    return {
+        "namespaces": list(_NAMESPACES),
+        "capabilities": [f"CAP_{name}" for name in NAMES],
+        "cgroup": {"v1": True, "v2": True, "systemd": False, "systemdUser": False, "rdma": False},
+        "seccomp": _seccomp(),
+        "apparmor": {"enabled": os.path.isdir("/sys/kernel/security/apparmor")},
+        "selinux": {"enabled": os.path.isdir("/sys/fs/selinux")},
+        "intelRdt": {"enabled": False},
+        "mountExtensions": {"idmap": {"enabled": True}},
+        "netDevices": {"enabled": False},
+    }
+
+
+def _seccomp() -> dict[str, Any]:
+    from reconciler.engine import seccomp_oci
+
+    return {
+        "enabled": True,
+        "actions": sorted(seccomp_oci.ACTIONS),
+        "operators": [f"SCMP_CMP_{name}" for name in seccomp_oci.OPERATORS],
+        "supportedFlags": list(seccomp_oci.FLAGS),
+        "archs": sorted(seccomp_oci.ARCHITECTURES),
+    }

@@ -1,0 +1,97 @@
+"""`update`: other limits for a container, live."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.model.quantity import parse_size
+from reconciler.oci.bundle import read_json_object
+from reconciler.oci.fields import Fields
+from reconciler.oci.options import Values
+from reconciler.oci.runtime import DISABLED, RESOURCES_NOTE, Runtime
+from reconciler.oci.translate_resources import translate_resources
+
+# Option: where its value goes in linux.resources.
+_PLACES = {
+    "blkio-weight": ("blockIO", "weight"),
+    "cpu-period": ("cpu", "period"),
+    "cpu-quota": ("cpu", "quota"),
+    "cpu-share": ("cpu", "shares"),
+    "cpu-rt-period": ("cpu", "realtimePeriod"),
+    "cpu-rt-runtime": ("cpu", "realtimeRuntime"),
+    "cpuset-cpus": ("cpu", "cpus"),
+    "cpuset-mems": ("cpu", "mems"),
+    "memory": ("memory", "limit"),
+    "memory-reservation": ("memory", "reservation"),
+    "memory-swap": ("memory", "swap"),
+    "pids-limit": ("pids", "limit"),
+}
+_SIZES = ("memory", "memory-reservation", "memory-swap")
+_CANNOT = ("l3-cache-schema", "mem-bw-schema")
+
+
+def run(runtime: Runtime, options: Values, arguments: list[str]) -> int:
+    """Change what is given, keep the rest. Raises: ConfigInvalid, LimitNotApplied, ..."""
+    container = runtime.load(arguments[0])
+    changes = _read(options["resources"]) if options["resources"] else _from_options(options)
+    former: dict[str, Any] = json.loads(container.annotations[RESOURCES_NOTE])
+    merged = merge(former, changes)
+    fields = Fields(merged, "resources")
+    container.set(translate_resources(fields, has_cgroups=runtime.cgroup_manager != DISABLED))
+    container.annotate({RESOURCES_NOTE: json.dumps(merged)})
+    return 0
+
+
+def merge(former: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return linux.resources with the fields of `changes` that are set: not null, 0 or empty."""
+    merged = dict(former)
+    for name, value in changes.items():
+        if isinstance(value, dict):
+            own = former.get(name)
+            merged[name] = merge(own if isinstance(own, dict) else {}, value)
+        elif value:
+            merged[name] = value
+    memory = changes.get("memory")
+    if isinstance(memory, dict) and memory.get("limit") == -1 and not memory.get("swap"):
+        merged["memory"]["swap"] = -1  # swap cannot be limited without memory
+    return merged
+
+
+def _read(path: str) -> dict[str, Any]:
+    if path != "-":
+        return read_json_object(path)
+    try:
+        data = json.load(sys.stdin)
+    except ValueError as error:
+        message = f"cannot read standard input: it is not JSON: {error}"
+        raise ReconcilerError(ErrorCode.ConfigInvalid, message) from error
+    if not isinstance(data, dict):
+        message = "cannot read standard input: it must hold an object"
+        raise ReconcilerError(ErrorCode.ConfigInvalid, message)
+    return data
+
+
+def _from_options(options: Values) -> dict[str, Any]:
+    for name in _CANNOT:
+        if options[name]:
+            message = f"--{name}: cache and memory bandwidth allocation is not supported"
+            raise ReconcilerError(ErrorCode.NotSupported, message)
+    changes: dict[str, dict[str, Any]] = {}
+    for name, (group, field) in _PLACES.items():
+        value = options[name]
+        if value not in (None, ""):
+            changes.setdefault(group, {})[field] = _size(name, value) if name in _SIZES else value
+    return changes
+
+
+def _size(name: str, text: str) -> int:
+    """Return bytes of a number with or without a unit: 1000, 512m, 64Mi."""
+    if text.lstrip("-").isdecimal():
+        return int(text)
+    try:
+        return parse_size(text[:-1] + text[-1:].upper() + "i" if text[-1:] in "kmg" else text)
+    except ValueError as error:
+        raise ReconcilerError(ErrorCode.Usage, f"--{name}: {error}") from error
