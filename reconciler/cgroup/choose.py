@@ -21,8 +21,8 @@ def choose_driver(
 ) -> CgroupDriver:
     """Return the driver for this host, containers going below the caller's own cgroup.
 
-    For an ordinary user to whom none is delegated it is one without cgroups. `parent` overrides where (`--cgroup-parent`, a cgroup path such as /foo). The others are
-    as in `detect.detect`.
+    For an ordinary user to whom none is delegated it is one without cgroups. `parent` overrides
+    where (`--cgroup-parent`, a cgroup path such as /foo). The others are as in `detect.detect`.
 
     Raises: OSError with the path.
     """

@@ -20,7 +20,7 @@ from reconciler.engine.fresh_cgroup import fresh_cgroup
 from reconciler.engine.limits import changed_limits
 from reconciler.engine.store import destroyed
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
-from reconciler.linux.proc import is_same_process, read_boot_id
+from reconciler.linux.proc import is_same_process, pids_beside, read_boot_id
 from reconciler.linux.signals import can_reach_init
 from reconciler.model.config import Command, Config, Resources
 from reconciler.model.record import Record
@@ -107,7 +107,12 @@ class Container:
     def members(self) -> list[int]:
         """Return what `processes` does, of the record as last read. Raises: SystemError."""
         with self._translate("list the processes of"):
-            return self._engine.driver.processes(self.record.cgroups)
+            if self.record.cgroups:
+                return self._engine.driver.processes(self.record.cgroups)
+            init = self.record.init
+            if init is None or not self._status().has_processes():
+                return []
+            return pids_beside(init.pid)
 
     def has_cgroup(self) -> bool:
         """Tell whether nobody has removed its cgroup, of the record as last read."""

@@ -17,6 +17,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -302,14 +303,23 @@ class Engine:
             is_direct=self._direct is not None,
         )
         with about(record.id, "start"):
-            return make_launch_plan(record, place)
+            return make_launch_plan(self._adapted(record), place)
+
+    def _adapted(self, record: Record) -> Record:
+        """Return the record with the Config that can be run: an ordinary user's needs changes."""
+        if os.geteuid() == 0:
+            return record
+        from reconciler.engine.rootless import adapt
+
+        config = adapt(record.config, (self.run_dir, self.state_dir))
+        return replace(record, config=config)
 
     def make_exec_plan(self, record: Record, command: Command) -> dict[str, Any]:
         """Return the plan for a further process in a running container."""
         from reconciler.engine.setup import make_exec_plan
 
         return make_exec_plan(
-            record,
+            self._adapted(record),
             command,
             cgroup_dir=self.driver.clone_dir(record.cgroups),
             join_files=self.driver.join_files(record.cgroups),

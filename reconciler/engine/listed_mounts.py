@@ -86,10 +86,13 @@ def make_listed_steps(
     ]
 
 
-def make_host_steps(config: Config, cgroups: Mapping[str, str], *, is_v2: bool) -> list[Any]:
+def make_host_steps(
+    config: Config, cgroups: Mapping[str, str], *, overlay_dir: str, is_v2: bool
+) -> list[Any]:
     """Return the steps that open the host's directories and files, detached, by the launcher.
 
     It may reach what the init, in a user namespace, may not, and may map their ids.
+    `overlay_dir` holds the writable layer.
     """
     parts = [
         _Listed(index, item, cgroups, is_v2=is_v2, maps=id_maps(config))
@@ -99,8 +102,23 @@ def make_host_steps(config: Config, cgroups: Mapping[str, str], *, is_v2: bool) 
     return [
         *(step for one in parts for step in one.opened),
         *opened,
-        root.CloneTree("root", find_root(config), True, 0, 0),
+        *_root_steps(config, overlay_dir),
     ]
+
+
+def _root_steps(config: Config, overlay_dir: str) -> list[Any]:
+    """Return the steps that open the root file system; the host's own is all read-only."""
+    path = find_root(config)
+    if config.rootfs.overlay:
+        upper, work = (os.path.join(overlay_dir, name) for name in ("upper", "work"))
+        words = [f"lowerdir={path}", f"upperdir={upper}", f"workdir={work}"]
+        if has_user_namespace(config):
+            words.append("userxattr")  # trusted.* is for the host's root
+        return [listed.NewFs("root", "overlay", "overlay", words, 0)]
+    attributes = 0
+    if config.rootfs.path is None:
+        attributes = int(MountAttr.NODEV) | (_RDONLY if config.rootfs.readonly else 0)
+    return [root.CloneTree("root", path, True, attributes, 0)]
 
 
 def _enter_root(config: Config, staging: str, created: list[Any]) -> list[Any]:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from reconciler.engine import listed_mounts, setup_mounts, setup_process
+from reconciler.engine.rootless import is_rootless
 from reconciler.engine.setup_process import DEFAULT_PATH
 from reconciler.engine.store import STREAMS
 from reconciler.engine.users import Identity, look_up_user
@@ -50,7 +51,7 @@ def make_launch_plan(record: Record, place: Place) -> dict[str, Any]:
         "id": record.id,
         "directory": place.directory,
         "steps": encode_steps(_make_steps(record, place)),
-        "hostSteps": encode_steps(_host_steps(record, place)),
+        "hostSteps": [] if is_rootless() else encode_steps(_host_steps(record, place)),
         "cloneFlags": int(setup_process.clone_flags(config)),
         "idMaps": setup_process.id_maps(config),
         "pidNamespace": setup_process.joined_path(config, "pid"),
@@ -75,6 +76,8 @@ def _make_steps(record: Record, place: Place) -> list[Any]:
     steps += setup_process.namespace_steps(config)
     steps += setup_process.label_steps(config)
     steps += setup_process.listener_steps(record.id, config)
+    if is_rootless():  # the launcher could open nothing in its own mount namespace
+        steps += _host_steps(record, place)
     steps += _mount_steps(record, place)
     steps += _stream_steps(config, identity, is_direct=place.is_direct)
     if setup_process.mode_of(config, "network") == NamespaceMode.PRIVATE:
@@ -86,7 +89,12 @@ def _host_steps(record: Record, place: Place) -> list[Any]:
     """Return what the launcher itself opens of the host, before the clone."""
     if record.config.isolation.mounts is None:
         return []
-    return listed_mounts.make_host_steps(record.config, record.cgroups, is_v2=place.mount_cgroup)
+    return listed_mounts.make_host_steps(
+        record.config,
+        record.cgroups,
+        overlay_dir=os.path.join(place.state_dir, "overlay", record.id),
+        is_v2=place.mount_cgroup,
+    )
 
 
 def _mount_steps(record: Record, place: Place) -> list[Any]:

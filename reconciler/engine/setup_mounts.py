@@ -16,7 +16,7 @@ from reconciler.monitor.steps import mounts, root
 _KERNEL_FS = MountFlag.NOSUID | MountFlag.NODEV | MountFlag.NOEXEC
 
 # What is private even on the host's root: sockets of host services live there.
-_FRESH = (("/run", "mode=755"), ("/tmp", "mode=1777"), ("/var/tmp", "mode=1777"))
+FRESH = (("/run", "mode=755"), ("/tmp", "mode=1777"), ("/var/tmp", "mode=1777"))
 _REPLACED = ("/proc", "/sys", "/dev")
 
 # What runc and podman hide, and what came to light since (thermal side channels: CVE-2024-21626's
@@ -86,11 +86,11 @@ def make_mount_steps(
     sources = [_source_step(index, item) for index, item in enumerate(config.mounts)]
     steps[1:1] = [step for step in sources if step is not None]
     if is_host:
-        steps.append(root.DetachMounts([*_REPLACED, *(target for target, _ in _FRESH)]))
+        steps.append(root.DetachMounts([*_REPLACED, *(target for target, _ in FRESH)]))
     steps += _standard_steps(is_host, mount_cgroup)
     if is_host:
-        steps += [_tmpfs(target, data) for target, data in _FRESH if os.path.isdir(target)]
-    writable = [target for target, _ in _FRESH]
+        steps += [_tmpfs(target, data) for target, data in FRESH if os.path.isdir(target)]
+    writable = [target for target, _ in FRESH]
     for index, item in enumerate(config.mounts):
         _check_target(index, item.target, writable if is_host else ["/"])
         steps += _user_mount_steps(index, item)
@@ -206,7 +206,7 @@ def _check_target(index: int, target: str, writable: list[str]) -> None:
 def covered_paths(config: Config) -> list[str]:
     """Return the container's directories that are not the root file system's own."""
     own = ["/proc", "/sys", "/dev", *(item.target for item in config.mounts)]
-    return own if config.rootfs.path is not None else [*own, *(path for path, _ in _FRESH)]
+    return own if config.rootfs.path is not None else [*own, *(path for path, _ in FRESH)]
 
 
 def mode_in_root(root: str, path: str) -> int | None:

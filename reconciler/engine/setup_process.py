@@ -235,12 +235,17 @@ def _confine(config: Config, identity: Identity) -> process.Confine:
     return process.Confine(
         identity.uid,
         identity.gid,
-        list(identity.groups),
+        list(identity.groups) if _may_set_groups(config) else None,
         _capability_masks(config, identity),
         config.security.no_new_privileges,
         *_seccomp_filter(config),
         0o022 if umask is None else umask,
     )
+
+
+def _may_set_groups(config: Config) -> bool:
+    """Tell whether setgroups(2) is allowed: to an ordinary user's own mapping it never is."""
+    return os.geteuid() == 0 or len(config.isolation.gid_mappings) > 1
 
 
 def _capability_masks(config: Config, identity: Identity) -> list[int]:

@@ -63,6 +63,25 @@ def is_same_process(pid: int, start_ticks: int) -> bool:
     return stat is not None and stat.start_ticks == start_ticks and stat.is_alive()
 
 
+def pids_beside(pid: int) -> list[int]:
+    """Return the pids, as procfs numbers them, of all processes in the pid namespace of `pid`.
+
+    Processes of other users that may not be looked at are left out. Raises: OSError for `pid`.
+    """
+    wanted = os.readlink(f"/proc/{pid}/ns/pid")
+    if wanted == os.readlink("/proc/self/ns/pid"):
+        return [pid]  # with the caller's own namespace nobody knows whose the others are
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdecimal():
+            try:
+                if os.readlink(f"/proc/{name}/ns/pid") == wanted:
+                    found.append(int(name))
+            except OSError:
+                continue  # it has ended, or is somebody else's
+    return sorted(found)
+
+
 def write_file(path: str, text: str) -> None:
     """Write a file of procfs, cgroupfs or sysfs in one call. Raises: OSError with the path."""
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)

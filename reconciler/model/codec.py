@@ -13,7 +13,7 @@ from dataclasses import MISSING
 from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass as is_dataclass_alone
 from enum import Enum
-from functools import cache, partial
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -51,26 +51,17 @@ def to_compact(value: Any) -> Any:
     """
     if value is None or type(value) in _PLAIN:
         return value
-    return _compactor(type(value))(value)
-
-
-@cache
-def _compactor(cls: Any) -> Callable[[Any], Any]:
-    """Return `to_compact` for the values of one class that is not plain."""
-    if is_dataclass(cls):
-        return partial(_compact_fields, _field_defaults(cls))
-    if issubclass(cls, (list, tuple)):
-        return lambda items: [to_compact(item) for item in items]
-    return to_dict
-
-
-def _compact_fields(known: tuple[tuple[str, Any], ...], value: Any) -> dict[str, Any]:
-    compact = {}
-    for name, default in known:
-        item = getattr(value, name)
-        if item is not default and item != default:
-            compact[name] = to_compact(item)
-    return compact
+    if is_dataclass(value):
+        cls: Any = type(value)
+        compact = {}
+        for name, default in _field_defaults(cls):
+            item = getattr(value, name)
+            if item is not default and item != default:
+                compact[name] = to_compact(item)
+        return compact
+    if isinstance(value, (list, tuple)):
+        return [to_compact(item) for item in value]
+    return to_dict(value)
 
 
 def digest(data: Any) -> str:

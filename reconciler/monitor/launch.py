@@ -24,7 +24,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from reconciler.linux.capabilities import last_cap
-from reconciler.linux.process import CloneFlag, clone3, setns
+from reconciler.linux.process import (
+    PR_GET_DUMPABLE,
+    PR_SET_DUMPABLE,
+    CloneFlag,
+    clone3,
+    prctl,
+    setns,
+)
 from reconciler.monitor.steps import Step
 from reconciler.monitor.steps.context import Context
 
@@ -73,10 +80,17 @@ def launch(
         for step in host_steps:
             step.execute(context)
         last_cap()  # read here, since the child may have no /proc
+        # The files of a process that is not dumpable are root's, and an ordinary user could not
+        # write the id maps of a child that is born so (proc(5)).
+        is_hidden = id_maps is not None and os.geteuid() != 0 and not prctl(PR_GET_DUMPABLE)
+        if is_hidden:
+            prctl(PR_SET_DUMPABLE, 1)
         with _children_in(pid_namespace):
             pid, pidfd = clone3(flags, cgroup_fd)
             if pid == 0:
                 run_steps(steps, context, gate)
+        if is_hidden:
+            prctl(PR_SET_DUMPABLE, 0)
         if gate is not None and id_maps is not None:
             _open_gate(gate, pid, pidfd, id_maps)
     except BaseException:

@@ -92,7 +92,7 @@ def test_plan_as_json_has_the_shape_that_programs_rely_on(reconciler: Instance) 
     )
     reconciler.write("bad.yaml", "comand: [x]\n")
     plan = reconciler.plan(exits=3)
-    assert set(plan) == {"actions", "problems"}
+    assert set(plan) == {"actions", "waits", "problems", "unenforced"}
     for action in plan["actions"]:
         assert set(action) == ACTION_KEYS
         for change in action["changes"]:

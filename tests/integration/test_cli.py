@@ -138,7 +138,7 @@ def test_plan_has_the_shape_that_programs_rely_on(run: Run, source: Path) -> Non
     write(source, "web.yaml", 'command: [sleep, "1000"]\n')
     write(source, "bad.yaml", "command: 7\n")
     shown = json.loads(run("plan", source, "--output", "json", exits=3).stdout)
-    assert list(shown)[:2] == ["actions", "problems"]
+    assert set(shown) == {"actions", "waits", "problems", "unenforced"}
     assert shown["actions"] == [
         {"action": "create", "name": "web", "reason": "it does not exist", "changes": []}
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from reconciler.cgroup import files
@@ -23,11 +24,11 @@ def unsupported(base: str, wanted: Limits) -> list[Unsupported]:
     return []
 
 
-def write_limits(path: str, wanted: Limits) -> None:
+def write_limits(path: str, wanted: Limits, shown: Limits | None = None) -> None:
     """Write nothing: there are no limits."""
 
 
-def read_limits(path: str) -> dict[str, Value]:
+def read_limits(path: str, asked: Collection[str] = ()) -> dict[str, Value]:
     """Return no limits."""
     return {}
 
@@ -42,5 +43,6 @@ def read_stats(path: str, stats: Stats) -> Stats:
         usage_ns=int(files.read_text(f"{path}/cpuacct.usage")),
         user_ns=int(files.read_text(f"{path}/cpuacct.usage_user")),
         system_ns=int(files.read_text(f"{path}/cpuacct.usage_sys")),
+        per_cpu_ns=tuple(map(int, files.read_text(f"{path}/cpuacct.usage_percpu").split())),
     )
     return replace(stats, cpu=cpu)

@@ -7,9 +7,10 @@ A new v1 cpuset is empty and takes no task: `initialise` copies its parent's. Th
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 
 from reconciler.cgroup import files
-from reconciler.cgroup.canonical import CPU_CPUS, CPU_MEMS, Limits, Unsupported, none_if
+from reconciler.cgroup.canonical import CPU_CPUS, CPU_MEMS, Limits, Unsupported, changed_fields, none_if
 from reconciler.cgroup.cpulist import out_of_range
 from reconciler.model.state import Stats
 from reconciler.model.world import Value
@@ -44,16 +45,17 @@ def unsupported(base: str, wanted: Limits) -> list[Unsupported]:
     return out_of_range(wanted, {field: f"{base}/{name}" for field, name in _FILES.items()})
 
 
-def write_limits(path: str, wanted: Limits) -> None:
+def write_limits(path: str, wanted: Limits, shown: Limits | None = None) -> None:
     """Write CPUs and nodes; None writes the parent's.
 
     Raises: OSError with path and data.
     """
-    for field, name in _FILES.items():
+    for field in changed_fields(wanted, shown or {}):
+        name = _FILES[field]
         files.write_text(f"{path}/{name}", str(wanted[field] or _inherited(path, name)))
 
 
-def read_limits(path: str) -> dict[str, Value]:
+def read_limits(path: str, asked: Collection[str] = ()) -> dict[str, Value]:
     """Return the limits in canonical form.
 
     Raises: OSError with the path.

@@ -9,18 +9,43 @@ once usage is below it, else answers EBUSY (mm/memcontrol-v1.c, mem_cgroup_resiz
 from __future__ import annotations
 
 import errno
+import os
 import time
+from collections.abc import Collection
 from dataclasses import replace
 
 from reconciler.cgroup import convert, core, files, lowering
-from reconciler.cgroup.canonical import MEMORY_HIGH, MEMORY_MAX, MEMORY_SWAP, Limits, Unsupported
+from reconciler.cgroup.canonical import (
+    MEMORY_DISABLE_OOM_KILLER,
+    MEMORY_HIGH,
+    MEMORY_LOW,
+    MEMORY_MAX,
+    MEMORY_MIN,
+    MEMORY_OOM_GROUP,
+    MEMORY_RESERVATION,
+    MEMORY_SWAP,
+    MEMORY_SWAPPINESS,
+    Limits,
+    Unsupported,
+    changed_fields,
+)
 from reconciler.model.state import MemoryStats, Stats
 from reconciler.model.world import Value
 
 NAME = "memory"
-FIELDS = (MEMORY_MAX, MEMORY_HIGH, MEMORY_SWAP)
+_OF_V2 = {
+    MEMORY_HIGH: "memory.high",
+    MEMORY_LOW: "memory.low",
+    MEMORY_MIN: "memory.min",
+    MEMORY_OOM_GROUP: "memory.oom.group",
+}
+_OWN = (MEMORY_RESERVATION, MEMORY_SWAPPINESS, MEMORY_DISABLE_OOM_KILLER)
+FIELDS = (MEMORY_MAX, MEMORY_SWAP, *_OF_V2, *_OWN)
 _LIMIT = "memory.limit_in_bytes"
 _MEMSW = "memory.memsw.limit_in_bytes"
+_SOFT_LIMIT = "memory.soft_limit_in_bytes"
+_SWAPPINESS = "memory.swappiness"
+_OOM_CONTROL = "memory.oom_control"
 _KERNEL_USAGE = "memory.kmem.usage_in_bytes"
 _RECLAIM_FIGURES = ("inactive_anon", "active_anon", "inactive_file", "active_file")
 _ATTEMPTS = 5
@@ -34,10 +59,12 @@ def shown_fields(base: str) -> tuple[str, ...]:
 
 def unsupported(base: str, wanted: Limits) -> list[Unsupported]:
     """Return the wanted limits that cannot be enforced below `base`."""
-    found = []
-    if wanted[MEMORY_HIGH] is not None:
-        how = "boot with cgroup v2 (systemd.unified_cgroup_hierarchy=1)"
-        found.append(Unsupported(MEMORY_HIGH, "cgroup v1 has no memory.high", how))
+    how = "boot with cgroup v2 (systemd.unified_cgroup_hierarchy=1)"
+    found = [
+        Unsupported(field, f"cgroup v1 has no {name}", how)
+        for field, name in _OF_V2.items()
+        if wanted[field] is not None
+    ]
     if wanted[MEMORY_SWAP] is None:
         return found
     if not files.exists(f"{base}/{_MEMSW}"):
@@ -49,12 +76,34 @@ def unsupported(base: str, wanted: Limits) -> list[Unsupported]:
     return found
 
 
-def write_limits(path: str, wanted: Limits) -> None:
-    """Write the limits; lowers memory before memsw and raises memsw before memory.
+def inherited_swappiness(base: str) -> int | None:
+    """Return the swappiness of new cgroups below `base`."""
+    text = files.read_optional(f"{base}/{_SWAPPINESS}")
+    return None if text is None else int(text)
+
+
+def write_limits(path: str, wanted: Limits, shown: Limits | None = None) -> None:
+    """Write what is not shown already.
 
     Raises: LimitNotApplied when the kernel cannot reclaim enough: the caller puts back what was
     there; OSError with path and data.
     """
+    changed = changed_fields(wanted, shown or {})
+    if changed & {MEMORY_MAX, MEMORY_SWAP}:
+        _write_sizes(path, wanted)
+    if MEMORY_RESERVATION in changed:
+        files.write_text(f"{path}/{_SOFT_LIMIT}", str(_limit_of(wanted[MEMORY_RESERVATION])))
+    if MEMORY_SWAPPINESS in changed:
+        value = wanted[MEMORY_SWAPPINESS]
+        inherited = inherited_swappiness(os.path.dirname(path))
+        files.write_text(f"{path}/{_SWAPPINESS}", str(inherited if value is None else value))
+    if MEMORY_DISABLE_OOM_KILLER in changed:
+        is_disabled = bool(wanted[MEMORY_DISABLE_OOM_KILLER])
+        files.write_text(f"{path}/{_OOM_CONTROL}", str(int(is_disabled)))
+
+
+def _write_sizes(path: str, wanted: Limits) -> None:
+    """Write memory and memsw; lowers memory before memsw and raises memsw before memory."""
     limit = _limit_of(wanted[MEMORY_MAX])
     if limit != -1:
         _check_reachable(path, limit)
@@ -115,18 +164,28 @@ def _usage(path: str, name: str) -> int:
     return int(files.read_text(f"{path}/{name.replace('limit', 'usage')}"))
 
 
-def read_limits(path: str) -> dict[str, Value]:
-    """Return the limits in canonical form.
+def read_limits(path: str, asked: Collection[str] = ()) -> dict[str, Value]:
+    """Return the limits in canonical form; of those on demand the ones that are asked for.
 
     Raises: OSError with the path.
     """
     limit = convert.page_floor(int(files.read_text(f"{path}/{_LIMIT}")))
+    limits: dict[str, Value] = {MEMORY_MAX: limit}
     memsw_text = files.read_optional(f"{path}/{_MEMSW}")
-    if memsw_text is None:
-        return {MEMORY_MAX: limit}
-    memsw = convert.page_floor(int(memsw_text))
-    swap = None if memsw is None or limit is None else memsw - limit
-    return {MEMORY_MAX: limit, MEMORY_SWAP: swap}
+    if memsw_text is not None:
+        memsw = convert.page_floor(int(memsw_text))
+        limits[MEMORY_SWAP] = None if memsw is None or limit is None else memsw - limit
+    if MEMORY_RESERVATION in asked:
+        soft = int(files.read_text(f"{path}/{_SOFT_LIMIT}"))
+        limits[MEMORY_RESERVATION] = convert.page_floor(soft)
+    if MEMORY_SWAPPINESS in asked:
+        swappiness = int(files.read_text(f"{path}/{_SWAPPINESS}"))
+        is_own = swappiness != inherited_swappiness(os.path.dirname(path))
+        limits[MEMORY_SWAPPINESS] = swappiness if is_own else None
+    if MEMORY_DISABLE_OOM_KILLER in asked:
+        words = files.read_text(f"{path}/{_OOM_CONTROL}").split()
+        limits[MEMORY_DISABLE_OOM_KILLER] = words[1] == "1" or None
+    return limits
 
 
 def read_stats(path: str, stats: Stats) -> Stats:
@@ -142,6 +201,8 @@ def read_stats(path: str, stats: Stats) -> Stats:
         swap_bytes=details.get("total_swap"),
         anon_bytes=details.get("total_rss"),
         file_bytes=details.get("total_cache"),
+        kernel_bytes=int(files.read_optional(f"{path}/{_KERNEL_USAGE}") or 0),
+        limit_hits=int(files.read_text(f"{path}/memory.failcnt")),
         oom_kills=core.oom_kills({NAME: path}),
     )
     return replace(stats, memory=memory)

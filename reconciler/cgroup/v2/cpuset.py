@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from reconciler.cgroup import files
-from reconciler.cgroup.canonical import CPU_CPUS, CPU_MEMS, Limits, Unsupported
+from reconciler.cgroup.canonical import CPU_CPUS, CPU_MEMS, Limits, Unsupported, changed_fields
 from reconciler.cgroup.cpulist import out_of_range
 from reconciler.model.state import Stats
 from reconciler.model.world import Value
@@ -27,16 +29,17 @@ def unsupported(base: str, wanted: Limits) -> list[Unsupported]:
     return out_of_range(wanted, effective)
 
 
-def write_limits(path: str, wanted: Limits) -> None:
+def write_limits(path: str, wanted: Limits, shown: Limits | None = None) -> None:
     """Write CPUs and nodes; None writes an empty line, which is "as the parent".
 
     Raises: OSError with path and data.
     """
-    for field, name in _FILES.items():
+    for field in changed_fields(wanted, shown or {}):
+        name = _FILES[field]
         files.write_text(f"{path}/{name}", f"{wanted[field] or ''}\n")
 
 
-def read_limits(path: str) -> dict[str, Value]:
+def read_limits(path: str, asked: Collection[str] = ()) -> dict[str, Value]:
     """Return the limits in canonical form.
 
     Raises: OSError with the path.

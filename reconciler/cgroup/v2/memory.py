@@ -7,26 +7,49 @@ brought down first.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from reconciler.cgroup import convert, core, files, lowering
-from reconciler.cgroup.canonical import MEMORY_HIGH, MEMORY_MAX, MEMORY_SWAP, Limits, Unsupported
+from reconciler.cgroup.canonical import (
+    MEMORY_DISABLE_OOM_KILLER,
+    MEMORY_HIGH,
+    MEMORY_LOW,
+    MEMORY_MAX,
+    MEMORY_MIN,
+    MEMORY_OOM_GROUP,
+    MEMORY_RESERVATION,
+    MEMORY_SWAP,
+    MEMORY_SWAPPINESS,
+    Limits,
+    Unsupported,
+    changed_fields,
+)
 from reconciler.model.state import MemoryStats, Stats
 from reconciler.model.world import Value
 
 NAME = "memory"
-FIELDS = (MEMORY_MAX, MEMORY_HIGH, MEMORY_SWAP)
 _FILES = {
+    MEMORY_MIN: "memory.min",
+    MEMORY_LOW: "memory.low",
     MEMORY_HIGH: "memory.high",
     MEMORY_MAX: "memory.max",
     MEMORY_SWAP: "memory.swap.max",
+    MEMORY_OOM_GROUP: "memory.oom.group",
 }
+# 0 and not `max` is what is not set.
+_FROM_ZERO = (MEMORY_MIN, MEMORY_LOW, MEMORY_OOM_GROUP)
+_OF_V1 = {
+    MEMORY_SWAPPINESS: "swappiness of a cgroup",
+    MEMORY_DISABLE_OOM_KILLER: "way to disable the OOM killer",
+}
+FIELDS = (*_FILES, MEMORY_RESERVATION, *_OF_V1)
 
 
 def shown_fields(base: str) -> tuple[str, ...]:
     """Return the fields that cgroups below `base` can show."""
-    return FIELDS if _has_swap(base) else (MEMORY_MAX, MEMORY_HIGH)
+    has_swap = _has_swap(base)
+    return tuple(field for field in _FILES if has_swap or field != MEMORY_SWAP)
 
 
 def _has_swap(base: str) -> bool:
@@ -41,31 +64,42 @@ def _has_swap(base: str) -> bool:
 
 def unsupported(base: str, wanted: Limits) -> list[Unsupported]:
     """Return the wanted limits that cannot be enforced below `base`."""
-    if wanted[MEMORY_SWAP] is None or _has_swap(base):
-        return []
-    reason = "this kernel does not account swap"
-    return [Unsupported(MEMORY_SWAP, reason, "boot with swapaccount=1")]
+    found = [
+        Unsupported(field, f"cgroup v2 has no {what}", "leave it out")
+        for field, what in _OF_V1.items()
+        if wanted[field] is not None
+    ]
+    if wanted[MEMORY_SWAP] is not None and not _has_swap(base):
+        reason = "this kernel does not account swap"
+        found.append(Unsupported(MEMORY_SWAP, reason, "boot with swapaccount=1"))
+    return found
 
 
-def write_limits(path: str, wanted: Limits) -> None:
-    """Write the limits; a `max` below what is in use is reclaimed towards before it is written.
+def write_limits(path: str, wanted: Limits, shown: Limits | None = None) -> None:
+    """Write what is not shown already; a `max` below what is in use is reclaimed towards before.
 
     Raises: LimitNotApplied when usage cannot be brought below `max`: the caller puts back what
     was there; OSError with path and data.
     """
-    limit = wanted[MEMORY_MAX]
-    if isinstance(limit, int) and _usage(path) > lowering.target_of(limit):
-        former = _read_size(path, "memory.max")
-        if former is None or limit < former:
-            _lower(path, wanted, limit, former)
-            return
+    changed = changed_fields(wanted, shown or {})
+    limit = wanted.get(MEMORY_MAX)
+    if MEMORY_MAX in changed and isinstance(limit, int):
+        if _usage(path) > lowering.target_of(limit):
+            former = _read_size(path, "memory.max")
+            if former is None or limit < former:
+                _lower(path, wanted, limit, former)
+                changed -= {MEMORY_MAX, MEMORY_HIGH, MEMORY_SWAP}
     for field in _FILES:
-        _write(path, wanted, field)
+        if field in changed:
+            _write(path, wanted, field)
 
 
 def _write(path: str, wanted: Limits, field: str) -> None:
-    if field in wanted:
-        files.write_text(f"{path}/{_FILES[field]}", convert.format_max(wanted[field]))
+    if field not in wanted:
+        return
+    value = wanted[field]
+    text = str(int(value) if isinstance(value, int) else 0) if field in _FROM_ZERO else convert.format_max(value)
+    files.write_text(f"{path}/{_FILES[field]}", text)
 
 
 def _lower(path: str, wanted: Limits, limit: int, former: int | None) -> None:
@@ -112,14 +146,17 @@ def _reclaimer(path: str) -> Callable[[int, int], None]:
     return reclaim
 
 
-def read_limits(path: str) -> dict[str, Value]:
+def read_limits(path: str, asked: Collection[str] = ()) -> dict[str, Value]:
     """Return the limits in canonical form.
 
     Raises: OSError with the path.
     """
     limits: dict[str, Value] = {
-        MEMORY_MAX: _read_size(path, "memory.max"),
+        MEMORY_MIN: _read_size(path, "memory.min") or None,
+        MEMORY_LOW: _read_size(path, "memory.low") or None,
         MEMORY_HIGH: _read_size(path, "memory.high"),
+        MEMORY_MAX: _read_size(path, "memory.max"),
+        MEMORY_OOM_GROUP: files.read_text(f"{path}/memory.oom.group").strip() == "1" or None,
     }
     swap_text = files.read_optional(f"{path}/memory.swap.max")
     if swap_text is not None:
@@ -139,6 +176,7 @@ def read_stats(path: str, stats: Stats) -> Stats:
     details = files.read_flat(f"{path}/memory.stat")
     peak_text = files.read_optional(f"{path}/memory.peak")
     swap_text = files.read_optional(f"{path}/memory.swap.current")
+    events = files.read_flat(f"{path}/memory.events")
     memory = MemoryStats(
         usage_bytes=_usage(path),
         peak_bytes=None if peak_text is None else int(peak_text),
@@ -146,6 +184,8 @@ def read_stats(path: str, stats: Stats) -> Stats:
         swap_bytes=None if swap_text is None else int(swap_text),
         anon_bytes=details.get("anon"),
         file_bytes=details.get("file"),
-        oom_kills=core.oom_kills({core.UNIFIED: path}),
+        kernel_bytes=details.get("kernel"),
+        limit_hits=events.get("max", 0),
+        oom_kills=events.get("oom_kill", 0),
     )
     return replace(stats, memory=memory)

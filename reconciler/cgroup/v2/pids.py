@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from reconciler.cgroup import convert, files
@@ -27,7 +28,7 @@ def unsupported(base: str, wanted: Limits) -> list[Unsupported]:
     return [Unsupported(PIDS_MAX, f"the kernel's most is {_KERNEL_MAX}", "ask for less, or none")]
 
 
-def write_limits(path: str, wanted: Limits) -> None:
+def write_limits(path: str, wanted: Limits, shown: Limits | None = None) -> None:
     """Write the limit.
 
     Raises: OSError with path and data.
@@ -35,7 +36,7 @@ def write_limits(path: str, wanted: Limits) -> None:
     files.write_text(f"{path}/pids.max", convert.format_max(wanted[PIDS_MAX]))
 
 
-def read_limits(path: str) -> dict[str, Value]:
+def read_limits(path: str, asked: Collection[str] = ()) -> dict[str, Value]:
     """Return the limit in canonical form.
 
     Raises: OSError with the path.

@@ -193,7 +193,7 @@ class Confine(NamedTuple):
 
     uid: int
     gid: int
-    groups: list[int]
+    groups: list[int] | None
     capabilities: list[int]
     no_new_privileges: bool
     seccomp_filter: str
@@ -210,7 +210,8 @@ class Confine(NamedTuple):
         capabilities.drop_bounding(bounding)
         process.prctl(process.PR_SET_KEEPCAPS, 1)
         os.umask(self.umask)
-        os.setgroups(self.groups)
+        if self.groups is not None:
+            os.setgroups(self.groups)
         os.setresgid(self.gid, self.gid, self.gid)
         os.setresuid(self.uid, self.uid, self.uid)
         capabilities.set_capabilities(effective, permitted, inheritable)

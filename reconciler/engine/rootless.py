@@ -1,0 +1,152 @@
+"""What a Config becomes for an ordinary user: a user namespace of its own, and what works in one.
+
+Called by the Engine before it plans a start or a further process. The record keeps the Config as
+it was given. Sources: user_namespaces(7), subuid(5), config.md of the runtime specification.
+
+Root inside is the user outside. Where newuidmap and newgidmap are installed and /etc/subuid and
+/etc/subgid give the user a range, the ids from 1 on are those; else there is only 0.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from reconciler.engine.setup_mounts import FRESH, MASKED_PATHS, READONLY_PATHS
+from reconciler.model.config import Config, Mount, MountType
+from reconciler.model.frozen import replace as replace_frozen
+from reconciler.model.isolation import IdMapping, MountSpec, NamespaceMode
+
+_KERNEL = ("nosuid", "nodev", "noexec")
+_HELPERS = {"/etc/subuid": "newuidmap", "/etc/subgid": "newgidmap"}
+_PLACES = ("/usr/bin", "/bin", "/usr/local/bin")
+
+
+def is_rootless() -> bool:
+    """Tell whether the caller is an ordinary user."""
+    return os.geteuid() != 0
+
+
+def adapt(config: Config, hidden: Sequence[str]) -> Config:
+    """Return what can be started for the calling user; unchanged where it says all by itself.
+
+    `hidden` are directories of the host that no container may see.
+    """
+    isolation = config.isolation
+    if isolation.namespaces.user != NamespaceMode.HOST:
+        return config
+    uids = own_mappings("/etc/subuid", os.geteuid())
+    gids = own_mappings("/etc/subgid", os.getegid())
+    changes: dict[str, Any] = {
+        "namespaces": replace_frozen(isolation.namespaces, user=NamespaceMode.PRIVATE),
+        "uid_mappings": uids,
+        "gid_mappings": gids,
+    }
+    if isolation.mounts is None:
+        has_tty_group = gids[-1].container_id + gids[-1].size > 5
+        changes["mounts"] = _standard_mounts(config, has_tty_group=has_tty_group)
+        masked = [*MASKED_PATHS, *(hidden if config.rootfs.path is None else ())]
+        changes["masked_paths"] = tuple(masked)
+        changes["readonly_paths"] = READONLY_PATHS
+    user = config.user_or_default()
+    if config.user is None and not _is_mapped(user, uids):
+        user = "0:0"  # nobody is nobody's here
+    return replace(config, user=user, isolation=replace_frozen(isolation, **changes))
+
+
+def _is_mapped(user: str, mappings: tuple[IdMapping, ...]) -> bool:
+    uid = int(user.partition(":")[0])
+    return any(one.container_id <= uid < one.container_id + one.size for one in mappings)
+
+
+def own_mappings(table: str, own: int) -> tuple[IdMapping, ...]:
+    """Return the mappings of a user: root to itself, and the range that `table` gives, if any."""
+    root = IdMapping(container_id=0, host_id=own, size=1)
+    granted = _granted(table)
+    if granted is None or not _has_helper(_HELPERS[table]):
+        return (root,)
+    return (root, IdMapping(container_id=1, host_id=granted[0], size=granted[1]))
+
+
+def _granted(table: str) -> tuple[int, int] | None:
+    """Return (first, count) of the caller's first range; both tables go by the user (subuid(5))."""
+    import pwd
+
+    uid = os.geteuid()
+    try:
+        names = {str(uid), pwd.getpwuid(uid).pw_name}
+    except KeyError:
+        names = {str(uid)}
+    try:
+        with open(table, encoding="utf-8", errors="replace") as lines:
+            rows = [line.strip().split(":") for line in lines]
+    except OSError:
+        return None
+    for row in rows:
+        if len(row) == 3 and row[0] in names and row[1].isdecimal() and row[2].isdecimal():
+            return int(row[1]), int(row[2])
+    return None
+
+
+def _has_helper(name: str) -> bool:
+    return any(os.access(f"{place}/{name}", os.X_OK) for place in _PLACES)
+
+
+def _standard_mounts(config: Config, *, has_tty_group: bool) -> tuple[MountSpec, ...]:
+    """Return the engine's own mounts and the Config's, as a list."""
+    terminal = ("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620")
+    mounts = [
+        MountSpec(destination="/proc", type="proc", source="proc", options=_KERNEL),
+        MountSpec(
+            destination="/dev",
+            type="tmpfs",
+            source="tmpfs",
+            options=("nosuid", "noexec", "mode=755", "size=64k"),
+        ),
+        MountSpec(
+            destination="/dev/pts",
+            type="devpts",
+            source="devpts",
+            options=(*terminal, "gid=5") if has_tty_group else terminal,
+        ),
+        MountSpec(
+            destination="/dev/shm",
+            type="tmpfs",
+            source="shm",
+            options=(*_KERNEL, "mode=1777", "size=64m"),
+        ),
+        MountSpec(destination="/dev/mqueue", type="mqueue", source="mqueue", options=_KERNEL),
+        # A sysfs of its own would need one that hides nothing (mount_namespaces(7)).
+        MountSpec(
+            destination="/sys", type="bind", source="/sys", options=("rbind", "rro", *_KERNEL)
+        ),
+    ]
+    if config.rootfs.path is None:
+        mounts += [
+            MountSpec(
+                destination=target, type="tmpfs", source="tmpfs", options=("nosuid", "nodev", data)
+            )
+            for target, data in FRESH
+            if os.path.isdir(target)
+        ]
+    return (*mounts, *map(_listed, config.mounts))
+
+
+def _listed(item: Mount) -> MountSpec:
+    """Return a mount of a spec file as a listed one, with the same safe defaults."""
+    given = set(item.options)
+    safe = tuple(f"no{name}" for name in ("suid", "dev") if not {name, f"no{name}"} & given)
+    if item.type is MountType.BIND:
+        kind = () if given & {"bind", "rbind"} else ("rbind",)
+        options = (*safe, *item.options, *kind)
+        return MountSpec(destination=item.target, type="bind", source=item.source, options=options)
+    size = () if item.size_bytes is None else (f"size={item.size_bytes}",)
+    data = (f"mode={item.mode or '1777'}", *size)
+    return MountSpec(
+        destination=item.target,
+        type="tmpfs",
+        source="tmpfs",
+        options=(*safe, *item.options, *data),
+    )
