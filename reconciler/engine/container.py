@@ -121,6 +121,9 @@ class Container:
     def stats(self) -> Stats:
         """Return the cgroup's figures now. Raises: ContainerDestroyed, ContainerNotRunning."""
         self.refresh()
+        if not self.record.cgroups:
+            cause = "it has no cgroup: its user has none delegated"
+            raise self._error(ErrorCode.CgroupUnavailable, "read the figures of", cause)
         if not self._engine.driver.exists(self.record.cgroups):
             raise not_running(self.id, "read the figures of")
         with self._translate("read the figures of"):

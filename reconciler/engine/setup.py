@@ -69,6 +69,7 @@ def _make_steps(record: Record, place: Place) -> list[Any]:
     config = record.config
     root = setup_mounts.find_root(config)
     identity = look_up_user(root, config.user_or_default(), config.groups)
+    setup_process.check_mapped(config, identity)
     steps: list[Any] = [process.JoinCgroups(place.join_files)] if place.join_files else []
     if config.logs.is_kept and not place.is_direct:
         stdout, stderr = (os.path.join(place.directory, name) for name in STREAMS)

@@ -122,6 +122,29 @@ def id_maps(config: Config) -> dict[str, str] | None:
     return {kind: format_map(mappings) for kind, mappings in maps.items()}
 
 
+def check_mapped(config: Config, identity: Identity) -> None:
+    """Refuse a user or group that the container's user namespace has no mapping for.
+
+    Raises: ConfigInvalid.
+    """
+    if mode_of(config, "user") != NamespaceMode.PRIVATE:
+        return
+    isolation = config.isolation
+    for what, number, mappings in (
+        ("user", identity.uid, isolation.uid_mappings),
+        ("group", identity.gid, isolation.gid_mappings),
+    ):
+        if not any(0 <= number - one.container_id < one.size for one in mappings):
+            known = ", ".join(
+                f"{one.container_id}-{one.container_id + one.size - 1}" for one in mappings
+            )
+            message = (
+                f"the {what} {number} is not mapped in its user namespace, which has {known}; an "
+                "ordinary user gets more from /etc/subuid and /etc/subgid with the package uidmap"
+            )
+            raise _invalid("user", message)
+
+
 def format_map(mappings: tuple[IdMapping, ...]) -> str:
     """Return a map as proc(5) has it: lines of inside, outside, size."""
     return "".join(f"{one.container_id} {one.host_id} {one.size}\n" for one in mappings)

@@ -107,7 +107,7 @@ def test_its_processes_have_no_capability_and_run_as_the_user(
     script = "grep -E 'CapEff|NoNewPrivs|Seccomp:' /proc/self/status; touch /usr/x; touch /tmp/x"
     (source / "job.yaml").write_text(f'kind: Job\ncommand: [sh, -c, "{script}; echo $?"]\n')
     assert reconciler("apply", str(source)).returncode == 0
-    assert reconciler("wait", "job", "--for", "completed", str(source)).returncode == 0
+    assert reconciler("wait", "job", "--for", "completed").returncode == 0
     rows = reconciler("logs", "job").stdout.splitlines()
     assert [row.split()[-1] for row in rows if ":" in row and "touch" not in row] == [
         "0000000000000000",
@@ -121,20 +121,19 @@ def test_its_processes_have_no_capability_and_run_as_the_user(
 def test_an_overlay_root_is_written_to_and_kept_over_a_restart(
     reconciler: Run, source: Path, rootfs: Path
 ) -> None:
-    for directory, _, _ in os.walk(rootfs.parent):
-        os.chmod(directory, 0o755)
+    lower = shutil.copytree(rootfs, source.parent / "lower", symlinks=True)
     spec = (
-        f"rootfs: {{path: {rootfs}, overlay: true}}\nkind: Job\n"
+        f"rootfs: {{path: {lower}, overlay: true}}\nkind: Job\n"
         'command: [/bin/sh, -c, "cat /kept; echo once >> /kept"]\n'
     )
     (source / "job.yaml").write_text(spec)
     assert reconciler("apply", str(source)).returncode == 0
-    assert reconciler("wait", "job", "--for", "completed", str(source)).returncode == 0
+    assert reconciler("wait", "job", "--for", "completed").returncode == 0
     (source / "job.yaml").write_text(spec + "env: {AGAIN: yes-please}\n")
     assert reconciler("apply", str(source)).returncode == 0
-    assert reconciler("wait", "job", "--for", "completed", str(source)).returncode == 0
+    assert reconciler("wait", "job", "--for", "completed").returncode == 0
     assert "once" in reconciler("logs", "job").stdout.splitlines()
-    assert not (rootfs / "kept").exists()
+    assert not (lower / "kept").exists()
 
 
 def test_a_limit_without_a_delegated_cgroup_is_refused_with_what_gives_one(
