@@ -22,13 +22,15 @@ _SWAPPED = {
 }
 
 
-def describe(error: ReconcilerError | OSError, verb: str) -> str:
+def describe(error: Exception, verb: str) -> str:
     """Return one line: what is wrong, what to do, and the code."""
     if isinstance(error, OSError):
         where = f" ({error.filename})" if error.filename else ""
         text = error.strerror or (os.strerror(error.errno) if error.errno else str(error))
         return f"cannot {verb}: {text}{where}"
-    return f"{_told(error)} [{error.code.name}]"
+    if isinstance(error, ReconcilerError):
+        return f"{_told(error)} [{error.code.name}]"
+    return f"internal error: cannot {verb}: {error!r}; please report it with this text"
 
 
 def _told(error: ReconcilerError) -> str:

@@ -30,10 +30,9 @@ class Log:
         """Write a warning."""
         self._write("warning", message)
 
-    def debug(self, message: str) -> None:
-        """Write a message of `--debug`."""
-        if self.is_debug:
-            self._write("debug", message)
+    def note(self, message: str) -> None:
+        """Write what is for those who look closer: `--debug`, stack traces."""
+        self._write("debug", message)
 
     def _write(self, level: str, message: str) -> None:
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

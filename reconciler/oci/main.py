@@ -81,10 +81,12 @@ def _guard(verb: Verb, values: Values, options: Values, arguments: list[str], lo
         return code
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except (ReconcilerError, OSError) as error:
+    except Exception as error:  # noqa: BLE001 - the last line of defence: a bug is told as such
         log.error(describe(error, verb.name))
-        if log.is_debug and isinstance(error, ReconcilerError):
-            log.debug(error.detail())
+        if log.is_debug or not isinstance(error, (ReconcilerError, OSError)):
+            import traceback
+
+            log.note("".join(traceback.format_exception(error)).rstrip())
         return failed
 
 
@@ -139,8 +141,7 @@ def _overview() -> str:
         [
             f"usage: {_program()} [GLOBAL OPTION ...] VERB [OPTION ...] [ARGUMENT ...]",
             "",
-            "Runs containers from OCI bundles: a directory with a config.json and a root file "
-            "system.",
+            "Runs containers from bundles: directories with a config.json and a root file system.",
             "",
             "verbs:",
             *verbs,

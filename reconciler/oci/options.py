@@ -89,7 +89,7 @@ def parse(
     return values, arguments
 
 
-def _initial(option: Option) -> Any:
+def _initial(option: Option) -> object:
     if option.kind is Kind.LIST:
         return []
     return False if option.kind is Kind.FLAG else option.default

@@ -11,6 +11,7 @@ import os
 import select
 import termios
 import tty
+from typing import Any
 
 _CHUNK = 65536
 _DRAIN_MS = 100
@@ -23,7 +24,7 @@ class Terminal:
         self._master = master
         self._to_master = b""
         self._has_input = self._has_output = True
-        self._before: list[object] | None = None
+        self._before: list[Any] | None = None
         os.set_blocking(master, False)
 
     def __enter__(self) -> Terminal:

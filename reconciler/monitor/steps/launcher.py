@@ -14,8 +14,10 @@ The descriptors are inherited from the launcher and close at execve.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 from typing import Any, NamedTuple
 
 from reconciler.linux.programs import run_program
@@ -81,7 +83,7 @@ class AwaitStart(NamedTuple):
         return f"execute {self.argv[0]}"
 
     def execute(self, context: Context) -> None:
-        Execute(self.argv, self.env).find()
+        _check(Execute(self.argv, self.env).find())
         _tell(context, "start")
         os.read(self.go_fd, 1)
         os.close(context.status_fd)
@@ -104,6 +106,18 @@ class RunHooks(NamedTuple):
             failure = run_program(path, args, env, state, timeout_s)
             if failure is not None:
                 raise OSError(0, f"the hook {path} {failure}", path)
+
+
+def _check(path: str) -> None:
+    """Refuse what is no executable file. Where a filter forbids to look, execve(2) will tell."""
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
+    except OSError:
+        return
+    if not stat.S_ISREG(mode) or (os.access(path, os.F_OK) and not os.access(path, os.X_OK)):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
 
 
 def _tell(context: Context, point: str) -> None:

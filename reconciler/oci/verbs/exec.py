@@ -74,6 +74,6 @@ def _placed(runtime: Runtime, container: Container, places: list[str]) -> Record
             cgroups[name] = os.path.normpath(f"{record.cgroups[name]}/{path}")
             inside = f"{cgroups[name]}/".startswith(f"{record.cgroups[name]}/")
             if not inside or not os.path.isdir(cgroups[name]):
-                message = f"cannot use --cgroup {place}: there is no cgroup {path} in the container's"
+                message = f"cannot use --cgroup {place}: the container has no cgroup {path}"
                 raise ReconcilerError(ErrorCode.ConfigInvalid, message, container=record.id)
     return replace(record, cgroups=cgroups) if places else record

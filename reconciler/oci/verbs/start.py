@@ -12,7 +12,10 @@ from reconciler.oci.runtime import Runtime, hook_state, refuse
 
 
 def run(runtime: Runtime, options: Values, arguments: list[str]) -> int:
-    """Start it. Raises: ContainerNotExists, ContainerNotStopped, ContainerNotRunning, HookFailed."""
+    """Start it.
+
+    Raises: ContainerNotExists, ContainerNotStopped, ContainerNotRunning, HookFailed.
+    """
     container = runtime.load(arguments[0])
     with runtime.engine.store.lock(container.id):
         status = runtime.status(container)
