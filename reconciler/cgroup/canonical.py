@@ -29,12 +29,12 @@ no cgroup.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar, cast
 
 from reconciler.cgroup import convert
 from reconciler.cgroup.devices import device_number
 from reconciler.model.config import CpuLimits, HugetlbLimit, IoDeviceWeight, IoLimits, Resources
+from reconciler.model.frozen import frozen
 from reconciler.model.world import Value
 
 MEMORY_MAX = "resources.memory.max"
@@ -88,7 +88,7 @@ class Unsupported(NamedTuple):
     how: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LimitFacts:
     """What canonical form depends on, read once from the host by `driver.facts()`.
 

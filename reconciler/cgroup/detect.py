@@ -8,10 +8,11 @@ cgroups(7), cgroup_namespaces(7).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from reconciler.cgroup import files
+from reconciler.model.frozen import field, frozen
 
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
@@ -24,7 +25,7 @@ class Mode(StrEnum):
     V2 = "v2"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Hierarchy:
     """One mounted hierarchy.
 
@@ -37,7 +38,7 @@ class Hierarchy:
     own: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Hierarchies:
     """All hierarchies: v1 by controller (co-mounted ones share theirs), and the unified one."""
 
@@ -46,8 +47,7 @@ class Hierarchies:
     unified: Hierarchy | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Mount:
+class _Mount(NamedTuple):
     root: str
     point: str
     kind: str

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from reconciler.control.report import PassReport
 from reconciler.model.action import ChangeClass, Destroy, FieldChange, Freeze, WaitKind
+from reconciler.model.frozen import frozen
 from reconciler.model.spec import DriftPolicy
 from reconciler.model.world import Value
 from reconciler.planning.drift import find_changes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class DriftRow:
     """One differing field, and since when it differs (wall-clock seconds), where that is known."""
 

@@ -7,13 +7,13 @@ host's becoming able is a difference as any other. What is required stays, and f
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from operator import attrgetter
 from typing import Any
 
 from reconciler.cgroup.canonical import Unsupported
 from reconciler.control.ports import EnginePort
 from reconciler.model.config import Config, SeccompMode
+from reconciler.model.frozen import replace
 from reconciler.model.spec import Enforcement, Spec
 from reconciler.model.world import Desired
 from reconciler.planning.fields import FIELDS

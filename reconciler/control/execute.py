@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from typing import assert_never
@@ -51,6 +50,7 @@ from reconciler.model.action import (
     StopAction,
     Update,
 )
+from reconciler.model.frozen import replace
 from reconciler.model.spec import DesiredState, Spec, Stop
 from reconciler.model.world import RestartMemory
 

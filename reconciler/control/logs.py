@@ -10,10 +10,10 @@ A failure always has the fields code, name, container, operation, step, errno an
 from __future__ import annotations
 
 from _thread import allocate_lock
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 from reconciler.errors import ReconcilerError
+from reconciler.model.frozen import frozen
 
 if TYPE_CHECKING:
     import logging
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ROOT = "reconciler"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Settings:
     """Where records go, in which form; `level` is a name of the standard library's."""
 

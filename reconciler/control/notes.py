@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import lru_cache
 
 from reconciler.model.codec import from_dict, to_compact
 from reconciler.model.config import Config
+from reconciler.model.frozen import replace
 from reconciler.model.spec import Origin, Spec, Suspend
 from reconciler.model.world import RestartMemory
 

@@ -8,7 +8,6 @@ hides no other.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from reconciler.cgroup.canonical import canonical_limits
 from reconciler.control.failures import read_failures
@@ -31,6 +30,7 @@ from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.linux.proc import is_same_process, read_boot_id
 from reconciler.linux.uts import read_hostnames
 from reconciler.model.config import Resources
+from reconciler.model.frozen import replace
 from reconciler.model.record import Record
 from reconciler.model.spec import Spec
 from reconciler.model.state import ExitStatus, ProcessId, Status

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from reconciler.errors import ReconcilerError
 from reconciler.model.action import Action
+from reconciler.model.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Outcome:
     """One action that was carried out, or failed with `error`; how long that took."""
 

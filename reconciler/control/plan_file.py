@@ -16,13 +16,13 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 from reconciler.control.report import PassReport
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.model.action import Action, Plan
 from reconciler.model.codec import digest, to_dict
+from reconciler.model.frozen import frozen, replace
 from reconciler.model.spec import Spec
 from reconciler.model.state import Status
 from reconciler.model.world import Observed
@@ -35,7 +35,7 @@ Digests = Mapping[str, str]
 ActionJson = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Instance:
     """Which directories and sources a plan was made for; all absolute."""
 
@@ -45,7 +45,7 @@ class Instance:
     sources: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SavedPlan:
     """A plan and its fingerprints, as the file has them."""
 

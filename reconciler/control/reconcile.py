@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -33,6 +32,7 @@ from reconciler.control.transitions import (
 )
 from reconciler.errors import ReconcilerError
 from reconciler.linux.clock import wall_s
+from reconciler.model.frozen import replace
 from reconciler.model.world import Desired, Failure, World
 from reconciler.planning.plan import PlanOptions, make_plan
 

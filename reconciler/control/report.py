@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from reconciler.control.enforcement import Unenforced
 from reconciler.control.outcome import Outcome
 from reconciler.control.transitions import Transitions
 from reconciler.errors import ErrorCode
 from reconciler.model.action import Plan, Wait, WaitKind
+from reconciler.model.frozen import field, frozen
 from reconciler.model.world import Desired, World
 
 DONE, FAILED, CHANGES_PENDING, INVALID, REFUSED = 0, 1, 2, 3, 4
@@ -28,7 +27,7 @@ _INVALID_CODES = frozenset(
 _REFUSED_CODES = frozenset({ErrorCode.PruneRefused, ErrorCode.SourceEmpty, ErrorCode.NotOwned})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PassReport:
     """One pass, or all passes of a convergence.
 

@@ -18,7 +18,6 @@ spec), unknown.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from reconciler.cgroup.canonical import Unsupported
@@ -27,6 +26,7 @@ from reconciler.control.clock import format_time
 from reconciler.control.report import PassReport
 from reconciler.errors import ErrorCode
 from reconciler.model.action import Action, FieldChange, Wait, WaitKind
+from reconciler.model.frozen import frozen
 from reconciler.model.health import Health
 from reconciler.model.spec import DesiredState, Kind, Spec, Suspend
 from reconciler.model.state import ExitStatus, Status
@@ -36,7 +36,7 @@ from reconciler.planning.health import readiness_of
 Item = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Facts:
     """All that is known of one name."""
 

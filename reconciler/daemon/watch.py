@@ -20,7 +20,6 @@ import select
 import signal
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from pkgutil import walk_packages
 from typing import TYPE_CHECKING
@@ -36,6 +35,7 @@ from reconciler.daemon.wakeups import SignalPipe, WakeUp
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.linux.clock import wall_s
 from reconciler.loader.watched import Interest
+from reconciler.model.frozen import frozen
 from reconciler.model.world import Problem
 from reconciler.planning.plan import PlanOptions
 
@@ -51,7 +51,7 @@ _RETRY_S = 1.0
 _MAX_ACTIONS_IN_A_ROW = 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Settings:
     """When to look: all in seconds.
 

@@ -12,7 +12,6 @@ import os
 import signal as signal_module
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.engine.failures import SetupFailed, not_running, translate_setup_failure
@@ -23,6 +22,7 @@ from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.linux.proc import is_same_process, pids_beside, read_boot_id
 from reconciler.linux.signals import can_reach_init
 from reconciler.model.config import Command, Config, Resources
+from reconciler.model.frozen import replace
 from reconciler.model.record import Record
 from reconciler.model.state import ExitStatus, ProcessId, Stats, Status
 from reconciler.model.world import Value

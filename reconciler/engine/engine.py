@@ -17,7 +17,6 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +30,7 @@ from reconciler.engine.store import Store
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.linux.clock import wall_s
 from reconciler.model.config import Command, Config, Resources
+from reconciler.model.frozen import replace
 from reconciler.model.names import MAX_ID_LENGTH, MAX_NAME_LENGTH, explain_id
 from reconciler.model.record import Record
 from reconciler.monitor.names import LOCK_NAME

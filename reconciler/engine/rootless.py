@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from reconciler.engine.setup_mounts import FRESH, MASKED_PATHS, READONLY_PATHS
 from reconciler.model.config import Config, Mount, MountType
-from reconciler.model.frozen import replace as replace_frozen
+from reconciler.model.frozen import replace
 from reconciler.model.isolation import IdMapping, MountSpec, NamespaceMode
 
 _KERNEL = ("nosuid", "nodev", "noexec")
@@ -40,7 +39,7 @@ def adapt(config: Config, hidden: Sequence[str]) -> Config:
     uids = own_mappings("/etc/subuid", os.geteuid())
     gids = own_mappings("/etc/subgid", os.getegid())
     changes: dict[str, Any] = {
-        "namespaces": replace_frozen(isolation.namespaces, user=NamespaceMode.PRIVATE),
+        "namespaces": replace(isolation.namespaces, user=NamespaceMode.PRIVATE),
         "uid_mappings": uids,
         "gid_mappings": gids,
     }
@@ -53,7 +52,7 @@ def adapt(config: Config, hidden: Sequence[str]) -> Config:
     user = config.user_or_default()
     if config.user is None and not _is_mapped(user, uids):
         user = "0:0"  # nobody is nobody's here
-    return replace(config, user=user, isolation=replace_frozen(isolation, **changes))
+    return replace(config, user=user, isolation=replace(isolation, **changes))
 
 
 def _is_mapped(user: str, mappings: tuple[IdMapping, ...]) -> bool:

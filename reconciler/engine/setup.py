@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from reconciler.engine import listed_mounts, setup_mounts, setup_process
@@ -18,6 +17,7 @@ from reconciler.engine.store import STREAMS
 from reconciler.engine.users import Identity, look_up_user
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.model.config import Command, Config
+from reconciler.model.frozen import replace
 from reconciler.model.isolation import NamespaceMode
 from reconciler.model.record import Record
 from reconciler.monitor.steps import attributes, encode_steps, join, process

@@ -5,13 +5,12 @@ Called by the command line alone; nobody else needs to load the texts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from reconciler.errors import ErrorCode, ReconcilerError, engine_texts, loop_texts
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One code explained: a sentence or more, likely causes, actions with their commands."""
 
     code: ErrorCode

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os.path
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from reconciler.loader.findings import Path
@@ -30,6 +29,7 @@ from reconciler.model.config import (
     SeccompMode,
     Security,
 )
+from reconciler.model.frozen import replace
 from reconciler.model.moment import parse_time
 from reconciler.model.quantity import parse_cpu, parse_duration, parse_size
 from reconciler.model.spec import (

@@ -11,7 +11,6 @@ import json
 import os
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler import __version__
@@ -19,12 +18,13 @@ from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.loader.parsed import Parsed
 from reconciler.loader.reader import Print
 from reconciler.model.codec import from_dict, to_compact
+from reconciler.model.frozen import field, frozen
 from reconciler.model.spec import Spec
 
 _FORMAT = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Entry:
     """One file's result, and the digests of all that it was made from.
 
@@ -44,7 +44,7 @@ class Entry:
         return self.digest == ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Cache:
     """Entries by file, the last good spec by name, and the stamps of all files read."""
 

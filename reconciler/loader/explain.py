@@ -6,7 +6,6 @@ Called by the command line (`show --merged`). It reads files alone, as the loade
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import ErrorCode, ReconcilerError
@@ -16,6 +15,7 @@ from reconciler.loader.findings import Path, spell_path
 from reconciler.loader.look import Found, Look
 from reconciler.loader.merge import Merged, merge
 from reconciler.loader.sources import FileTrouble, identify_source, stem_of
+from reconciler.model.frozen import frozen
 from reconciler.model.world import Problem
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from reconciler.model.spec import Spec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class MergedValue:
     """One value with its field (`mounts[0].source`) and its place; a default has no place.
 
@@ -43,7 +43,7 @@ class MergedValue:
         return "default" if self.file is None else f"{self.file}:{self.line}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Explained:
     """All values of a merged document, and all that is wrong with it: then it is not in force."""
 

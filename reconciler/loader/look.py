@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os.path
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from reconciler.errors.codes import ErrorCode
@@ -26,6 +25,7 @@ from reconciler.loader.sources import (
     list_source,
     stem_of,
 )
+from reconciler.model.frozen import replace
 from reconciler.model.world import Problem, Source, SourceStatus
 
 if TYPE_CHECKING:
@@ -34,14 +34,14 @@ if TYPE_CHECKING:
 _MASK = Entry(digest="", parsed=Parsed())
 
 
-@dataclass(slots=True)
 class Found:
     """What one look gave; `entries` are what the cache is to hold next."""
 
-    sources: list[Source] = field(default_factory=list)
-    entries: dict[str, Entry] = field(default_factory=dict)
-    files: dict[str, Parsed] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.sources: list[Source] = []
+        self.entries: dict[str, Entry] = {}
+        self.files: dict[str, Parsed] = {}
+        self.problems: list[Problem] = []
 
     def paths(self, *statuses: SourceStatus) -> set[str]:
         """Return the identities of the sources with one of the statuses."""

@@ -8,7 +8,6 @@ keep theirs too. Pure functions.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from reconciler.errors.codes import ErrorCode
 from reconciler.loader.dependencies import refuse_cycles
@@ -18,14 +17,14 @@ from reconciler.model.spec import Spec
 from reconciler.model.world import Problem
 
 
-@dataclass(slots=True, kw_only=True)
 class Merged:
     """The outcome: what `Desired` needs. `specs` are also the next pass's last good ones."""
 
-    specs: dict[str, Spec] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
-    invalid: set[str] = field(default_factory=set)
-    unknown_files: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.specs: dict[str, Spec] = {}
+        self.problems: list[Problem] = []
+        self.invalid: set[str] = set()
+        self.unknown_files: list[str] = []
 
 
 def merge(files: Mapping[str, Parsed], previous: Mapping[str, Spec]) -> Merged:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os.path
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -26,6 +25,7 @@ from reconciler.loader.references import EnvFile, find_env_files, find_reference
 from reconciler.loader.rules import check_rules
 from reconciler.loader.schema import find_errors
 from reconciler.loader.sources import FileTrouble, stem_of
+from reconciler.model.frozen import replace
 from reconciler.model.names import explain_id, is_valid_id
 from reconciler.model.spec import Origin, Reference, Spec
 from reconciler.model.world import Problem

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from reconciler.errors.codes import ErrorCode
+from reconciler.model.frozen import field, frozen
 from reconciler.model.spec import Origin, Spec
 from reconciler.model.world import Problem
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Parsed:
     """What one file gives: specs of its valid documents, and what is known of the others.
 

@@ -7,15 +7,15 @@ the merged document still knows the file, line and column that it comes from. Pu
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from reconciler.errors.codes import ErrorCode
 from reconciler.loader.document import DocumentError, Node, decode_text, read_documents
 from reconciler.loader.parsed import make_problem
+from reconciler.model.frozen import frozen
 from reconciler.model.world import Problem
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Patch:
     """One drop-in file: its document, or why there is none."""
 
@@ -24,7 +24,7 @@ class Patch:
     problem: Problem | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Patches:
     """What is merged over a file: `common` over each document, then `own` over the file's own."""
 

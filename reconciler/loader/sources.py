@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 
 from reconciler.errors.codes import ErrorCode
+from reconciler.model.frozen import frozen
 from reconciler.model.world import Source, SourceStatus
 
 ENDINGS = (".yaml", ".yml", ".json")
@@ -40,7 +40,7 @@ class FileTrouble(Exception):
         self.message = message
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Listing:
     """A source, its files in order of their names, and what is wrong with it.
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 
 from reconciler.errors.codes import ErrorCode
 from reconciler.loader.cache import Cache, Entry
@@ -18,6 +17,7 @@ from reconciler.loader.look import Found, Look
 from reconciler.loader.parsed import Parsed, make_problem
 from reconciler.loader.reader import Print
 from reconciler.loader.sources import find_git_lock, stem_of
+from reconciler.model.frozen import replace
 from reconciler.model.world import Problem, Source, SourceStatus
 
 _MAX_LOOKS = 5  # a directory that changes all the time must not hold up everything

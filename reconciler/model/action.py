@@ -7,10 +7,10 @@ Made by planning, carried out by control, shown by the command line. Match an `A
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar
 
+from reconciler.model.frozen import field, frozen
 from reconciler.model.spec import DriftPolicy, Reaction, Spec, Suspend
 from reconciler.model.world import Problem, RestartMemory, Value
 
@@ -34,7 +34,7 @@ class ChangeClass(StrEnum):
         return (ChangeClass.LIVE if self is ChangeClass.RECORD else self).value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FieldChange:
     """One field that differs: path as in the spec, values of both sides as a spec writes them.
 
@@ -76,7 +76,7 @@ def spell_value(value: Value) -> str:
     return str(value)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class BaseAction:
     """What every action has: the container, its spec, why, and which fields differ.
 
@@ -114,21 +114,21 @@ class BaseAction:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Create(BaseAction):
     """Create the container; start it unless it is to be stopped; pause it if it is to be paused."""
 
     verb: ClassVar[str] = "create"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Recreate(BaseAction):
     """Stop gracefully, destroy, and create anew as `Create` does, keeping the logs."""
 
     verb: ClassVar[str] = "recreate"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Start(BaseAction):
     """Start an existing container whose init has ended or never ran; pause it if it is to be.
 
@@ -139,7 +139,7 @@ class Start(BaseAction):
     memory: RestartMemory = RestartMemory()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Restart(BaseAction):
     """Stop gracefully and start again with a new Config; pause it if it is to be."""
 
@@ -147,7 +147,7 @@ class Restart(BaseAction):
     memory: RestartMemory = RestartMemory()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Update(BaseAction):
     """Apply limits to the container, where they differ, and rewrite its record."""
 
@@ -155,7 +155,7 @@ class Update(BaseAction):
     stage: ClassVar[int] = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class React(BaseAction):
     """Do what `Update` does, and what changes of files ask for, before the record is rewritten."""
 
@@ -164,7 +164,7 @@ class React(BaseAction):
     reactions: tuple[Reaction, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Pause(BaseAction):
     """Freeze the container's processes."""
 
@@ -172,7 +172,7 @@ class Pause(BaseAction):
     stage: ClassVar[int] = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Resume(BaseAction):
     """Thaw the container's processes."""
 
@@ -180,7 +180,7 @@ class Resume(BaseAction):
     stage: ClassVar[int] = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class StopAction(BaseAction):
     """Stop gracefully and leave it stopped.
 
@@ -192,7 +192,7 @@ class StopAction(BaseAction):
     memory: RestartMemory | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Destroy(BaseAction):
     """Stop gracefully and remove everything: prune. `spec` is the last one it had."""
 
@@ -204,7 +204,7 @@ class Destroy(BaseAction):
         return (StopAction.stage if self.wave else self.stage), self.wave
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Freeze(BaseAction):
     """Pause what no file names any more, to be destroyed later: prune. `spec` is its last one.
 
@@ -243,7 +243,7 @@ class WaitKind(StrEnum):
     DEPENDENCY = "dependency"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Wait:
     """Nothing to do before `until` (wall-clock seconds; None: nobody knows when).
 
@@ -263,7 +263,7 @@ class Wait:
         return {"name": self.name, "until": self.until, "reason": self.reason}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Plan:
     """Actions in order, waits, what was refused or is wrong, and what is suspended, by name.
 

@@ -1,4 +1,4 @@
-"""Frozen dataclasses to JSON-ready dicts and back, by their type hints.
+"""Frozen classes to JSON-ready dicts and back, by their type hints.
 
 Serves records, the load cache and JSON output. Missing
 fields take their defaults. One decoder is made per class and kept.
@@ -9,29 +9,24 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Callable
-from dataclasses import MISSING
-from dataclasses import fields as dataclass_fields
-from dataclasses import is_dataclass as is_dataclass_alone
 from enum import Enum
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from reconciler.model.frozen import fields, is_frozen
+
 if TYPE_CHECKING:
     from reconciler.model.spec import Spec
-
-from reconciler.model.frozen import MISSING as frozen_missing
-from reconciler.model.frozen import Field, is_frozen
-from reconciler.model.frozen import fields as frozen_fields
 
 T = TypeVar("T")
 _PLAIN = frozenset({str, int, float, bool})
 
 
 def to_dict(value: Any) -> Any:
-    """Return dicts, lists, strings and numbers for a dataclass (nested ones too)."""
+    """Return dicts, lists, strings and numbers for a frozen class (nested ones too)."""
     if value is None or type(value) in _PLAIN:
         return value
-    if is_dataclass(value):
+    if is_frozen(value):
         cls: Any = type(value)
         return {name: to_dict(getattr(value, name)) for name in _field_names(cls)}
     if isinstance(value, (list, tuple)):
@@ -51,7 +46,7 @@ def to_compact(value: Any) -> Any:
     """
     if value is None or type(value) in _PLAIN:
         return value
-    if is_dataclass(value):
+    if is_frozen(value):
         cls: Any = type(value)
         compact = {}
         for name, default in _field_defaults(cls):
@@ -86,30 +81,11 @@ def spec_digest(spec: Spec) -> str:
 
 
 def from_dict(cls: type[T], data: Any) -> T:
-    """Return the dataclass that `to_dict` made `data` from; missing fields take defaults.
+    """Return the object that `to_dict` made `data` from; missing fields take defaults.
 
     Raises: TypeError or ValueError when the data does not fit the class.
     """
     return typing.cast(T, _decoder(typing.cast(Any, cls))(data))
-
-
-def is_dataclass(value: Any) -> bool:
-    """Tell whether it is a class of fields, or an object of one."""
-    return is_frozen(value) or is_dataclass_alone(value)
-
-
-def fields(cls: Any) -> tuple[Field, ...]:
-    """Return the fields of a class."""
-    if is_frozen(cls):
-        return frozen_fields(cls)
-    return tuple(
-        Field(
-            one.name,
-            frozen_missing if one.default is MISSING else one.default,
-            None if one.default_factory is MISSING else one.default_factory,
-        )
-        for one in dataclass_fields(cls)
-    )
 
 
 @cache
@@ -126,8 +102,8 @@ def _field_defaults(cls: type) -> tuple[tuple[str, Any], ...]:
 @cache
 def _decoder(hint: Any) -> Callable[[Any], Any]:
     """Return the function that turns JSON data into a value of type `hint`."""
-    if is_dataclass(hint):
-        return _dataclass_decoder(typing.cast(type, hint))
+    if is_frozen(hint):
+        return _class_decoder(typing.cast(type, hint))
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
         return _optional_decoder(args)
@@ -147,7 +123,7 @@ def _optional_decoder(args: tuple[Any, ...]) -> Callable[[Any], Any]:
     return lambda data: None if data is None else inner(data)
 
 
-def _dataclass_decoder(cls: type) -> Callable[[Any], Any]:
+def _class_decoder(cls: type) -> Callable[[Any], Any]:
     hints = typing.get_type_hints(cls)
     decoders = {item.name: _decoder(hints[item.name]) for item in fields(cls)}
     required = {item.name for item in fields(cls) if item.is_required()}

@@ -7,10 +7,9 @@ record, never changed. Units stand in the names: bytes, ns, milli (thousandths o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 
-from reconciler.model.frozen import frozen
+from reconciler.model.frozen import field, frozen
 from reconciler.model.isolation import Isolation
 
 NOBODY = "65534:65534"
@@ -37,7 +36,7 @@ class SeccompMode(StrEnum):
     UNCONFINED = "unconfined"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Rootfs:
     """The root file system: a directory, or the host's own when `path` is None.
 
@@ -49,7 +48,7 @@ class Rootfs:
     overlay: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Mount:
     """One mount. `options` are mount(8)'s; `size_bytes` and `mode` (octal text) are for tmpfs."""
 
@@ -61,7 +60,7 @@ class Mount:
     mode: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class MemoryLimits:
     """`max`: hard limit; `high`: throttling starts (cgroup v2 alone); `swap`: swap beyond `max`.
 
@@ -82,7 +81,7 @@ class MemoryLimits:
     disable_oom_killer: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CpuLimits:
     """`max_milli` CPUs at most; `weight` 1-10000 as in cgroup v2; `cpus`/`mems` as in cpuset(7).
 
@@ -104,14 +103,14 @@ class CpuLimits:
     realtime_period_us: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PidsLimits:
     """`max` tasks (threads count, as in the kernel)."""
 
     max: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class IoDeviceLimits:
     """Throttles per second of a block device, given as path (`/dev/vda`) or `MAJOR:MINOR`."""
 
@@ -130,7 +129,7 @@ class IoDeviceWeight:
     weight: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class IoLimits:
     """`weight` 1-10000 as in cgroup v2, `weights` for single devices; throttles per device.
 
@@ -169,7 +168,7 @@ class NetClass:
     priorities: tuple[tuple[str, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Resources:
     """All cgroup limits of a container.
 
@@ -187,7 +186,7 @@ class Resources:
     net: NetClass = NetClass()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Security:
     """What the processes may do. `capabilities` are names without `CAP_`, sorted."""
 
@@ -196,7 +195,7 @@ class Security:
     seccomp: SeccompMode = SeccompMode.DEFAULT
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Rlimit:
     """One setrlimit(2) resource, `type` as `NOFILE`; None is RLIM_INFINITY."""
 
@@ -205,7 +204,7 @@ class Rlimit:
     hard: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LogLimits:
     """How much output is kept: `max_files` files of at most `max_size_bytes` each, or none."""
 
@@ -214,7 +213,7 @@ class LogLimits:
     max_files: int = 5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Command:
     """A further process in a running container: what it runs, and what differs from the init's.
 
@@ -230,7 +229,7 @@ class Command:
     process: Config | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Config:
     """Everything the engine needs to create and start one container.
 

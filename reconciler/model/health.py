@@ -6,10 +6,10 @@ by its init's pid and its start time, so that what an earlier run was found to b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from zlib import crc32
 
+from reconciler.model.frozen import frozen
 from reconciler.model.spec import Probe, Probes
 
 
@@ -26,7 +26,7 @@ class ProbeKind(StrEnum):
         return probe
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ProbeResult:
     """What one probe has found: `passes` True or False once a threshold was reached, else None.
 
@@ -44,7 +44,7 @@ class ProbeResult:
     check: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Health:
     """The results of the probes of one run of a container."""
 

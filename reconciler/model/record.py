@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from reconciler.model.config import Config
+from reconciler.model.frozen import field, frozen
 from reconciler.model.state import ExitStatus, ProcessId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Record:
     """State record of one container (`RUN_DIR/containers/ID/state.json`).
 

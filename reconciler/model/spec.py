@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 
 from reconciler.model.config import Config
+from reconciler.model.frozen import field, frozen
 from reconciler.model.moment import format_time
 
 NS = 10**9
@@ -34,7 +34,7 @@ class RestartPolicy(StrEnum):
     NEVER = "never"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Backoff:
     """Wait before restart n: `min(max, initial * factor^(n-1))`, in nanoseconds.
 
@@ -47,7 +47,7 @@ class Backoff:
     jitter: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Restart:
     """Restart policy of a container.
 
@@ -63,7 +63,7 @@ class Restart:
     permanent_exit_codes: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Stop:
     """How to stop: `signal` (name without SIG) to init, after `grace_ns` SIGKILL to all.
 
@@ -75,7 +75,7 @@ class Stop:
     pre_stop: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Suspend:
     """Nothing is done to a container: why, and until when (wall-clock seconds; None: no end)."""
 
@@ -104,7 +104,7 @@ class PruneMode(StrEnum):
     ORPHAN = "orphan"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Prune:
     """How a container is pruned; `ttl_ns` is how long a frozen one is kept."""
 
@@ -123,7 +123,7 @@ class DriftPolicy(StrEnum):
     IGNORE = "ignore"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Drift:
     """The policy of a container, and of single fields (by path, as `resources.memory.max`)."""
 
@@ -154,7 +154,7 @@ class DependencyCondition(StrEnum):
     COMPLETED = "completed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Dependency:
     """Another container to wait for; with `restart` a new run of it asks for one of this too."""
 
@@ -172,7 +172,7 @@ class ReactionKind(StrEnum):
     EXEC = "exec"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Reaction:
     """What is done: `signal` (name without SIG) to init, or `command` run in the container."""
 
@@ -185,7 +185,7 @@ class Reaction:
         return " ".join((self.kind, *filter(None, (self.signal,)), *self.command))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Reference:
     """A file or directory of the host that a spec refers to, by absolute path.
 
@@ -199,7 +199,7 @@ class Reference:
     env_names: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class HttpCheck:
     """GET `path` in the container's network; a status from 200 to 399 passes."""
 
@@ -209,7 +209,7 @@ class HttpCheck:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class TcpCheck:
     """A connection in the container's network; it passes when it is accepted."""
 
@@ -217,7 +217,7 @@ class TcpCheck:
     host: str = "127.0.0.1"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Probe:
     """One probe: exactly one of `exec` (a command that exits with 0), `http`, `tcp` and `unix`
     (a socket's path in the container that takes a connection); when, and how often in a row.
@@ -234,7 +234,7 @@ class Probe:
     success_threshold: int = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Probes:
     """startup: until it passes, the others wait; readiness: fit for use; liveness: not stuck."""
 
@@ -243,7 +243,7 @@ class Probes:
     liveness: Probe | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Origin:
     """Where a spec was read: file, 1-based line and column of its document."""
 
@@ -252,7 +252,7 @@ class Origin:
     column: int = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Spec:
     """One desired container. `digest` is over everything but labels' order and the origin.
 

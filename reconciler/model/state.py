@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 
-from reconciler.model.frozen import frozen
+from reconciler.model.frozen import field, frozen
 
 
 class Status(StrEnum):
@@ -32,7 +31,7 @@ class Status(StrEnum):
         return self in (Status.RUNNING, Status.PAUSING, Status.PAUSED)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class OomMemory:
     """The cgroup's memory at an end by OOM, before anything of it is removed; None: not known.
 
@@ -61,7 +60,7 @@ class OomMemory:
         return f"{reached} {'of' if self.limit_bytes is not None else 'with'} {limit}{above}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ExitStatus:
     """How an init ended. `code` is 0-255 or None when a signal ended it or nobody knows.
 
@@ -95,7 +94,7 @@ class ExitStatus:
         return "exit status unknown"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ProcessId:
     """A process that cannot be mistaken for another: pid, start time (clock ticks), boot id."""
 
@@ -104,7 +103,7 @@ class ProcessId:
     boot_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class MemoryStats:
     """Bytes; `limit_bytes` None is unlimited. Counts are since the cgroup was made.
 
@@ -122,7 +121,7 @@ class MemoryStats:
     oom_kills: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CpuStats:
     """Nanoseconds of CPU time; throttling and burst figures from the quota.
 
@@ -140,7 +139,7 @@ class CpuStats:
     per_cpu_ns: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PidsStats:
     """Tasks now, and the limit (None is unlimited)."""
 
@@ -159,7 +158,7 @@ class IoDeviceStats:
     write_ops: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class IoStats:
     """Bytes and operations of all devices together, and of each."""
 
@@ -202,7 +201,7 @@ class Pressure:
     full_ns: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Stats:
     """The cgroup's figures at one moment; `at` is wall-clock seconds.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.model.config import Config
+from reconciler.model.frozen import field, frozen
 from reconciler.model.health import Health
 from reconciler.model.spec import Spec, Suspend
 from reconciler.model.state import ExitStatus, Status
@@ -17,7 +17,7 @@ Value = str | int | float | bool | tuple["Value", ...] | None
 """Canonical form of a field: comparable with `==`, printable, JSON-ready."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Problem:
     """Something wrong in a source, with a place where it has one (1-based line and column).
 
@@ -90,7 +90,7 @@ class SourceStatus(StrEnum):
     UNREADABLE = "unreadable"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Source:
     """One source, a directory or a file: its identity (real path), whether it could be read."""
 
@@ -98,7 +98,7 @@ class Source:
     status: SourceStatus = SourceStatus.OK
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Desired:
     """All specs of the sources, last good ones included, by name; and all problems.
 
@@ -114,7 +114,7 @@ class Desired:
     unknown_files: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RestartMemory:
     """What is remembered of restarts between passes; written with each start and stop.
 
@@ -137,7 +137,7 @@ class RestartMemory:
         return self.is_overdue or self.failed_probe is not None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Failure:
     """An action that failed and has not succeeded since, for backoff and for `status`.
 
@@ -152,7 +152,7 @@ class Failure:
     problem: Problem
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Observed:
     """One existing container as the kernel and its record show it.
 
@@ -195,7 +195,7 @@ class Observed:
         return None if self.spec is None else self.spec.source
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class World:
     """All observed containers by name at one moment (`now`: wall-clock seconds).
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.model.config import Command, Config
+from reconciler.model.frozen import replace
 from reconciler.model.frozen import replace as replace_frozen
 from reconciler.model.isolation import Capabilities, Isolation
 from reconciler.oci.bundle import read_json_object

@@ -10,7 +10,6 @@ its record notes, so that no clock matters) asks for a restart, as soon as it co
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import NamedTuple
 
 from reconciler.model.action import (
@@ -29,6 +28,7 @@ from reconciler.model.action import (
     Wait,
     WaitKind,
 )
+from reconciler.model.frozen import replace
 from reconciler.model.spec import (
     Dependency,
     DependencyCondition,

@@ -9,10 +9,10 @@ so that an unchanged container costs a few microseconds.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from operator import attrgetter
 
 from reconciler.model.action import ChangeClass, FieldChange
+from reconciler.model.frozen import replace
 from reconciler.model.spec import DesiredState, Spec
 from reconciler.model.state import Status
 from reconciler.model.world import Observed, Value

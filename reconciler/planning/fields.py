@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum, StrEnum
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from reconciler.model.action import ChangeClass
 from reconciler.model.codec import to_compact
 from reconciler.model.config import IoDeviceLimits
+from reconciler.model.frozen import fields, is_frozen
 from reconciler.model.isolation import Isolation
 from reconciler.model.quantity import format_cpu, format_duration, format_size
 from reconciler.model.spec import Dependency, Spec, Suspend
@@ -36,8 +36,7 @@ class ObservedBy(StrEnum):
     PROCESS = "process"
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One row: path in a spec file, attribute path in `Spec`, and what this file is about.
 
     `spell` turns the model's value into what a spec file would say. A field whose value is a
@@ -74,7 +73,7 @@ def spell_plain(value: Any) -> Value:  # noqa: ANN401  (any field's value)
         return str(value.value)
     if isinstance(value, tuple):
         return tuple(map(spell_plain, value))
-    if is_dataclass(value):
+    if is_frozen(value):
         pairs = ((item.name, getattr(value, item.name)) for item in fields(value))
         return " ".join(
             f"{name}={_spell_inner(inner)}" for name, inner in pairs if inner not in (None, ())
@@ -87,7 +86,7 @@ def spell_plain(value: Any) -> Value:  # noqa: ANN401  (any field's value)
 def _spell_inner(value: Any) -> str:  # noqa: ANN401  (any field's value)
     if isinstance(value, Mapping):
         return ",".join(f"{key}={item}" for key, item in value.items())
-    if is_dataclass(value):
+    if is_frozen(value):
         return f"{{{spell_plain(value)}}}"
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(spell_plain(value))
 

@@ -6,15 +6,14 @@ startup and a readiness probe, a container is ready when it runs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from reconciler.model.frozen import frozen
 from reconciler.model.health import Health, ProbeKind, ProbeResult
 from reconciler.model.spec import Probe, Probes, Spec
 from reconciler.model.state import Status
 from reconciler.model.world import Observed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Readiness:
     """Whether it is ready; a reason for programs, a message for people, since when (seconds)."""
 

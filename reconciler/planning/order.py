@@ -8,9 +8,9 @@ can, is cut somewhere.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from reconciler.model.action import Action, Destroy, StopAction
+from reconciler.model.frozen import replace
 from reconciler.model.spec import Spec
 from reconciler.model.world import Observed
 

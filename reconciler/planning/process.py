@@ -9,10 +9,10 @@ cgroup that are not its own are reported, never killed: they are somebody's.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from reconciler.model.action import ChangeClass, FieldChange
 from reconciler.model.config import Config, Rlimit, SeccompMode
+from reconciler.model.frozen import replace
 from reconciler.model.spec import DriftPolicy, Spec
 from reconciler.model.world import Observed, Value
 

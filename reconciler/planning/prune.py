@@ -9,10 +9,9 @@ asked before it is destroyed is whether a file that is not understood may be its
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from reconciler.errors import ErrorCode
 from reconciler.model.action import Destroy, Freeze, Wait, WaitKind
+from reconciler.model.frozen import frozen
 from reconciler.model.quantity import format_duration
 from reconciler.model.spec import NS, PruneMode
 from reconciler.model.state import Status
@@ -22,7 +21,7 @@ from reconciler.model.world import Desired, Observed, Problem, Source, SourceSta
 ALWAYS_FINE = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PlanOptions:
     """What the user allows a plan to do.
 
@@ -37,13 +36,13 @@ class PlanOptions:
     retry_failed: bool = False
 
 
-@dataclass(slots=True)
 class Pruned:
     """What is to be destroyed or frozen, now or later; what was refused; what is left alone."""
 
-    steps: list[Destroy | Freeze | Wait] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    orphaned: set[str] = field(default_factory=set)
+    def __init__(self) -> None:
+        self.steps: list[Destroy | Freeze | Wait] = []
+        self.problems: list[Problem] = []
+        self.orphaned: set[str] = set()
 
 
 def plan_prune(desired: Desired, world: World, options: PlanOptions) -> Pruned:

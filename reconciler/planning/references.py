@@ -9,9 +9,9 @@ signal or a command waits while the container is paused, and is only noted while
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from reconciler.model.action import ChangeClass, FieldChange
+from reconciler.model.frozen import replace
 from reconciler.model.spec import Reaction, ReactionKind, Reference, Spec
 from reconciler.model.world import Observed, Value
 

@@ -18,8 +18,6 @@ spec, or an Update records it.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from reconciler.model.action import (
     Action,
     ChangeClass,
@@ -35,6 +33,7 @@ from reconciler.model.action import (
     Wait,
     WaitKind,
 )
+from reconciler.model.frozen import replace
 from reconciler.model.health import Health
 from reconciler.model.spec import NS, DesiredState, Kind, Spec
 from reconciler.model.state import Status

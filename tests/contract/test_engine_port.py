@@ -7,7 +7,6 @@ import os
 import select
 import signal
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
@@ -16,6 +15,7 @@ from reconciler.control.ports import ContainerPort, EnginePort
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.linux.clock import wall_s
 from reconciler.model.config import Config, PidsLimits, Resources
+from reconciler.model.frozen import replace
 from reconciler.model.state import Status
 from tests.conftest import RunDirs
 from tests.fakes.engine import FakeEngine

@@ -9,11 +9,12 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from reconciler.cgroup.canonical import LimitFacts, Unsupported, canonical_limits
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.model.config import Command, Config, Resources
+from reconciler.model.frozen import replace
 from reconciler.model.record import Record
 from reconciler.model.state import ExitStatus, ProcessId, Status
 from reconciler.model.world import Value

@@ -5,8 +5,6 @@ The weight is BFQ's (blkio.bfq.weight): the only one since CFQ left in kernel 5.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from reconciler.cgroup import convert, files
 from reconciler.cgroup.canonical import (
     IO_MAX,
@@ -18,6 +16,7 @@ from reconciler.cgroup.canonical import (
     sorted_io_max,
 )
 from reconciler.cgroup.devices import trouble_with
+from reconciler.model.frozen import replace
 from reconciler.model.state import IoStats, Stats
 from reconciler.model.world import Value
 

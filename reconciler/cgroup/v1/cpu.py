@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Collection
-from dataclasses import replace
 
 from reconciler.cgroup import convert, files
 from reconciler.cgroup.canonical import (
@@ -24,6 +23,7 @@ from reconciler.cgroup.canonical import (
     none_if,
 )
 from reconciler.cgroup.v2.cpu import burst_trouble
+from reconciler.model.frozen import replace
 from reconciler.model.state import Stats
 from reconciler.model.world import Value
 

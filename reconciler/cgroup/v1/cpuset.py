@@ -10,7 +10,14 @@ import os
 from collections.abc import Collection
 
 from reconciler.cgroup import files
-from reconciler.cgroup.canonical import CPU_CPUS, CPU_MEMS, Limits, Unsupported, changed_fields, none_if
+from reconciler.cgroup.canonical import (
+    CPU_CPUS,
+    CPU_MEMS,
+    Limits,
+    Unsupported,
+    changed_fields,
+    none_if,
+)
 from reconciler.cgroup.cpulist import out_of_range
 from reconciler.model.state import Stats
 from reconciler.model.world import Value

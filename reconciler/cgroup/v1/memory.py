@@ -12,7 +12,6 @@ import errno
 import os
 import time
 from collections.abc import Collection
-from dataclasses import replace
 
 from reconciler.cgroup import convert, core, files, lowering
 from reconciler.cgroup.canonical import (
@@ -29,6 +28,7 @@ from reconciler.cgroup.canonical import (
     Unsupported,
     changed_fields,
 )
+from reconciler.model.frozen import replace
 from reconciler.model.state import MemoryStats, Stats
 from reconciler.model.world import Value
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 
 from reconciler.cgroup import convert, files
 from reconciler.cgroup.canonical import (
@@ -19,6 +18,7 @@ from reconciler.cgroup.canonical import (
     changed_fields,
     none_if,
 )
+from reconciler.model.frozen import replace
 from reconciler.model.state import CpuStats, Stats
 from reconciler.model.world import Value
 

@@ -6,7 +6,6 @@ io.weight belongs to the iocost controller; where the kernel lacks it, io.bfq.we
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 
 from reconciler.cgroup import convert, files
 from reconciler.cgroup.canonical import (
@@ -20,6 +19,7 @@ from reconciler.cgroup.canonical import (
     sorted_io_max,
 )
 from reconciler.cgroup.devices import trouble_with
+from reconciler.model.frozen import replace
 from reconciler.model.state import IoStats, Stats
 from reconciler.model.world import Value
 

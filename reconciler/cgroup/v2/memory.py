@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection
-from dataclasses import replace
 
 from reconciler.cgroup import convert, core, files, lowering
 from reconciler.cgroup.canonical import (
@@ -25,6 +24,7 @@ from reconciler.cgroup.canonical import (
     Unsupported,
     changed_fields,
 )
+from reconciler.model.frozen import replace
 from reconciler.model.state import MemoryStats, Stats
 from reconciler.model.world import Value
 
@@ -98,7 +98,11 @@ def _write(path: str, wanted: Limits, field: str) -> None:
     if field not in wanted:
         return
     value = wanted[field]
-    text = str(int(value) if isinstance(value, int) else 0) if field in _FROM_ZERO else convert.format_max(value)
+    text = (
+        str(int(value) if isinstance(value, int) else 0)
+        if field in _FROM_ZERO
+        else convert.format_max(value)
+    )
     files.write_text(f"{path}/{_FILES[field]}", text)
 
 

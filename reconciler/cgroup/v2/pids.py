@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 
 from reconciler.cgroup import convert, files
 from reconciler.cgroup.canonical import PIDS_MAX, Limits, Unsupported
+from reconciler.model.frozen import replace
 from reconciler.model.state import PidsStats, Stats
 from reconciler.model.world import Value
 

@@ -81,11 +81,10 @@ def _restart(engine: Engine, names: list[str]) -> Results:
 
 def _restart_one(engine: Engine, container: Container) -> ReconcilerError | None:
     """Restart a container; what the reconciler did not make has no spec and its defaults."""
-    from dataclasses import replace
-
     from reconciler.control.execute import run_action
     from reconciler.control.notes import decode_memory, decode_paused, decode_spec, encode_paused
     from reconciler.model.action import Restart
+    from reconciler.model.frozen import replace
     from reconciler.model.spec import DesiredState, Stop
 
     notes = container.annotations

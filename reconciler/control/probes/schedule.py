@@ -13,7 +13,6 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
 from zlib import crc32
 
@@ -25,20 +24,22 @@ from reconciler.model.spec import NS, Probe
 MAX_SPREAD_S = 10.0
 
 
-@dataclass(slots=True, eq=False)
 class Entry:
     """One probe of one run: what it has found so far, and when it is due (monotonic seconds).
 
     It is idle while it is checked, and while another one has to pass before.
     """
 
-    target: Target
-    kind: ProbeKind
-    probe: Probe
-    result: ProbeResult
-    due: float
-    is_queued: bool = False
-    is_checked: bool = False
+    def __init__(
+        self, target: Target, kind: ProbeKind, probe: Probe, result: ProbeResult, due: float
+    ) -> None:
+        self.target = target
+        self.kind = kind
+        self.probe = probe
+        self.result = result
+        self.due = due
+        self.is_queued = False
+        self.is_checked = False
 
     @property
     def interval_s(self) -> float:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from reconciler.model.frozen import replace
 from reconciler.model.health import ProbeResult
 from reconciler.model.spec import Probe
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import replace
 
 from reconciler.engine.container import Container
 from reconciler.engine.direct import DirectProcess, LaunchOptions
 from reconciler.engine.failures import SetupFailed, translate_setup_failure
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.model.config import Command
+from reconciler.model.frozen import replace
 from reconciler.model.record import Record
 from reconciler.oci.create import check_terminal, connect_console, count_preserved, write_pid_file
 from reconciler.oci.exec_process import make_process

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from reconciler.control.enforcement import is_preferred, leave_out, without
 from reconciler.errors import ErrorCode
 from reconciler.model.config import Config, MemoryLimits, Resources, Rlimit, SeccompMode
 from reconciler.model.field_paths import ENFORCED
+from reconciler.model.frozen import fields
 from reconciler.model.spec import Enforcement, Spec
 from reconciler.model.world import Failure, Problem
 from tests.unit.planning.world_model import make_desired, make_observed, make_resources, make_spec

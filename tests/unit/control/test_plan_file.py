@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 from reconciler.control.plan_file import Instance, SavedPlan, read_plan, write_plan
 from reconciler.control.report import PassReport
 from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.model.frozen import replace
 from reconciler.model.spec import Spec
 from reconciler.model.state import Status
 from reconciler.model.world import Observed, World

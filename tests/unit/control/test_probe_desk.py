@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from reconciler.control.probes.desk import Desk
 from reconciler.control.probes.health_file import read_health, write_health
 from reconciler.control.probes.rounds import probe_due
 from reconciler.control.probes.targets import targets_of
+from reconciler.model.frozen import replace
 from reconciler.model.health import Health, ProbeResult
 from reconciler.model.spec import NS, Probe, Probes
 from tests.fakes.engine import FakeContainer, FakeEngine

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 from reconciler.control.probes.schedule import Entry, Schedule
 from reconciler.control.probes.targets import Target
+from reconciler.model.frozen import replace
 from reconciler.model.health import Health, ProbeKind, ProbeResult, probe_identity
 from reconciler.model.spec import NS, Probe, Probes
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from reconciler.control.report import PassReport
 from reconciler.control.status import status_items
 from reconciler.errors import ErrorCode
+from reconciler.model.frozen import replace
 from reconciler.model.spec import DesiredState, Kind, Restart, RestartPolicy, Spec, Suspend
 from reconciler.model.state import Status
 from reconciler.model.world import Desired, Failure, Observed, Problem, RestartMemory, World

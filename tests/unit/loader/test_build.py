@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -26,6 +25,7 @@ from reconciler.model.config import (
     Rootfs,
     Security,
 )
+from reconciler.model.frozen import replace
 from reconciler.model.spec import (
     Backoff,
     Kind,

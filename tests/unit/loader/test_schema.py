@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import typing
 from collections.abc import Iterator
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from reconciler.loader.formats import _FORMATS
 from reconciler.loader.rules import _CONTRADICTIONS
 from reconciler.loader.schema import inline_references, make_validator
 from reconciler.model.config import Config, LogLimits
+from reconciler.model.frozen import MISSING, Field, fields, is_frozen
 from reconciler.model.spec import Spec
 from tests.unit.loader.samples import FULL, spec_of
 
@@ -36,7 +37,7 @@ class Pair:
 
     path: tuple[str, ...]
     schema: dict[str, Any]
-    field: Field[Any]
+    field: Field
     hint: Any
 
 
@@ -54,7 +55,7 @@ def field_name(name: str, schema: dict[str, Any]) -> str:
 def item_class(hint: Any) -> Any:
     """Return the dataclass of a field, of a tuple's items, or None."""
     candidates = [hint, *typing.get_args(hint)]
-    return next((item for item in candidates if is_dataclass(item)), None)
+    return next((item for item in candidates if is_frozen(item)), None)
 
 
 def properties_of(schema: dict[str, Any]) -> dict[str, Any]:
@@ -90,9 +91,7 @@ def test_each_property_has_a_field_of_the_model_and_the_other_way_round() -> Non
 
 @pytest.mark.parametrize("pair", all_pairs(), ids=lambda pair: ".".join(pair.path))
 def test_schema_and_model_agree_on_whether_there_is_a_default(pair: Pair) -> None:
-    model = pair.field.default
-    if pair.field.default_factory is not MISSING:
-        model = pair.field.default_factory()
+    model = pair.field.make_default()
     has_default = model is not MISSING and model is not None
     assert has_default == ("default" in pair.schema)
 

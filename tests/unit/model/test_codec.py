@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from reconciler.model.codec import from_dict, spec_digest, to_compact, to_dict
@@ -15,6 +13,7 @@ from reconciler.model.config import (
     Resources,
     Rlimit,
 )
+from reconciler.model.frozen import replace
 from reconciler.model.record import Record
 from reconciler.model.spec import Kind, Origin, Spec
 from reconciler.model.state import ExitStatus, OomMemory, ProcessId

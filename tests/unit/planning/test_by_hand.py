@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from reconciler.errors import ErrorCode
 from reconciler.model.action import Plan, Wait, WaitKind
+from reconciler.model.frozen import replace
 from reconciler.model.spec import DesiredState, Spec, Suspend
 from reconciler.model.state import Status
 from reconciler.model.world import Observed

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 
 from reconciler.errors import ErrorCode
 from reconciler.model.config import Mount, MountType, Rootfs
+from reconciler.model.frozen import replace
 from reconciler.model.health import Health, ProbeResult, probe_identity
 from reconciler.model.spec import (
     NS,

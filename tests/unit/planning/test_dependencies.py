@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 
 from reconciler.errors import ErrorCode
 from reconciler.model.action import Plan, WaitKind
+from reconciler.model.frozen import replace
 from reconciler.model.health import Health, ProbeResult, probe_identity
 from reconciler.model.spec import (
     Dependency,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.model.action import Create, Plan, Recreate, Restart, Start
+from reconciler.model.frozen import replace
 from reconciler.model.spec import Dependency, DependencyCondition, DesiredState, Kind, Spec
 from reconciler.model.state import Status
 from reconciler.model.world import Desired, World

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import timeit
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from reconciler.model.action import ChangeClass, FieldChange
 from reconciler.model.config import Mount, MountType, Rootfs
+from reconciler.model.frozen import replace
 from reconciler.model.spec import Backoff, DesiredState, Kind, Restart, RestartPolicy, Stop
 from reconciler.model.state import Status
 from reconciler.model.world import Observed

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
 
 from reconciler.model.config import IoDeviceLimits, Mount, MountType, Rlimit
+from reconciler.model.frozen import fields, is_frozen
 from reconciler.model.spec import Drift, DriftPolicy, Enforcement, HttpCheck, Probe, Spec, TcpCheck
 from reconciler.planning.fields import FIELDS, Field, spell_io, spell_plain
 from reconciler.planning.probe_text import spell_probe
@@ -24,7 +24,7 @@ IDENTITY = {"name", "origin.line", "origin.column", "digest"}
 def leaves_of(cls: type, prefix: str = "") -> Iterator[str]:
     hints = get_type_hints(cls)
     for item in fields(cls):
-        if is_dataclass(hints[item.name]):
+        if is_frozen(hints[item.name]) and item.name != "isolation":
             yield from leaves_of(hints[item.name], f"{prefix}{item.name}.")
         else:
             yield prefix + item.name

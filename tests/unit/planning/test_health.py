@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from reconciler.model.action import Start, StopAction, Wait
+from reconciler.model.frozen import replace
 from reconciler.model.health import Health, ProbeKind, ProbeResult, probe_identity
 from reconciler.model.spec import (
     NS,

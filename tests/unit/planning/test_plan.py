@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from reconciler.errors import ErrorCode
 from reconciler.model.action import Plan
+from reconciler.model.frozen import replace
 from reconciler.model.spec import DesiredState
 from reconciler.model.state import Status
 from reconciler.model.world import Desired, Failure, Problem, World

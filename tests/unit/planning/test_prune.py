@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from reconciler.model.action import Destroy, Plan
+from reconciler.model.frozen import replace
 from reconciler.model.spec import Origin
 from reconciler.model.state import Status
 from reconciler.model.world import Source, SourceStatus

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from reconciler.model.action import (
     Update,
 )
 from reconciler.model.config import Mount, MountType
+from reconciler.model.frozen import replace
 from reconciler.model.spec import (
     DesiredState,
     Kind,

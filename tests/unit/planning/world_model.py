@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, assert_never
 
 from reconciler.model.action import (
@@ -23,6 +22,8 @@ from reconciler.model.action import (
     Update,
 )
 from reconciler.model.config import Config, CpuLimits, MemoryLimits, PidsLimits, Resources
+from reconciler.model.frozen import fields as model_fields
+from reconciler.model.frozen import replace
 from reconciler.model.spec import DesiredState, Origin, Spec
 from reconciler.model.state import ExitStatus, Status
 from reconciler.model.world import (
@@ -44,7 +45,8 @@ def make_spec(
     name: str = "web", *, digest: str = "d1", source: str = SOURCE, **fields: Any
 ) -> Spec:
     """Return a spec; fields of Config and of Spec alike are given by their own name."""
-    of_config = {key: fields.pop(key) for key in list(fields) if key in Config.__slots__}
+    known = {one.name for one in model_fields(Config)}
+    of_config = {key: fields.pop(key) for key in list(fields) if key in known}
     config = Config(**{"command": ("/bin/server",), **of_config})
     origin = Origin(file=f"{source}/{name}.yaml")
     return Spec(name=name, config=config, origin=origin, digest=digest, **fields)
