@@ -33,3 +33,12 @@ def trouble_with(device: str, sys_dev_block: str = "/sys/dev/block") -> str | No
     if files.exists(f"{sys_dev_block}/{device}/partition"):
         return f"{device} is a partition; the kernel throttles whole disks"
     return None
+
+
+def trouble_with_bfq(device: str, sys_dev_block: str = "/sys/dev/block") -> str | None:
+    """Return why a device (`MAJ:MIN`, or a path that led nowhere) cannot have a weight of BFQ's."""
+    trouble = trouble_with(device, sys_dev_block)
+    if trouble is not None:
+        return trouble
+    schedulers = files.read_optional(f"{sys_dev_block}/{device}/queue/scheduler") or "none"
+    return None if "[bfq]" in schedulers else f"{device} does not use the bfq I/O scheduler"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from reconciler.cli.output import OutputClosed
 
 if TYPE_CHECKING:
-    from reconciler.engine.monitor_client import ExecSession
+    from reconciler.engine.session import Session
     from reconciler.model.state import ExitStatus
 
 _CHUNK = 2**16
@@ -37,7 +37,7 @@ class Copier:
         for fd in {sink, *outputs}:
             os.set_blocking(fd, False)
 
-    def run(self, session: ExecSession) -> ExitStatus | None:
+    def run(self, session: Session) -> ExitStatus | None:
         """Copy until the process ends and all it wrote is copied; return how it ended.
 
         Raises: OutputClosed when nobody reads our side any more; MonitorLost.

@@ -114,6 +114,7 @@ def _figures(engine: Engine, name: str) -> Facts:
             ErrorCode.ContainerNotExists,
             ErrorCode.ContainerNotRunning,
             ErrorCode.ContainerDestroyed,
+            ErrorCode.CgroupUnavailable,
             ErrorCode.RecordCorrupt,
             ErrorCode.InvalidIdFormat,
         ):

@@ -7,6 +7,7 @@ hides no other.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 
 from reconciler.cgroup.canonical import canonical_limits
@@ -65,6 +66,8 @@ def observe(engine: EnginePort, now: float) -> World:
 
 def _with_hostnames(containers: dict[str, Observed]) -> dict[str, Observed]:
     """Add the host names of what runs, which are had together: each takes entering a namespace."""
+    if os.geteuid() != 0:  # setns(2) into it takes CAP_SYS_ADMIN in our own user namespace too
+        return containers
     pids = {one.pid: name for name, one in containers.items() if one.pid is not None}
     try:
         hostnames = read_hostnames(pids)

@@ -28,9 +28,8 @@ from reconciler.model.state import ExitStatus, ProcessId, Stats, Status
 from reconciler.model.world import Value
 
 if TYPE_CHECKING:
-    from reconciler.engine.direct import DirectProcess
     from reconciler.engine.engine import Engine
-    from reconciler.engine.monitor_client import ExecSession
+    from reconciler.engine.session import Session
 
 _KILL_PATIENCE_S = 30.0
 
@@ -171,7 +170,7 @@ class Container:
             )
             return Process(pid, self)
 
-    def execute(self, command: Command, streams: list[int]) -> ExecSession | DirectProcess:
+    def execute(self, command: Command, streams: list[int]) -> Session:
         """Run a further process in the container; return once it executes.
 
         `streams` are descriptors for standard input, output and error; with a terminal one

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import select
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from reconciler.engine.failures import SetupFailed, not_running
@@ -49,8 +49,8 @@ class LaunchOptions(NamedTuple):
     preserved: int = 0
     runtime_hooks: Callable[[int], bytes] | None = None
     keyring: str | None = None
-    container_hooks: list[list[Any]] = []
-    start_hooks: list[list[Any]] = []
+    container_hooks: Sequence[list[Any]] = ()
+    start_hooks: Sequence[list[Any]] = ()
 
 
 class DirectLauncher:
@@ -241,13 +241,13 @@ def _extend(steps: list[Any], options: LaunchOptions, fds: _Descriptors) -> list
     if options.runtime_hooks is not None:
         before_root.append(AwaitRuntime(fds.pipe_read, fds.pipe_write))
     if options.container_hooks:
-        before_root.append(RunHooks("createContainer", "creating", options.container_hooks))
+        before_root.append(RunHooks("createContainer", "creating", list(options.container_hooks)))
     at = next(index for index, step in enumerate(steps) if isinstance(step, EnterRoot))
     before_command: list[Any] = []
     if options.waits:
         before_command.append(AwaitStart(fds.go, fds.status, execute.argv, execute.env))
     if options.start_hooks:
-        before_command.append(RunHooks("startContainer", "created", options.start_hooks))
+        before_command.append(RunHooks("startContainer", "created", list(options.start_hooks)))
     kept = [fds.go, fds.status, fds.pipe_read, fds.pipe_write]
     first: list[Any] = [CloseOthers(3 + options.preserved, kept)]
     if options.keyring is not None:
@@ -255,7 +255,7 @@ def _extend(steps: list[Any], options: LaunchOptions, fds: _Descriptors) -> list
     return [*first, *steps[:at], *before_root, *steps[at:-1], *before_command, execute]
 
 
-def _preserving(step: Any, preserved: int) -> Execute:
+def _preserving(step: object, preserved: int) -> Execute:
     assert isinstance(step, Execute)
     return step._replace(preserved=preserved)
 

@@ -343,9 +343,20 @@ class Engine:
             path = os.path.join(self.state_dir, kind, container_id)
             try:
                 if os.path.lexists(path):
+                    _open_up(path)
                     shutil.rmtree(path)
             except OSError as error:
                 raise from_os_error(error, f"cannot remove the {kind} of {container_id}") from error
+
+
+def _open_up(path: str) -> None:
+    """Let an ordinary user into all directories below: overlayfs closes its own to its maker."""
+    if os.geteuid() != 0:
+        os.chmod(path, 0o700)
+        for directory, names, _ in os.walk(path):
+            for name in names:
+                if not os.path.islink(inner := os.path.join(directory, name)):
+                    os.chmod(inner, 0o700)
 
 
 def _try_lock(fd: int, kind: int = fcntl.LOCK_EX) -> bool:

@@ -127,7 +127,7 @@ def check_mapped(config: Config, identity: Identity) -> None:
 
     Raises: ConfigInvalid.
     """
-    if mode_of(config, "user") != NamespaceMode.PRIVATE:
+    if id_maps(config) is None:
         return
     isolation = config.isolation
     for what, number, mappings in (

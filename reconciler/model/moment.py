@@ -11,8 +11,8 @@ _RFC3339 = re.compile(
 
 
 def format_time(at: float) -> str:
-    """Return wall-clock seconds as RFC 3339 in UTC, with milliseconds."""
-    milliseconds = int(at * 1000)
+    """Return wall-clock seconds as RFC 3339 in UTC, to the nearest millisecond."""
+    milliseconds = round(at * 1000)
     whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(milliseconds // 1000))
     return f"{whole}.{milliseconds % 1000:03}Z"
 

@@ -114,7 +114,7 @@ def test_its_processes_have_no_capability_and_run_as_the_user(
         "1",
         "2",
     ]
-    assert rows[-1] == "0"
+    assert "0" in rows
     assert any("Read-only file system" in row for row in rows)
 
 

@@ -5,6 +5,8 @@ The weight is BFQ's (blkio.bfq.weight): the only one since CFQ left in kernel 5.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from reconciler.cgroup import convert, files
 from reconciler.cgroup.canonical import (
     IO_MAX,
@@ -21,7 +23,7 @@ from reconciler.model.state import IoStats, Stats
 from reconciler.model.world import Value
 
 NAME = "blkio"
-FIELDS = (IO_WEIGHT, IO_MAX)
+FIELDS = (IO_WEIGHT, IO_WEIGHTS, IO_MAX)
 # In the order of the canonical row's columns.
 _THROTTLES = {
     "rbps": "blkio.throttle.read_bps_device",
@@ -29,7 +31,7 @@ _THROTTLES = {
     "riops": "blkio.throttle.read_iops_device",
     "wiops": "blkio.throttle.write_iops_device",
 }
-_WEIGHT = "blkio.bfq.weight"
+_WEIGHT, _WEIGHTS = "blkio.bfq.weight", "blkio.bfq.weight_device"
 # The root cgroup has no weight, but BFQ's counters.
 _BFQ_SIGNS = (_WEIGHT, "blkio.bfq.io_service_bytes")
 
@@ -41,16 +43,22 @@ def has_bfq(base: str) -> bool:
 
 def shown_fields(base: str) -> tuple[str, ...]:
     """Return the fields that cgroups below `base` can show."""
-    weight = (IO_WEIGHT,) if has_bfq(base) else ()
+    weight = (IO_WEIGHT, IO_WEIGHTS) if has_bfq(base) else ()
     return (*weight, IO_MAX) if files.exists(f"{base}/{_THROTTLES['rbps']}") else weight
 
 
 def unsupported(base: str, wanted: Limits) -> list[Unsupported]:
     """Return the wanted limits that cannot be enforced below `base`."""
     found = []
-    if wanted[IO_WEIGHT] is not None and not has_bfq(base):
-        reason = "this kernel has no blkio.bfq.weight"
-        found.append(Unsupported(IO_WEIGHT, reason, "load the bfq I/O scheduler (modprobe bfq)"))
+    weights = typed_rows(wanted[IO_WEIGHTS])
+    for field in (IO_WEIGHT, IO_WEIGHTS):
+        if wanted[field] and not has_bfq(base):
+            reason = "this kernel has no blkio.bfq.weight"
+            found.append(Unsupported(field, reason, "load the bfq I/O scheduler (modprobe bfq)"))
+            weights = ()
+    troubles = filter(None, (trouble_with_bfq(row[0]) for row in weights))
+    how = "write bfq to its queue/scheduler in /sys/block"
+    found += [Unsupported(IO_WEIGHTS, text, how) for text in troubles]
     rows = io_max_rows(wanted)
     if rows and not files.exists(f"{base}/{_THROTTLES['rbps']}"):
         reason = "this kernel cannot throttle block devices"
@@ -60,17 +68,29 @@ def unsupported(base: str, wanted: Limits) -> list[Unsupported]:
     return found + [Unsupported(IO_MAX, text, "name one that lsblk shows") for text in troubles]
 
 
-def write_limits(path: str, wanted: Limits) -> None:
-    """Write weight and throttles; a throttle that is no longer wanted is written as 0 (none).
+def write_limits(path: str, wanted: Limits, shown: Limits | None = None) -> None:
+    """Write what is not shown already; a throttle that is no longer wanted as 0 (none).
 
     Raises: OSError with path and data.
     """
-    if IO_WEIGHT in wanted:
-        weight = wanted[IO_WEIGHT]
-        value = convert.bfq_weight_of(weight if isinstance(weight, int) else convert.DEFAULT_WEIGHT)
-        files.write_text(f"{path}/{_WEIGHT}", str(value))
-    if IO_MAX not in wanted:
-        return
+    changed = changed_fields(wanted, shown or {})
+    if IO_WEIGHT in changed:
+        files.write_text(f"{path}/{_WEIGHT}", str(_bfq_weight(wanted[IO_WEIGHT])))
+    if IO_WEIGHTS in changed:
+        weights = dict(typed_rows(wanted[IO_WEIGHTS]))
+        for device in _read_weights(path).keys() - weights:
+            files.write_text(f"{path}/{_WEIGHTS}", f"{device} default")
+        for device, weight in weights.items():
+            files.write_text(f"{path}/{_WEIGHTS}", f"{device} {_bfq_weight(weight)}")
+    if IO_MAX in changed:
+        _write_throttles(path, wanted)
+
+
+def _bfq_weight(weight: Value) -> int:
+    return convert.bfq_weight_of(weight if isinstance(weight, int) else convert.DEFAULT_WEIGHT)
+
+
+def _write_throttles(path: str, wanted: Limits) -> None:
     rows = io_max_rows(wanted)
     for column, name in enumerate(_THROTTLES.values(), start=1):
         limits = {row[0]: row[column] for row in rows}
@@ -78,7 +98,7 @@ def write_limits(path: str, wanted: Limits) -> None:
             files.write_text(f"{path}/{name}", f"{device} {limits.get(device) or 0}")
 
 
-def read_limits(path: str) -> dict[str, Value]:
+def read_limits(path: str, asked: Collection[str] = ()) -> dict[str, Value]:
     """Return the limits in canonical form.
 
     Raises: OSError with the path.
@@ -88,14 +108,22 @@ def read_limits(path: str) -> dict[str, Value]:
     if weight_text is not None:
         weight = convert.weight_of_bfq(int(weight_text))
         limits[IO_WEIGHT] = none_if(weight, convert.DEFAULT_WEIGHT)
-    if (first := files.read_optional(f"{path}/{_THROTTLES['rbps']}")) is None:
+        limits[IO_WEIGHTS] = tuple(sorted(_read_weights(path).items()))
+    # Devices without a throttle are left out of the files.
+    text = files.read_optional(f"{path}/{_THROTTLES['rbps']}")
+    if text is None:
         return limits
     throttles: dict[str, dict[str, int]] = {}
     for column, name in _THROTTLES.items():
-        text = first if column == "rbps" else files.read_text(f"{path}/{name}")
+        text = text if column == "rbps" else files.read_text(f"{path}/{name}")
         for device, value in _parse_throttle(text).items():
             throttles.setdefault(device, {})[column] = value
     return limits | {IO_MAX: sorted_io_max(throttles)}
+
+
+def _read_weights(path: str) -> dict[str, int]:
+    rows = (line.split() for line in (files.read_optional(f"{path}/{_WEIGHTS}") or "").splitlines())
+    return {row[0]: convert.weight_of_bfq(int(row[1])) for row in rows if ":" in row[0]}
 
 
 def _read_throttle(path: str, name: str) -> dict[str, int]:
@@ -108,26 +136,30 @@ def _parse_throttle(text: str) -> dict[str, int]:
 
 
 def read_stats(path: str, stats: Stats) -> Stats:
-    """Return `stats` with the I/O figures of all devices filled in.
+    """Return `stats` with the I/O figures filled in, of each device and of all.
 
     Raises: OSError with the path.
     """
-    size = _sum_by_operation(path, "blkio.throttle.io_service_bytes_recursive")
-    count = _sum_by_operation(path, "blkio.throttle.io_serviced_recursive")
-    io = IoStats(
-        read_bytes=size.get("Read", 0),
-        write_bytes=size.get("Write", 0),
-        read_ops=count.get("Read", 0),
-        write_ops=count.get("Write", 0),
+    size = _by_device(path, "blkio.throttle.io_service_bytes_recursive")
+    count = _by_device(path, "blkio.throttle.io_serviced_recursive")
+    devices = tuple(
+        IoDeviceStats(
+            device=device,
+            read_bytes=size.get(device, {}).get("Read", 0),
+            write_bytes=size.get(device, {}).get("Write", 0),
+            read_ops=count.get(device, {}).get("Read", 0),
+            write_ops=count.get(device, {}).get("Write", 0),
+        )
+        for device in dict.fromkeys((*size, *count))
     )
-    return replace(stats, io=io)
+    return replace(stats, io=summed(devices))
 
 
-def _sum_by_operation(path: str, name: str) -> dict[str, int]:
-    """Return the sums over all devices of `MAJ:MIN Operation NUMBER` lines."""
-    sums: dict[str, int] = {}
+def _by_device(path: str, name: str) -> dict[str, dict[str, int]]:
+    """Return the figures by device and operation, of `MAJ:MIN Operation NUMBER` lines."""
+    found: dict[str, dict[str, int]] = {}
     for line in (files.read_optional(f"{path}/{name}") or "").splitlines():
         words = line.split()
         if len(words) == 3:
-            sums[words[1]] = sums.get(words[1], 0) + int(words[2])
-    return sums
+            found.setdefault(words[0], {})[words[1]] = int(words[2])
+    return found

@@ -6,25 +6,29 @@ io.weight belongs to the iocost controller; where the kernel lacks it, io.bfq.we
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Iterable
 
 from reconciler.cgroup import convert, files
 from reconciler.cgroup.canonical import (
     IO_MAX,
     IO_WEIGHT,
+    IO_WEIGHTS,
     IoMax,
     Limits,
     Unsupported,
+    changed_fields,
     io_max_rows,
     none_if,
     sorted_io_max,
+    typed_rows,
 )
-from reconciler.cgroup.devices import trouble_with
+from reconciler.cgroup.devices import trouble_with, trouble_with_bfq
 from reconciler.model.frozen import replace
-from reconciler.model.state import IoStats, Stats
+from reconciler.model.state import IoDeviceStats, IoStats, Stats
 from reconciler.model.world import Value
 
 NAME = "io"
-FIELDS = (IO_WEIGHT, IO_MAX)
+FIELDS = (IO_WEIGHT, IO_WEIGHTS, IO_MAX)
 _COLUMNS = ("rbps", "wbps", "riops", "wiops")
 _WEIGHT, _BFQ_WEIGHT = "io.weight", "io.bfq.weight"
 
@@ -52,20 +56,31 @@ def shown_fields(base: str) -> tuple[str, ...]:
 def unsupported(base: str, wanted: Limits) -> list[Unsupported]:
     """Return the wanted limits that cannot be enforced below `base`."""
     found = []
-    if wanted[IO_WEIGHT] is not None and IO_WEIGHT not in shown_fields(base):
-        reason = "this kernel has neither io.weight nor io.bfq.weight"
-        found.append(Unsupported(IO_WEIGHT, reason, "load the bfq I/O scheduler (modprobe bfq)"))
+    has_weights = IO_WEIGHT in shown_fields(base)
+    for field in (IO_WEIGHT, IO_WEIGHTS):
+        if wanted[field] and not has_weights:
+            reason = "this kernel has neither io.weight nor io.bfq.weight"
+            found.append(Unsupported(field, reason, "load the bfq I/O scheduler (modprobe bfq)"))
+    if has_weights:
+        check, how = trouble_with, "name one that lsblk shows"
+        if has_bfq(base):
+            check, how = trouble_with_bfq, "write bfq to its queue/scheduler in /sys/block"
+        troubles = filter(None, (check(row[0]) for row in typed_rows(wanted[IO_WEIGHTS])))
+        found += [Unsupported(IO_WEIGHTS, text, how) for text in troubles]
     troubles = filter(None, (trouble_with(row[0]) for row in io_max_rows(wanted)))
     return found + [Unsupported(IO_MAX, text, "name one that lsblk shows") for text in troubles]
 
 
-def write_limits(path: str, wanted: Limits) -> None:
-    """Write weight and throttles; a device that is no longer wanted gets `max` throughout.
+def write_limits(path: str, wanted: Limits, shown: Limits | None = None) -> None:
+    """Write what is not shown already; a device that is no longer wanted gets `max` throughout.
 
     Raises: OSError with path and data.
     """
-    if IO_WEIGHT in wanted:
-        _write_weight(path, wanted[IO_WEIGHT])
+    changed = changed_fields(wanted, shown or {})
+    if changed & {IO_WEIGHT, IO_WEIGHTS}:
+        _write_weights(path, wanted, changed)
+    if IO_MAX not in changed:
+        return
     rows = io_max_rows(wanted)
     wanted_devices = {row[0] for row in rows}
     for row in _read_rows(path):
@@ -75,12 +90,23 @@ def write_limits(path: str, wanted: Limits) -> None:
         _write_row(path, row)
 
 
-def _write_weight(path: str, value: Value) -> None:
-    weight = value if isinstance(value, int) else convert.DEFAULT_WEIGHT
-    if files.exists(f"{path}/{_WEIGHT}"):
-        files.write_text(f"{path}/{_WEIGHT}", f"default {weight}")
-    else:
-        files.write_text(f"{path}/{_BFQ_WEIGHT}", f"default {convert.bfq_weight_of(weight)}")
+def _write_weights(path: str, wanted: Limits, changed: Collection[str]) -> None:
+    is_bfq = not files.exists(f"{path}/{_WEIGHT}")
+    name = _BFQ_WEIGHT if is_bfq else _WEIGHT
+
+    def write(key: str, value: Value) -> None:
+        weight = value if isinstance(value, int) else convert.DEFAULT_WEIGHT
+        text = str(convert.bfq_weight_of(weight) if is_bfq else weight)
+        files.write_text(f"{path}/{name}", f"{key} {text}")
+
+    if IO_WEIGHT in changed:
+        write("default", wanted[IO_WEIGHT])
+    if IO_WEIGHTS in changed:
+        weights = dict(typed_rows(wanted[IO_WEIGHTS]))
+        for device in (_read_weights(path) or {}).keys() - weights.keys() - {"default"}:
+            files.write_text(f"{path}/{name}", f"{device} default")
+        for device, weight in weights.items():
+            write(device, weight)
 
 
 def _write_row(path: str, row: IoMax) -> None:
@@ -89,25 +115,32 @@ def _write_row(path: str, row: IoMax) -> None:
     files.write_text(f"{path}/io.max", f"{row[0]} {text}")
 
 
-def read_limits(path: str) -> dict[str, Value]:
+def read_limits(path: str, asked: Collection[str] = ()) -> dict[str, Value]:
     """Return the limits in canonical form.
 
     Raises: OSError with the path.
     """
     limits: dict[str, Value] = {IO_MAX: _read_rows(path)}
-    weight = _read_weight(path)
-    if weight is not None:
-        limits[IO_WEIGHT] = none_if(weight, convert.DEFAULT_WEIGHT)
+    weights = _read_weights(path)
+    if weights is not None:
+        limits[IO_WEIGHT] = none_if(weights.pop("default"), convert.DEFAULT_WEIGHT)
+        limits[IO_WEIGHTS] = tuple(sorted(weights.items()))
     return limits
 
 
-def _read_weight(path: str) -> int | None:
-    """Return the default weight (of `default N` and lines for single devices)."""
+def _read_weights(path: str) -> dict[str, int] | None:
+    """Return the weights by device, that of all others as `default`."""
     text = files.read_optional(f"{path}/{_WEIGHT}")
-    if text is not None:
-        return int(text.split()[1])
-    text = files.read_optional(f"{path}/{_BFQ_WEIGHT}")
-    return None if text is None else convert.weight_of_bfq(int(text.split()[1]))
+    is_bfq = text is None
+    if text is None:
+        text = files.read_optional(f"{path}/{_BFQ_WEIGHT}")
+    if text is None:
+        return None
+    rows = (line.split() for line in text.splitlines())
+    weights = {row[0]: int(row[1]) for row in rows}
+    if not is_bfq:
+        return weights
+    return {device: convert.weight_of_bfq(weight) for device, weight in weights.items()}
 
 
 def _read_rows(path: str) -> tuple[IoMax, ...]:
@@ -120,19 +153,36 @@ def _read_rows(path: str) -> tuple[IoMax, ...]:
 
 
 def read_stats(path: str, stats: Stats) -> Stats:
-    """Return `stats` with the I/O figures of all devices filled in.
+    """Return `stats` with the I/O figures filled in, of each device and of all.
 
     Raises: OSError with the path.
     """
-    sums: dict[str, int] = {}
-    for word in files.read_text(f"{path}/io.stat").split():
-        name, equals, value = word.partition("=")
-        if equals and value.isdigit():
-            sums[name] = sums.get(name, 0) + int(value)
-    io = IoStats(
-        read_bytes=sums.get("rbytes", 0),
-        write_bytes=sums.get("wbytes", 0),
-        read_ops=sums.get("rios", 0),
-        write_ops=sums.get("wios", 0),
+    devices = []
+    for line in files.read_text(f"{path}/io.stat").splitlines():
+        device, *words = line.split()
+        figures = dict(word.split("=") for word in words if "=" in word)
+        if "rbytes" in figures:
+            devices.append(_device_stats(device, figures))
+    return replace(stats, io=summed(devices))
+
+
+def _device_stats(device: str, figures: dict[str, str]) -> IoDeviceStats:
+    return IoDeviceStats(
+        device=device,
+        read_bytes=int(figures["rbytes"]),
+        write_bytes=int(figures["wbytes"]),
+        read_ops=int(figures["rios"]),
+        write_ops=int(figures["wios"]),
     )
-    return replace(stats, io=io)
+
+
+def summed(devices: Iterable[IoDeviceStats]) -> IoStats:
+    """Return the figures of all devices together, and theirs."""
+    rows = tuple(devices)
+    return IoStats(
+        read_bytes=sum(row.read_bytes for row in rows),
+        write_bytes=sum(row.write_bytes for row in rows),
+        read_ops=sum(row.read_ops for row in rows),
+        write_ops=sum(row.write_ops for row in rows),
+        devices=rows,
+    )

@@ -83,12 +83,15 @@ def write_limits(path: str, wanted: Limits, shown: Limits | None = None) -> None
     """
     changed = changed_fields(wanted, shown or {})
     limit = wanted.get(MEMORY_MAX)
-    if MEMORY_MAX in changed and isinstance(limit, int):
-        if _usage(path) > lowering.target_of(limit):
-            former = _read_size(path, "memory.max")
-            if former is None or limit < former:
-                _lower(path, wanted, limit, former)
-                changed -= {MEMORY_MAX, MEMORY_HIGH, MEMORY_SWAP}
+    if (
+        MEMORY_MAX in changed
+        and isinstance(limit, int)
+        and _usage(path) > lowering.target_of(limit)
+    ):
+        former = _read_size(path, "memory.max")
+        if former is None or limit < former:
+            _lower(path, wanted, limit, former)
+            changed -= {MEMORY_MAX, MEMORY_HIGH, MEMORY_SWAP}
     for field in _FILES:
         if field in changed:
             _write(path, wanted, field)

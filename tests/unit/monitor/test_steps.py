@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import types
 import typing
 
 import pytest
@@ -17,7 +18,8 @@ def sample(step: type) -> object:
     """Return a step of this class with some value in every field."""
     values = []
     for hint in typing.get_type_hints(step).values():
-        kinds = [typing.get_origin(hint) or hint, *typing.get_args(hint)]
+        parts = typing.get_args(hint) if typing.get_origin(hint) is types.UnionType else (hint,)
+        kinds = [typing.get_origin(part) or part for part in parts]
         values.append(next(SAMPLES[kind] for kind in kinds if kind in SAMPLES))
     return step(*values)
 
