@@ -11,15 +11,19 @@ from reconciler.cgroup import convert, files
 from reconciler.cgroup.canonical import (
     IO_MAX,
     IO_WEIGHT,
+    IO_WEIGHTS,
     Limits,
     Unsupported,
+    changed_fields,
     io_max_rows,
     none_if,
     sorted_io_max,
+    typed_rows,
 )
-from reconciler.cgroup.devices import trouble_with
+from reconciler.cgroup.devices import trouble_with, trouble_with_bfq
+from reconciler.cgroup.v2.io import summed
 from reconciler.model.frozen import replace
-from reconciler.model.state import IoStats, Stats
+from reconciler.model.state import IoDeviceStats, Stats
 from reconciler.model.world import Value
 
 NAME = "blkio"
