@@ -124,14 +124,14 @@ def canonical_limits(
     }
 
 
-def asked_fields(resources: Resources, facts: LimitFacts) -> frozenset[str]:
-    """Return the fields on demand that the resources have."""
+def asked_fields(resources: Resources) -> frozenset[str]:
+    """Return the fields on demand that the resources have; files as `resources.unified.NAME`."""
     if resources == _NONE:
         return frozenset()
+    facts = LimitFacts(fields=frozenset(), has_soft_limit=True)
     wanted = all_limits(resources, facts, lambda device: device)
-    return frozenset(
-        name for name, value in wanted.items() if name in ON_DEMAND and is_limit(value)
-    )
+    files = (f"{UNIFIED_FILES}.{name}" for name, _ in resources.unified)
+    return frozenset((*files, *(name for name in ON_DEMAND if is_limit(wanted[name]))))
 
 
 def all_limits(
@@ -160,10 +160,13 @@ def all_limits(
         ),
         NET_CLASS_ID: net.class_id or None,
         NET_PRIORITIES: tuple(sorted(net.priorities)),
-        UNIFIED_FILES: tuple(
-            sorted((name, convert.plain_content(name, text)) for name, text in resources.unified)
-        ),
+        UNIFIED_FILES: _unified(resources),
     }
+
+
+def _unified(resources: Resources) -> tuple[tuple[str, str], ...]:
+    rows = ((name, convert.plain_content(name, text)) for name, text in resources.unified)
+    return tuple(sorted(row for row in rows if row[1] not in convert.UNSET))
 
 
 def _memory(resources: Resources, facts: LimitFacts) -> dict[str, Value]:

@@ -42,18 +42,28 @@ def _v1_table(hierarchies: Hierarchies) -> list[tuple[Controller, str]]:
     """Return the v1 controllers that are mounted; each one's name is its hierarchy's key."""
     if not hierarchies.v1:
         return []
-    from reconciler.cgroup.v1 import blkio, cpu, cpuacct, cpuset, memory, pids
+    from reconciler.cgroup import rdma
+    from reconciler.cgroup.hugetlb import Hugetlb
+    from reconciler.cgroup.v1 import blkio, cpu, cpuacct, cpuset, memory, net_cls, net_prio, pids
 
-    known: tuple[Controller, ...] = (memory, cpu, cpuacct, cpuset, pids, blkio)
-    return [(module, module.NAME) for module in known if module.NAME in hierarchies.v1]
+    known: tuple[Controller, ...] = (
+        *(memory, cpu, cpuacct, cpuset, pids, blkio),
+        *(Hugetlb(is_v1=True), rdma, net_cls, net_prio),
+    )
+    return [(one, one.NAME) for one in known if one.NAME in hierarchies.v1]
 
 
 def _v2_table(hierarchies: Hierarchies) -> list[tuple[Controller, str]]:
     """Return the controllers of the unified hierarchy, on a hybrid host those not in v1."""
     if hierarchies.unified is None:
         return []
-    from reconciler.cgroup.v2 import cpu, cpuset, io, memory, pids
+    from reconciler.cgroup import rdma
+    from reconciler.cgroup.hugetlb import Hugetlb
+    from reconciler.cgroup.v2 import cpu, cpuset, io, memory, pids, unified
 
-    known: tuple[Controller, ...] = (memory, cpu, cpuset, pids, io)
-    offered = hierarchies.unified.controllers
-    return [(module, UNIFIED) for module in known if module.NAME in offered]
+    known: tuple[Controller, ...] = (
+        *(memory, cpu, cpuset, pids, io),
+        *(Hugetlb(is_v1=False), rdma, unified),
+    )
+    offered = (*hierarchies.unified.controllers, unified.NAME)
+    return [(one, UNIFIED) for one in known if one.NAME in offered]

@@ -15,6 +15,8 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 MEMORY_UNLIMITED_BYTES = (2**63 - 1) // PAGE_BYTES * PAGE_BYTES
 
 DEFAULT_WEIGHT = 100
+# What files of cgroup v2 hold that were not set, as `plain_content` spells it.
+UNSET = ("", "0", "max", "default 100")
 DEFAULT_SHARES = 1024
 PERIOD_US = 100_000
 REALTIME_PERIOD_US = 1_000_000

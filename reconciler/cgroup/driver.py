@@ -7,12 +7,13 @@ controllers share a directory; every method touches each directory once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from reconciler.cgroup.canonical import LimitFacts, Limits, Unsupported
 from reconciler.cgroup.detect import Mode
 from reconciler.model.config import Resources
+from reconciler.model.isolation import DeviceRule
 from reconciler.model.state import Stats
 from reconciler.model.world import Value
 
@@ -20,7 +21,11 @@ Paths = Mapping[str, str]
 
 
 class Controller(Protocol):
-    """The functions of one controller's module; `path` is a container's, `base` where they lie."""
+    """The functions of one controller's module; `path` is a container's, `base` where they lie.
+
+    `write_limits` writes what differs from `shown`, all that is wanted without it. `asked` has
+    the fields of `canonical.ON_DEMAND` that are to be read too.
+    """
 
     @property
     def NAME(self) -> str: ...
@@ -29,8 +34,8 @@ class Controller(Protocol):
 
     def shown_fields(self, base: str) -> tuple[str, ...]: ...
     def unsupported(self, base: str, wanted: Limits) -> list[Unsupported]: ...
-    def write_limits(self, path: str, wanted: Limits) -> None: ...
-    def read_limits(self, path: str) -> dict[str, Value]: ...
+    def write_limits(self, path: str, wanted: Limits, shown: Limits | None = None) -> None: ...
+    def read_limits(self, path: str, asked: Collection[str] = ()) -> dict[str, Value]: ...
     def read_stats(self, path: str, stats: Stats) -> Stats: ...
 
 
@@ -65,6 +70,21 @@ class CgroupDriver(Protocol):
     def unsupported(self, resources: Resources) -> list[Unsupported]:
         """Return the limits that cannot be enforced here; asked before anything starts."""
 
+    def control_devices(
+        self, paths: Paths, rules: tuple[DeviceRule, ...] | None
+    ) -> None:
+        """Deny all devices but what `rules` and the default list allow; replaces former rules.
+
+        `rules` None: the default list, once for all containers below the same directory. Nothing
+        is done where there is no `device_control`.
+
+        Raises: LimitNotSupported for rules that v1 cannot express, OSError.
+        """
+
+    @property
+    def device_control(self) -> str | None:
+        """How access to devices is controlled: `bpf`, `v1`, or None: not at all."""
+
     def apply(self, paths: Paths, resources: Resources, previous: Resources | None) -> None:
         """Write limits and read them back.
 
@@ -77,8 +97,10 @@ class CgroupDriver(Protocol):
         cannot reclaim enough for a lower memory limit; OSError with path and data.
         """
 
-    def read_limits(self, paths: Paths) -> dict[str, Value]:
+    def read_limits(self, paths: Paths, resources: Resources | None = None) -> dict[str, Value]:
         """Return the limits in canonical form by field path.
+
+        Those of `canonical.ON_DEMAND` are among them that `resources` have.
 
         Raises: OSError with the path.
         """

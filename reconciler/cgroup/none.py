@@ -19,6 +19,7 @@ from reconciler.cgroup.driver import Paths
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.linux.clock import wall_s
 from reconciler.model.config import Resources
+from reconciler.model.isolation import DeviceRule
 from reconciler.model.state import Stats
 from reconciler.model.world import Value
 
@@ -60,8 +61,13 @@ class NoCgroups:
     def apply(self, paths: Paths, resources: Resources, previous: Resources | None) -> None:
         """Write nothing: what is limited was refused."""
 
-    def read_limits(self, paths: Paths) -> dict[str, Value]:
+    def read_limits(self, paths: Paths, resources: Resources | None = None) -> dict[str, Value]:
         return {}
+
+    device_control = None
+
+    def control_devices(self, paths: Paths, rules: tuple[DeviceRule, ...] | None) -> None:
+        """Control nothing: an ordinary user's processes can make no nodes."""
 
     def read_stats(self, paths: Paths) -> Stats:
         return Stats(at=wall_s())

@@ -14,20 +14,31 @@ from reconciler.cgroup import core, files
 from reconciler.cgroup.detect import Hierarchies, Hierarchy
 from reconciler.errors import ErrorCode, ReconcilerError
 
+DEVICES = "devices"
 WANTED_V2 = frozenset({"memory", "cpu", "cpuset", "pids", "io"})
-WANTED_V1 = ("memory", "cpu", "cpuacct", "cpuset", "pids", "blkio")
+# Handed down where they can be had, and no reason to choose another place.
+FURTHER_V2 = frozenset({"hugetlb", "rdma"})
+WANTED_V1 = (
+    *("memory", "cpu", "cpuacct", "cpuset", "pids", "blkio"),
+    *("hugetlb", "rdma", "net_cls", "net_prio"),
+)
 
 
-def base_paths(hierarchies: Hierarchies, parent: str | None) -> dict[str, str]:
+def base_paths(
+    hierarchies: Hierarchies, parent: str | None, *, has_bpf: bool = True
+) -> dict[str, str]:
     """Return the base directory of every hierarchy that is needed, by key.
 
-    `parent` is a cgroup path such as `/foo`, relative to each hierarchy's root.
+    `parent` is a cgroup path such as `/foo`, relative to each hierarchy's root. Without `has_bpf`
+    v1's devices controller is needed.
 
     Raises: CgroupUnavailable when a base cannot be had; OSError with the path.
     """
     if parent is not None:
         parent = _checked_parent(parent)
     wanted = WANTED_V1 if hierarchies.unified else (*WANTED_V1, core.FREEZER)
+    if not has_bpf:
+        wanted = (*wanted, DEVICES)
     bases = {
         name: _base_v1(hierarchies.v1[name], parent) for name in wanted if name in hierarchies.v1
     }
@@ -48,8 +59,8 @@ def offered_controllers(unified: Hierarchy, base: str, parent: str | None) -> fr
     """
     top = unified.mount_point
     if parent is not None and os.access(f"{top}/cgroup.subtree_control", os.W_OK):
-        return WANTED_V2 & set(unified.controllers)
-    return WANTED_V2 & _offered(nearest_existing(base), top)
+        return (WANTED_V2 | FURTHER_V2) & set(unified.controllers)
+    return (WANTED_V2 | FURTHER_V2) & _offered(nearest_existing(base), top)
 
 
 def enable_controllers(directory: str, top: str, wanted: frozenset[str]) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
+from binascii import crc32
 
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.monitor.names import SOCKET_NAME
@@ -57,4 +57,4 @@ def instance_name(run_dir: str) -> str:
     """Return the name of this instance's cgroup: instances differ by their run directory."""
     if run_dir == _ROOT_RUN_DIR:
         return "reconciler"
-    return "reconciler-" + hashlib.sha256(run_dir.encode()).hexdigest()[:8]
+    return f"reconciler-{crc32(os.fsencode(run_dir)):08x}"

@@ -27,10 +27,11 @@ def shown_fields(base: str) -> tuple[str, ...]:
 
 def unsupported(base: str, wanted: Limits) -> list[Unsupported]:
     """Return the wanted limits that cannot be enforced below `base`."""
-    known = _read(base)
+    rows = typed_rows(wanted[NET_PRIORITIES])
+    known = _read(base) if rows else {}
     return [
         Unsupported(NET_PRIORITIES, f"there is no interface {row[0]}", "name one of ip link")
-        for row in typed_rows(wanted[NET_PRIORITIES])
+        for row in rows
         if row[0] not in known
     ]
 

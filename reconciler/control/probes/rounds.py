@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from reconciler.control.ports import EnginePort
-from reconciler.control.probes.desk import Desk
-from reconciler.control.probes.schedule import Entry
 from reconciler.control.probes.targets import targets_of
 from reconciler.control.threads import run_tasks
 from reconciler.model.world import Observed
+
+if TYPE_CHECKING:
+    from reconciler.control.probes.desk import Desk
+    from reconciler.control.probes.schedule import Entry
 
 THREADS = 16
 
@@ -26,6 +29,8 @@ def probe_due(engine: EnginePort, containers: Iterable[Observed]) -> bool:
     targets = list(targets_of(containers))
     if not targets:
         return False
+    from reconciler.control.probes.desk import Desk  # with sockets: slow to load
+
     desk = Desk(engine, is_spread=False)
     try:
         desk.look_after(targets)

@@ -1,0 +1,108 @@
+"""What looks at containers and changes their limits: list, ps, update, events, features, spec."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.integration.oci.conftest import Oci, Spec, make_spec
+
+pytestmark = pytest.mark.requires_root
+WriteSpec = Callable[[Spec], None]
+
+
+@pytest.fixture
+def running(oci: Oci, write_spec: WriteSpec) -> str:
+    """Return the id of a running container with limits."""
+    spec = make_spec("sleep", "1000")
+    spec["linux"]["resources"] = {"memory": {"limit": 64 << 20}, "pids": {"limit": 40}}
+    write_spec(spec)
+    oci.start_in_background("run", "-d", oci.id())
+    return oci.id()
+
+
+def _limits(oci: Oci, running: str) -> tuple[int, int]:
+    stats = json.loads(oci.ok("events", "--stats", running))["data"]
+    return stats["memory"]["usage"]["limit"], stats["pids"]["limit"]
+
+
+def test_limits_of_the_config_are_in_force(oci: Oci, running: str) -> None:
+    assert _limits(oci, running) == (64 << 20, 40)
+
+
+def test_update_changes_what_is_given_and_keeps_the_rest(oci: Oci, running: str) -> None:
+    oci.ok("update", "--memory", "32m", running)
+    assert _limits(oci, running) == (32 << 20, 40)
+    oci.ok("update", "--pids-limit", "20", running)
+    assert _limits(oci, running) == (32 << 20, 20)
+
+
+def test_update_reads_a_file_and_standard_input(oci: Oci, running: str, tmp_path: Path) -> None:
+    (tmp_path / "limits.json").write_text('{"memory": {"limit": 33554432}}')
+    oci.ok("update", "--resources", str(tmp_path / "limits.json"), running)
+    assert _limits(oci, running)[0] == 32 << 20
+    (tmp_path / "limits.json").write_text('{"pids": {"limit": 30}}')
+    with open(tmp_path / "limits.json", encoding="utf-8") as given:
+        oci.ok("update", "-r", "-", running, stdin=given)
+    assert _limits(oci, running) == (32 << 20, 30)
+
+
+def test_list_shows_all_containers(oci: Oci, running: str) -> None:
+    table = oci.ok("list").splitlines()
+    assert table[0].split() == ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"]
+    assert table[1].split()[:3] == [running, str(oci.state(running)["pid"]), "running"]
+    assert json.loads(oci.ok("list", "--format", "json"))[0]["id"] == running
+    assert oci.ok("list", "-q") == f"{running}\n"
+
+
+def test_ps_shows_the_processes(oci: Oci, running: str) -> None:
+    pid = oci.state(running)["pid"]
+    assert json.loads(oci.ok("ps", "--format", "json", running)) == [pid]
+    lines = oci.ok("ps", running).splitlines()
+    assert len(lines) == 2
+    assert str(pid) in lines[1].split()
+
+
+def test_features_name_what_there_is(oci: Oci) -> None:
+    features = json.loads(oci.ok("features"))
+    assert features["ociVersionMin"] == "1.0.0"
+    assert "createContainer" in features["hooks"]
+    assert "rbind" in features["mountOptions"]
+    assert "CAP_SYS_ADMIN" in features["linux"]["capabilities"]
+    assert "SCMP_ACT_ERRNO" in features["linux"]["seccomp"]["actions"]
+
+
+def test_spec_writes_a_config_that_runs(oci: Oci, tmp_path: Path) -> None:
+    oci.ok("spec")
+    path = tmp_path / "config.json"
+    spec = json.loads(path.read_text())
+    assert "remove it first" in oci.run("spec").stderr
+    spec["process"] |= {"terminal": False, "args": ["echo", "runs"]}
+    spec["linux"]["cgroupsPath"] = oci.id("cgroup")
+    path.write_text(json.dumps(spec))
+    assert oci.ok("run", oci.id()) == "runs\n"
+
+
+def test_the_systemd_manager_is_refused_with_the_way_out(oci: Oci) -> None:
+    refused = oci.run("--systemd-cgroup", "list")
+    assert refused.returncode == 1
+    assert "--cgroup-manager=cgroupfs" in refused.stderr
+
+
+def test_without_cgroups_there_are_none_and_no_limits(oci: Oci, write_spec: WriteSpec) -> None:
+    spec = make_spec("true")
+    write_spec(spec)
+    oci.ok("--cgroup-manager", "disabled", "run", oci.id())
+    spec["linux"]["resources"] = {"pids": {"limit": 5}}
+    write_spec(spec)
+    refused = oci.run("--cgroup-manager", "disabled", "run", oci.id())
+    assert "limits need a cgroup" in refused.stderr
+
+
+def test_help_names_every_option(oci: Oci) -> None:
+    assert "--preserve-fds N" in oci.ok("run", "--help")
+    assert "checkpoint" in oci.ok("--help")
+    assert "spec: 1." in oci.ok("--version")
