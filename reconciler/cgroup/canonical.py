@@ -35,7 +35,7 @@ from reconciler.cgroup import convert
 from reconciler.cgroup.devices import device_number
 from reconciler.model.config import CpuLimits, HugetlbLimit, IoDeviceWeight, IoLimits, Resources
 from reconciler.model.frozen import frozen
-from reconciler.model.world import Value
+from reconciler.model.value import Value
 
 MEMORY_MAX = "resources.memory.max"
 MEMORY_HIGH = "resources.memory.high"
@@ -264,8 +264,8 @@ def _io_weights(
     def rows(items: tuple[IoDeviceWeight, ...], *, is_blkio: bool) -> dict[str, int]:
         found = {}
         for one in items:
-            given = (None, one.weight) if is_blkio else (one.weight, None)
-            weight = _io_weight(*given, facts)
+            own, of_blkio = (None, one.weight) if is_blkio else (one.weight, None)
+            weight = _io_weight(own, of_blkio, facts)
             device = _resolved(one.device, resolve_device)
             found[device] = convert.DEFAULT_WEIGHT if weight is None else weight
         return found

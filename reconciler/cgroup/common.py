@@ -11,21 +11,27 @@ import os
 from functools import cached_property
 from typing import NamedTuple
 
-from reconciler.cgroup import core, tree
+from reconciler.cgroup import core, device_control, tree
 from reconciler.cgroup.canonical import (
     CPU_CPUS,
     CPU_MEMS,
+    NET_CLASS_ID,
+    NET_PRIORITIES,
+    ON_DEMAND,
     LimitFacts,
     Limits,
     Unsupported,
     all_limits,
+    asked_fields,
     canonical_limits,
+    changed_fields,
     is_limit,
 )
 from reconciler.cgroup.detect import Hierarchies, Mode
 from reconciler.cgroup.driver import Controller, Paths
 from reconciler.cgroup.files import read_text, rmdir
 from reconciler.cgroup.placement import (
+    DEVICES,
     base_paths,
     enable_controllers,
     nearest_existing,
@@ -33,14 +39,26 @@ from reconciler.cgroup.placement import (
 )
 from reconciler.cgroup.v1 import blkio as v1_blkio
 from reconciler.cgroup.v1 import cpuset as v1_cpuset
+from reconciler.cgroup.v1 import memory as v1_memory
 from reconciler.cgroup.v2 import io as v2_io
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.linux.clock import wall_s
 from reconciler.model.config import Resources
+from reconciler.model.isolation import DeviceRule
 from reconciler.model.state import Stats
-from reconciler.model.world import Value
+from reconciler.model.value import Value
 
 CPUSET, UNIFIED = v1_cpuset.NAME, core.UNIFIED
+
+_NONE = Resources()
+_OF_V1 = ("net_cls", "net_prio")
+# Of fields that are not named after their controller.
+_CONTROLLERS = {
+    CPU_CPUS: CPUSET,
+    CPU_MEMS: CPUSET,
+    NET_CLASS_ID: "net_cls",
+    NET_PRIORITIES: "net_prio",
+}
 
 
 class TableDriver:
@@ -60,7 +78,29 @@ class TableDriver:
 
     @cached_property
     def _bases(self) -> dict[str, str]:
-        return base_paths(self._hierarchies, self._parent)
+        bases = base_paths(self._hierarchies, self._parent)
+        if DEVICES not in self._hierarchies.v1 or self._may_attach(bases):
+            return bases
+        return base_paths(self._hierarchies, self._parent, has_bpf=False)
+
+    def _may_attach(self, bases: Paths) -> bool:
+        """Tell whether BPF programs can control devices; they need the unified hierarchy."""
+        return UNIFIED in bases and device_control.has_bpf(nearest_existing(bases[UNIFIED]))
+
+    @cached_property
+    def device_control(self) -> str | None:
+        if DEVICES in self._bases:
+            return "v1"
+        return "bpf" if self._may_attach(self._bases) else None
+
+    def control_devices(self, paths: Paths, rules: tuple[DeviceRule, ...] | None) -> None:
+        if DEVICES in paths:
+            device_control.write_v1(paths[DEVICES], rules or ())
+        elif UNIFIED in paths and self.device_control == "bpf":
+            if rules is None:
+                device_control.attach_default(os.path.dirname(paths[UNIFIED]))
+            else:
+                device_control.attach(paths[UNIFIED], rules)
 
     @cached_property
     def _offered(self) -> frozenset[str]:
@@ -76,7 +116,7 @@ class TableDriver:
         return [
             (controller, key)
             for controller, key in self._whole_table
-            if key != UNIFIED or controller.NAME in self._offered
+            if key != UNIFIED or controller.NAME in (UNIFIED, *self._offered)
         ]
 
     def base_paths(self) -> dict[str, str]:
@@ -107,8 +147,11 @@ class TableDriver:
         return LimitFacts(
             fields=self._shown_fields,
             is_bfq=self._is_bfq,
+            has_shares="cpu" in self._bases,
+            has_soft_limit="memory" in self._bases,
             inherited_cpus=self._inherited("cpuset.cpus"),
             inherited_mems=self._inherited("cpuset.mems"),
+            inherited_swappiness=self._inherited_swappiness(),
         )
 
     @cached_property
@@ -129,6 +172,11 @@ class TableDriver:
             return None
         return read_text(f"{self._probe(CPUSET)}/{name}").strip()
 
+    def _inherited_swappiness(self) -> int | None:
+        if v1_memory.NAME not in self._bases:
+            return None
+        return v1_memory.inherited_swappiness(self._probe(v1_memory.NAME))
+
     def _probe(self, key: str) -> str:
         """Return a directory that tells what cgroups below the base of a hierarchy can do."""
         return nearest_existing(self._bases[key])
@@ -137,10 +185,13 @@ class TableDriver:
         return canonical_limits(resources, self.facts())
 
     def unsupported(self, resources: Resources) -> list[Unsupported]:
+        if resources == _NONE:
+            return []
         wanted = all_limits(resources, self.facts())
         found = [
             item
             for controller, key in self._table
+            if any(is_limit(wanted[field]) for field in controller.FIELDS)
             for item in controller.unsupported(self._probe(key), wanted)
         ]
         covered = {field for controller, _ in self._table for field in controller.FIELDS}
@@ -150,41 +201,53 @@ class TableDriver:
         return found + [self._missing(name) for name in missing]
 
     def _missing(self, field: str) -> Unsupported:
-        controller = field.split(".")[1]
-        if field in (CPU_CPUS, CPU_MEMS):
-            controller = CPUSET
+        controller = _CONTROLLERS.get(field) or field.split(".")[1]
         reason = f"this host has no {controller} cgroup controller"
-        if self.mode is Mode.V2:
-            return Unsupported(field, reason, f"delegate the {controller} controller to us")
-        return Unsupported(field, reason, "mount its hierarchy, or boot with cgroup v2")
+        if controller == UNIFIED:
+            return Unsupported(field, "this host has no cgroup v2", "boot with cgroup v2 alone")
+        if self.mode is not Mode.V2:
+            return Unsupported(field, reason, "mount its hierarchy, or boot with cgroup v2")
+        if controller in _OF_V1:
+            return Unsupported(field, f"cgroup v2 has no {controller} controller", "leave it out")
+        return Unsupported(field, reason, f"delegate the {controller} controller to us")
 
     def apply(self, paths: Paths, resources: Resources, previous: Resources | None) -> None:
-        wanted = self.canonical_limits(resources)
+        if previous is None and resources == _NONE:
+            return
+        asked = asked_fields(resources) | asked_fields(previous or _NONE)
+        facts = self.facts()
+        unset = all_limits(_NONE, facts)
+        wanted = {name: unset[name] for name in asked & ON_DEMAND}
+        wanted |= canonical_limits(resources, facts)
         written: list[_Written] = []
         try:
             for controller, key in self._table:
                 ours = {name: wanted[name] for name in controller.FIELDS if name in wanted}
                 if previous is None and not any(map(is_limit, ours.values())):
                     continue
-                shown = controller.read_limits(paths[key])
-                if ours != shown:
-                    written.append(_Written(controller, paths[key], shown))
-                    controller.write_limits(paths[key], ours)
-                    _verify(ours, controller.read_limits(paths[key]), paths[key])
+                shown = controller.read_limits(_directory_of(controller, key, paths), asked)
+                if not changed_fields(ours, shown):
+                    continue
+                written.append(_Written(controller, paths[key], shown))
+                controller.write_limits(paths[key], ours, shown)
+                _verify(ours, controller.read_limits(paths[key], asked), paths[key])
         except BaseException as error:
             _roll_back(written, error)
             raise
 
-    def read_limits(self, paths: Paths) -> dict[str, Value]:
+    def read_limits(self, paths: Paths, resources: Resources | None = None) -> dict[str, Value]:
         limits: dict[str, Value] = {}
+        asked = asked_fields(resources or _NONE)
         for controller, key in self._table:
-            limits.update(controller.read_limits(paths[key]))
+            if key in paths:
+                limits.update(controller.read_limits(paths[key], asked))
         return limits
 
     def read_stats(self, paths: Paths) -> Stats:
         stats = Stats(at=wall_s())
         for controller, key in self._table:
-            stats = controller.read_stats(paths[key], stats)
+            if key in paths:
+                stats = controller.read_stats(paths[key], stats)
         return stats
 
     def freeze(self, paths: Paths) -> None:
@@ -249,6 +312,18 @@ def _roll_back(written: list[_Written], error: BaseException) -> None:
             controller.write_limits(path, former)
         except (OSError, ReconcilerError) as second:
             error.add_note(f"and the former limits cannot be put back: {second}")
+
+
+def _directory_of(controller: Controller, key: str, paths: Paths) -> str:
+    """Return the container's directory; a container of before the hierarchy was has none."""
+    if key in paths:
+        return paths[key]
+    raise ReconcilerError(
+        ErrorCode.LimitNotApplied,
+        f"cannot apply {controller.FIELDS[0]}: it was made when this host had no {key} cgroup "
+        "hierarchy; destroy it and apply again",
+        field=controller.FIELDS[0],
+    )
 
 
 def _verify(wanted: Limits, got: Limits, path: str) -> None:

@@ -15,7 +15,7 @@ from reconciler.cgroup.detect import Mode
 from reconciler.model.config import Resources
 from reconciler.model.isolation import DeviceRule
 from reconciler.model.state import Stats
-from reconciler.model.world import Value
+from reconciler.model.value import Value
 
 Paths = Mapping[str, str]
 
@@ -70,9 +70,7 @@ class CgroupDriver(Protocol):
     def unsupported(self, resources: Resources) -> list[Unsupported]:
         """Return the limits that cannot be enforced here; asked before anything starts."""
 
-    def control_devices(
-        self, paths: Paths, rules: tuple[DeviceRule, ...] | None
-    ) -> None:
+    def control_devices(self, paths: Paths, rules: tuple[DeviceRule, ...] | None) -> None:
         """Deny all devices but what `rules` and the default list allow; replaces former rules.
 
         `rules` None: the default list, once for all containers below the same directory. Nothing

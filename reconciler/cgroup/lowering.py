@@ -14,7 +14,7 @@ from reconciler.cgroup import files
 from reconciler.cgroup.canonical import MEMORY_MAX
 from reconciler.cgroup.convert import PAGE_BYTES
 from reconciler.errors import ErrorCode, ReconcilerError
-from reconciler.model.world import Value
+from reconciler.model.value import Value
 
 STEPS_MAX = 32
 PATIENCE_S = 5.0

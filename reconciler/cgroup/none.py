@@ -21,7 +21,7 @@ from reconciler.linux.clock import wall_s
 from reconciler.model.config import Resources
 from reconciler.model.isolation import DeviceRule
 from reconciler.model.state import Stats
-from reconciler.model.world import Value
+from reconciler.model.value import Value
 
 _HOW = "log in through systemd with a delegated cgroup (v2, Delegate=yes), or run it as root"
 

@@ -7,6 +7,7 @@ the root is exempt), so there the nearest ancestor that can is taken.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 
@@ -18,10 +19,8 @@ DEVICES = "devices"
 WANTED_V2 = frozenset({"memory", "cpu", "cpuset", "pids", "io"})
 # Handed down where they can be had, and no reason to choose another place.
 FURTHER_V2 = frozenset({"hugetlb", "rdma"})
-WANTED_V1 = (
-    *("memory", "cpu", "cpuacct", "cpuset", "pids", "blkio"),
-    *("hugetlb", "rdma", "net_cls", "net_prio"),
-)
+FURTHER_V1 = ("hugetlb", "rdma", "net_cls", "net_prio")
+WANTED_V1 = ("memory", "cpu", "cpuacct", "cpuset", "pids", "blkio")
 
 
 def base_paths(
@@ -37,11 +36,13 @@ def base_paths(
     if parent is not None:
         parent = _checked_parent(parent)
     wanted = WANTED_V1 if hierarchies.unified else (*WANTED_V1, core.FREEZER)
-    if not has_bpf:
-        wanted = (*wanted, DEVICES)
     bases = {
         name: _base_v1(hierarchies.v1[name], parent) for name in wanted if name in hierarchies.v1
     }
+    for name in FURTHER_V1 if has_bpf else (*FURTHER_V1, DEVICES):
+        if name in hierarchies.v1:
+            with contextlib.suppress(ReconcilerError):  # without it, what needs it is refused
+                bases[name] = _base_v1(hierarchies.v1[name], parent)
     if hierarchies.unified:
         bases[core.UNIFIED] = _base_v2(hierarchies.unified, parent)
     if not bases:

@@ -12,7 +12,7 @@ from reconciler.control.report import PassReport
 from reconciler.model.action import ChangeClass, Destroy, FieldChange, Freeze, WaitKind
 from reconciler.model.frozen import frozen
 from reconciler.model.spec import DriftPolicy
-from reconciler.model.world import Value
+from reconciler.model.value import Value
 from reconciler.planning.drift import find_changes
 
 

@@ -35,7 +35,8 @@ from reconciler.model.frozen import replace
 from reconciler.model.record import Record
 from reconciler.model.spec import Spec
 from reconciler.model.state import ExitStatus, ProcessId, Status
-from reconciler.model.world import Failure, Observed, Problem, Value, World
+from reconciler.model.value import Value
+from reconciler.model.world import Failure, Observed, Problem, World
 
 # The monitor notes an exit within moments of it; a moment too early it would seem unknown.
 _EXIT_PATIENCE_S = 1.0

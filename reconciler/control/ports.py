@@ -10,7 +10,7 @@ from reconciler.cgroup.canonical import LimitFacts, Unsupported
 from reconciler.model.config import Command, Config, Resources
 from reconciler.model.record import Record
 from reconciler.model.state import ExitStatus, Status
-from reconciler.model.world import Value
+from reconciler.model.value import Value
 
 
 class SessionPort(Protocol):

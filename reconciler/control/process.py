@@ -16,7 +16,7 @@ from reconciler.linux.proc import is_same_process, read_file
 from reconciler.linux.uts import write_hostname
 from reconciler.model.config import Config
 from reconciler.model.state import ProcessId
-from reconciler.model.world import Value
+from reconciler.model.value import Value
 
 _STATUS_LINE = re.compile(rb"^(Uid|Cap(?:Prm|Eff|Bnd)|NoNewPrivs|Seccomp):\t(.*)$", re.MULTILINE)
 _LIMIT_NAMES = {

@@ -25,7 +25,7 @@ from reconciler.model.config import Command, Config, Resources
 from reconciler.model.frozen import replace
 from reconciler.model.record import Record
 from reconciler.model.state import ExitStatus, ProcessId, Stats, Status
-from reconciler.model.world import Value
+from reconciler.model.value import Value
 
 if TYPE_CHECKING:
     from reconciler.engine.engine import Engine
@@ -135,7 +135,7 @@ class Container:
         """
         with self._translate("read the limits of"):
             try:
-                return self._engine.driver.read_limits(self.record.cgroups)
+                return self._engine.driver.read_limits(self.record.cgroups, self.config.resources)
             except FileNotFoundError:
                 if self.has_cgroup():
                     raise

@@ -21,9 +21,9 @@ _KILL_PATIENCE_S = 30.0
 
 @contextlib.contextmanager
 def fresh_cgroup(engine: Engine, record: Record) -> Iterator[None]:
-    """Have a cgroup with the limits, and take it back when what follows fails.
+    """Have a cgroup with the limits and device rules, and take it back when what follows fails.
 
-    Raises: LimitNotApplied, MonitorUnavailable, MonitorLost; OSError.
+    Raises: LimitNotApplied, LimitNotSupported, MonitorUnavailable, MonitorLost; OSError.
     """
     driver, cgroups = engine.driver, record.cgroups
     if driver.exists(cgroups):
@@ -37,6 +37,7 @@ def fresh_cgroup(engine: Engine, record: Record) -> Iterator[None]:
     try:
         with about(record.id, "start"):
             driver.apply(cgroups, record.config.resources, None)
+            driver.control_devices(cgroups, record.config.isolation.device_rules)
         yield
     except BaseException as error:
         try:

@@ -13,7 +13,7 @@ from typing import Any
 
 from reconciler.engine.mount_options import MountOptions, parse_options
 from reconciler.engine.setup_mounts import find_root
-from reconciler.engine.setup_process import format_map, has_user_namespace, id_maps
+from reconciler.engine.setup_namespaces import format_map, has_user_namespace, id_maps
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.linux.mount import MountAttr, MountFlag
 from reconciler.model.config import Config

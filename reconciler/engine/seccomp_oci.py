@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import json
-import platform
+import os
 from typing import Any, NamedTuple
 
 from reconciler.errors import ErrorCode, ReconcilerError
@@ -63,7 +63,7 @@ def compile_profile(text: str) -> Profile:
     Raises: ConfigInvalid, NotSupported.
     """
     data = json.loads(text)
-    machine = platform.machine()
+    machine = os.uname().machine
     if machine not in _ARCHES:
         message = f"there is no table of system calls for {machine}"
         raise _error(ErrorCode.NotSupported, "", message)

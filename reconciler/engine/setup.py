@@ -10,7 +10,7 @@ import os
 import stat
 from typing import Any, NamedTuple
 
-from reconciler.engine import listed_mounts, setup_mounts, setup_process
+from reconciler.engine import listed_mounts, setup_mounts, setup_namespaces, setup_process
 from reconciler.engine.rootless import is_rootless
 from reconciler.engine.setup_process import DEFAULT_PATH
 from reconciler.engine.store import STREAMS
@@ -52,9 +52,9 @@ def make_launch_plan(record: Record, place: Place) -> dict[str, Any]:
         "directory": place.directory,
         "steps": encode_steps(_make_steps(record, place)),
         "hostSteps": [] if is_rootless() else encode_steps(_host_steps(record, place)),
-        "cloneFlags": int(setup_process.clone_flags(config)),
-        "idMaps": setup_process.id_maps(config),
-        "pidNamespace": setup_process.joined_path(config, "pid"),
+        "cloneFlags": int(setup_namespaces.clone_flags(config)),
+        "idMaps": setup_namespaces.id_maps(config),
+        "pidNamespace": setup_namespaces.joined_path(config, "pid"),
         "cgroupDir": place.cgroup_dir,
         "cgroups": record.cgroups,
         "logStreams": list(STREAMS) if config.logs.is_kept and not place.is_direct else [],
@@ -69,19 +69,19 @@ def _make_steps(record: Record, place: Place) -> list[Any]:
     config = record.config
     root = setup_mounts.find_root(config)
     identity = look_up_user(root, config.user_or_default(), config.groups)
-    setup_process.check_mapped(config, identity)
+    setup_namespaces.check_mapped(config, identity)
     steps: list[Any] = [process.JoinCgroups(place.join_files)] if place.join_files else []
     if config.logs.is_kept and not place.is_direct:
         stdout, stderr = (os.path.join(place.directory, name) for name in STREAMS)
         steps.append(process.OpenOutput(stdout, stderr, identity.uid, identity.gid))
-    steps += setup_process.namespace_steps(config)
+    steps += setup_namespaces.namespace_steps(config)
     steps += setup_process.label_steps(config)
     steps += setup_process.listener_steps(record.id, config)
     if is_rootless():  # the launcher could open nothing in its own mount namespace
         steps += _host_steps(record, place)
     steps += _mount_steps(record, place)
     steps += _stream_steps(config, identity, is_direct=place.is_direct)
-    if setup_process.mode_of(config, "network") == NamespaceMode.PRIVATE:
+    if setup_namespaces.mode_of(config, "network") == NamespaceMode.PRIVATE:
         steps.append(process.RaiseLoopback())
     return [*steps, *setup_process.process_steps(record.id, config, identity)]
 
@@ -99,7 +99,7 @@ def _host_steps(record: Record, place: Place) -> list[Any]:
 
 
 def _mount_steps(record: Record, place: Place) -> list[Any]:
-    parameters = setup_process.parameter_steps(record.id, record.config)
+    parameters = setup_namespaces.parameter_steps(record.id, record.config)
     if record.config.isolation.mounts is not None:
         return listed_mounts.make_listed_steps(
             record.config,
@@ -108,7 +108,7 @@ def _mount_steps(record: Record, place: Place) -> list[Any]:
             cgroups=record.cgroups,
             is_v2=place.mount_cgroup,
         )
-    if setup_process.has_user_namespace(record.config):
+    if setup_namespaces.has_user_namespace(record.config):
         message = "a user namespace needs mounts that are listed (Isolation.mounts)"
         raise ReconcilerError(ErrorCode.NotSupported, message, field="isolation.namespaces.user")
     return parameters + setup_mounts.make_mount_steps(
@@ -139,7 +139,7 @@ def make_exec_plan(
     identity = look_up_user(
         f"/proc/{init.pid}/root", command.user or config.user_or_default(), config.groups
     )
-    flags = int(setup_process.all_flags(record.config))
+    flags = int(setup_namespaces.all_flags(record.config))
     steps: list[Any] = [process.JoinCgroups(join_files)] if join_files else []
     steps += [
         join.DropDescriptors(),

@@ -1,4 +1,4 @@
-"""The set-up steps that make the process what its Config says, and those of its namespaces.
+"""The set-up steps that make the process what its Config says.
 
 Called by `setup`. Pure but for looking at the host's kernel features.
 """
@@ -7,34 +7,19 @@ from __future__ import annotations
 
 import base64
 import os
-import platform
 from typing import Any
 
 from reconciler.engine.users import Identity
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.linux import capabilities
-from reconciler.linux.process import CloneFlag
-from reconciler.model.config import Config, NetworkMode, SeccompMode
-from reconciler.model.isolation import IdMapping, IoPriority, Isolation, NamespaceMode, Scheduler
+from reconciler.model.config import Config, SeccompMode
+from reconciler.model.isolation import IoPriority, Isolation, Scheduler
 from reconciler.monitor.steps import attributes, process
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 OCI_VERSION = "1.2.1"
 
-# By name of the field in `Namespaces`. Cgroup and time are entered by steps, user by the clone.
-_FLAGS = {
-    "user": CloneFlag.NEWUSER,
-    "pid": CloneFlag.NEWPID,
-    "uts": CloneFlag.NEWUTS,
-    "ipc": CloneFlag.NEWIPC,
-    "network": CloneFlag.NEWNET,
-    "cgroup": CloneFlag.NEWCGROUP,
-    "time": CloneFlag.NEWTIME,
-    "mount": CloneFlag.NEWNS,
-}
-_BY_CLONE = ("user", "pid", "uts", "ipc", "network", "mount")
-_BY_STEP = ("user", "uts", "ipc", "network", "cgroup", "time", "mount")
 
 _POLICIES = {
     "SCHED_OTHER": 0,
@@ -56,116 +41,6 @@ _SCHED_FLAGS = {
 }
 _IO_CLASSES = {"IOPRIO_CLASS_RT": 1, "IOPRIO_CLASS_BE": 2, "IOPRIO_CLASS_IDLE": 3}
 _PERSONAS = {"LINUX": 0x0, "LINUX32": 0x8}
-# Kernel parameters that belong to a namespace, and to which.
-_IPC_SYSCTLS = frozenset(
-    f"kernel.{name}"
-    for name in (
-        *("msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni"),
-        "shm_rmid_forced",
-    )
-)
-
-
-def mode_of(config: Config, name: str) -> str:
-    """Return `private`, `host` or a path for a namespace by its name in `Namespaces`."""
-    mode: str | None = getattr(config.isolation.namespaces, name)
-    if mode is None:
-        return NamespaceMode.HOST if config.network is NetworkMode.HOST else NamespaceMode.PRIVATE
-    return mode
-
-
-def clone_flags(config: Config) -> CloneFlag:
-    """Return the CLONE_NEW* of the namespaces that the init is born in."""
-    flags = CloneFlag(0)
-    for name in _BY_CLONE:
-        if mode_of(config, name) == NamespaceMode.PRIVATE:
-            flags |= _FLAGS[name]
-    return flags
-
-
-def all_flags(config: Config) -> CloneFlag:
-    """Return the CLONE_NEW* of all namespaces that are not the host's: what an exec joins."""
-    flags = CloneFlag(0)
-    for name, flag in _FLAGS.items():
-        if mode_of(config, name) != NamespaceMode.HOST:
-            flags |= flag
-    return flags
-
-
-def joined_path(config: Config, name: str) -> str | None:
-    """Return the path of a namespace that is joined, None when it is not."""
-    mode = mode_of(config, name)
-    return None if mode in tuple(NamespaceMode) else mode
-
-
-def has_user_namespace(config: Config) -> bool:
-    """Tell whether the container is in a user namespace that is not the host's."""
-    return mode_of(config, "user") != NamespaceMode.HOST
-
-
-def id_maps(config: Config) -> dict[str, str] | None:
-    """Return the `uid` and `gid` maps of a user namespace of its own, as proc(5) takes them.
-
-    Raises: ConfigInvalid.
-    """
-    isolation = config.isolation
-    if mode_of(config, "user") != NamespaceMode.PRIVATE:
-        if isolation.uid_mappings or isolation.gid_mappings:
-            message = "id mappings need a user namespace of the container's own"
-            raise _invalid("linux.uidMappings", message)
-        return None
-    maps = {"uid": isolation.uid_mappings, "gid": isolation.gid_mappings}
-    for kind, mappings in maps.items():
-        if not any(one.container_id == 0 for one in mappings):
-            message = f"the user namespace has no {kind} mapping for its root (containerID 0)"
-            raise _invalid(f"linux.{kind}Mappings", message)
-    return {kind: format_map(mappings) for kind, mappings in maps.items()}
-
-
-def check_mapped(config: Config, identity: Identity) -> None:
-    """Refuse a user or group that the container's user namespace has no mapping for.
-
-    Raises: ConfigInvalid.
-    """
-    if id_maps(config) is None:
-        return
-    isolation = config.isolation
-    for what, number, mappings in (
-        ("user", identity.uid, isolation.uid_mappings),
-        ("group", identity.gid, isolation.gid_mappings),
-    ):
-        if not any(0 <= number - one.container_id < one.size for one in mappings):
-            known = ", ".join(
-                f"{one.container_id}-{one.container_id + one.size - 1}" for one in mappings
-            )
-            message = (
-                f"the {what} {number} is not mapped in its user namespace, which has {known}; an "
-                "ordinary user gets more from /etc/subuid and /etc/subgid with the package uidmap"
-            )
-            raise _invalid("user", message)
-
-
-def format_map(mappings: tuple[IdMapping, ...]) -> str:
-    """Return a map as proc(5) has it: lines of inside, outside, size."""
-    return "".join(f"{one.container_id} {one.host_id} {one.size}\n" for one in mappings)
-
-
-def namespace_steps(config: Config) -> list[Any]:
-    """Return the steps that enter namespaces after the clone. Raises: ConfigInvalid."""
-    steps: list[Any] = []
-    for name in _BY_STEP:
-        path = joined_path(config, name)
-        if path is not None:
-            _check_namespace(name, path)
-            steps.append(attributes.JoinNamespace(path, int(_FLAGS[name])))
-    if mode_of(config, "cgroup") == NamespaceMode.PRIVATE:
-        steps.append(process.UnshareCgroup())
-    if mode_of(config, "time") == NamespaceMode.PRIVATE:
-        offsets = [(clock, *pair) for clock, pair in config.isolation.time_offsets.items()]
-        steps.append(attributes.EnterTimeNamespace(offsets))
-    elif config.isolation.time_offsets:
-        raise _invalid("timeOffsets", "time offsets need a time namespace of the container's own")
-    return steps
 
 
 def label_steps(config: Config) -> list[Any]:
@@ -174,21 +49,6 @@ def label_steps(config: Config) -> list[Any]:
     if config.oom_score_adj is not None:
         steps.append(process.SetOomScore(config.oom_score_adj))
     return [*steps, *_label_steps(config.isolation)]
-
-
-def parameter_steps(container_id: str, config: Config) -> list[Any]:
-    """Return what is set of the namespaces, as their root and before the pivot."""
-    isolation = config.isolation
-    steps: list[Any] = []
-    if mode_of(config, "uts") == NamespaceMode.PRIVATE:
-        steps.append(process.SetHostname(config.hostname or container_id))
-        if isolation.domainname is not None:
-            steps.append(attributes.SetDomainname(isolation.domainname))
-    if isolation.sysctl:
-        _check_sysctls(config)
-        values = [[name, value] for name, value in isolation.sysctl.items()]
-        steps.append(attributes.WriteSysctls(values))
-    return steps
 
 
 def listener_steps(container_id: str, config: Config) -> list[Any]:
@@ -319,7 +179,7 @@ def _seccomp_filter(config: Config) -> tuple[str, int]:
         return "", 0
     from reconciler.engine.seccomp_profile import default_filter
 
-    program = default_filter(frozenset(config.security.capabilities), platform.machine())
+    program = default_filter(frozenset(config.security.capabilities), os.uname().machine)
     return base64.b64encode(program).decode(), 0
 
 
@@ -375,34 +235,6 @@ def _label_steps(isolation: Isolation) -> list[Any]:
         if isolation.selinux_label:
             steps.append(attributes.SetLabel("/proc/self/attr/exec", isolation.selinux_label))
     return steps
-
-
-def _check_namespace(name: str, path: str) -> None:
-    if not os.path.exists(path):
-        raise _invalid(f"namespaces.{name}", f"the namespace {path} does not exist")
-
-
-def _check_sysctls(config: Config) -> None:
-    """Refuse parameters that are not of a namespace of the container's own."""
-    for name in config.isolation.sysctl:
-        owner = _owner_of(name)
-        if owner is None:
-            message = f"the kernel parameter {name} is not of a namespace: it is the whole host's"
-            raise _invalid(f"sysctl.{name}", message)
-        if mode_of(config, owner) == NamespaceMode.HOST:
-            message = f"{name} needs a {owner} namespace of the container's own"
-            raise _invalid(f"sysctl.{name}", message)
-
-
-def _owner_of(name: str) -> str | None:
-    """Return the namespace that a kernel parameter belongs to, None for the host's."""
-    if any(part in ("", "..") for part in name.replace(".", "/").split("/")):
-        return None
-    if name.startswith("net."):
-        return "network"
-    if name in _IPC_SYSCTLS or name.startswith("fs.mqueue."):
-        return "ipc"
-    return "uts" if name == "kernel.domainname" else None
 
 
 def _invalid(field: str, message: str) -> ReconcilerError:

@@ -7,7 +7,6 @@ monitor, where one lives, else us. Source: setrlimit(2), proc(5) (oom_score_adj)
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Iterator
 
 from reconciler.cgroup.canonical import Unsupported
@@ -69,7 +68,7 @@ def _seccomp(config: Config) -> Iterator[Unsupported]:
         yield Unsupported("security.seccomp", "the kernel has no filters", how)
         return
     try:
-        default_filter(frozenset(config.security.capabilities), platform.machine())
+        default_filter(frozenset(config.security.capabilities), os.uname().machine)
     except ReconcilerError as error:
         how = "set security.seccomp: unconfined"
         yield Unsupported("security.seccomp", str(error), how)

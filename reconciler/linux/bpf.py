@@ -10,16 +10,16 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from reconciler.linux.libc import bpf, check
 
-BPF_PROG_LOAD, BPF_PROG_ATTACH, BPF_PROG_DETACH = 5, 8, 9
+BPF_PROG_LOAD, BPF_PROG_ATTACH = 5, 8
 BPF_PROG_GET_FD_BY_ID, BPF_PROG_QUERY = 13, 16
 BPF_PROG_TYPE_CGROUP_DEVICE = 15
 BPF_CGROUP_DEVICE = 6
-BPF_F_ALLOW_MULTI, BPF_F_REPLACE = 2, 4
+BPF_F_ALLOW_OVERRIDE, BPF_F_ALLOW_MULTI, BPF_F_REPLACE = 1, 2, 4
 BPF_DEVCG_DEV_BLOCK, BPF_DEVCG_DEV_CHAR = 1, 2
 BPF_DEVCG_ACC_MKNOD, BPF_DEVCG_ACC_READ, BPF_DEVCG_ACC_WRITE = 1, 2, 4
 ALL_ACCESS = BPF_DEVCG_ACC_MKNOD | BPF_DEVCG_ACC_READ | BPF_DEVCG_ACC_WRITE
@@ -27,7 +27,7 @@ ALL_ACCESS = BPF_DEVCG_ACC_MKNOD | BPF_DEVCG_ACC_READ | BPF_DEVCG_ACC_WRITE
 # struct bpf_insn: u8 code; u8 dst_reg:4, src_reg:4; s16 off; s32 imm
 _INSTRUCTION = struct.Struct("=BBhi")
 _LDX_W, _MOV, _MOV_REG, _AND, _RSH = 0x61, 0xB7, 0xBF, 0x57, 0x77
-_JA, _JEQ, _JNE, _JSET, _EXIT = 0x05, 0x15, 0x55, 0x45, 0x95
+_JA, _JNE, _JSET, _EXIT = 0x05, 0x55, 0x45, 0x95
 _RESULT, _CONTEXT, _TYPE, _ASKED, _MAJOR, _MINOR = 0, 1, 2, 3, 4, 5
 _PROGRAMS_MAX = 64  # BPF_CGROUP_MAX_PROGS
 
@@ -111,25 +111,32 @@ def load_device_program(program: bytes) -> int:
     return _call(BPF_PROG_LOAD, attributes)
 
 
-def attach_device_program(cgroup_fd: int, program_fd: int) -> None:
-    """Put a cgroup v2 under a program, in place of those that are attached to it.
+def attach_device_program(cgroup_fd: int, program_fd: int, *, is_default: bool) -> None:
+    """Put a cgroup v2 and those in it under a program, in place of the one that is attached.
 
-    Cgroups in it may have further ones: all must allow an access.
+    Those in it may have further ones, all of which must allow an access; with `is_default` one
+    of their own takes its place.
 
     Raises: OSError.
     """
+    if is_default:
+        _attach(cgroup_fd, program_fd, BPF_F_ALLOW_OVERRIDE)
+        return
     former = [_open_program(one) for one in query_device_programs(cgroup_fd)]
     try:
-        replaced = former[-1] if former else 0
-        flags = BPF_F_ALLOW_MULTI | (BPF_F_REPLACE if former else 0)
-        _call(
-            BPF_PROG_ATTACH,
-            struct.pack("=IIIII", cgroup_fd, program_fd, BPF_CGROUP_DEVICE, flags, replaced),
-        )
-        for one in former[:-1]:
-            _call(BPF_PROG_DETACH, struct.pack("=III", cgroup_fd, one, BPF_CGROUP_DEVICE))
+        if former:
+            _attach(cgroup_fd, program_fd, BPF_F_ALLOW_MULTI | BPF_F_REPLACE, former[0])
+        else:
+            _attach(cgroup_fd, program_fd, BPF_F_ALLOW_MULTI)
     finally:
-        close_all(former)
+        for fd in former:
+            os.close(fd)
+
+
+def _attach(cgroup_fd: int, program_fd: int, flags: int, replaced_fd: int = 0) -> None:
+    # union bpf_attr: target_fd, attach_bpf_fd, attach_type, attach_flags, replace_bpf_fd
+    fields = (cgroup_fd, program_fd, BPF_CGROUP_DEVICE, flags, replaced_fd)
+    _call(BPF_PROG_ATTACH, struct.pack("=IIIII", *fields))
 
 
 def query_device_programs(cgroup_fd: int) -> list[int]:
@@ -138,24 +145,19 @@ def query_device_programs(cgroup_fd: int) -> list[int]:
     # union bpf_attr: target_fd, attach_type, query_flags, attach_flags, prog_ids, prog_cnt
     attributes = ctypes.create_string_buffer(
         struct.pack(
-            "=IIIIQI4x8x8x8x8x",
+            "=IIIIQI",
             cgroup_fd,
             BPF_CGROUP_DEVICE,
             0,
             0,
             ctypes.addressof(ids),
             _PROGRAMS_MAX,
-        )
+        ),
+        64,
     )
-    check(bpf(BPF_PROG_QUERY, attributes, len(attributes) - 1))
+    check(bpf(BPF_PROG_QUERY, attributes, len(attributes)))
     (count,) = struct.unpack_from("=I", attributes, 24)
     return list(ids[:count])
-
-
-def close_all(fds: Iterable[int]) -> None:
-    """Close descriptors."""
-    for fd in fds:
-        os.close(fd)
 
 
 def _open_program(program_id: int) -> int:

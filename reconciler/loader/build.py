@@ -15,7 +15,9 @@ from reconciler.model.codec import spec_digest
 from reconciler.model.config import (
     Config,
     CpuLimits,
+    HugetlbLimit,
     IoDeviceLimits,
+    IoDeviceWeight,
     IoLimits,
     LogLimits,
     MemoryLimits,
@@ -163,21 +165,52 @@ def _build_mount(data: _Data, base: str) -> Mount:
 
 
 def _build_resources(data: _Data) -> Resources:
-    size = {key: (f"{key}_bytes", parse_size) for key in ("max", "high", "swap")}
-    cpu = {"max": ("max_milli", parse_cpu), "cpus": ("cpus", str), "mems": ("mems", str)}
-    weight = {"weight": ("weight", int)}
-    io = data.get("io", {})
-    devices = [_build_device(device) for device in io.get("max", ())]
     return Resources(
-        memory=_given(MemoryLimits, data.get("memory", {}), **size),
-        cpu=_given(CpuLimits, data.get("cpu", {}), **cpu, **weight),
+        memory=_build_memory(data.get("memory", {})),
+        cpu=_build_cpu(data.get("cpu", {})),
         pids=_given(PidsLimits, data.get("pids", {}), max=("max", int)),
-        io=_given(
-            IoLimits,
-            io | {"max": tuple(sorted(devices, key=lambda device: device.device))},
-            **weight,
+        io=_build_io(data.get("io", {})),
+        hugetlb=tuple(
+            HugetlbLimit(
+                page_size_bytes=parse_size(one["pageSize"]), max_bytes=parse_size(one["max"])
+            )
+            for one in data.get("hugetlb", ())
         ),
+        unified=tuple(sorted((name, str(text)) for name, text in data.get("unified", {}).items())),
     )
+
+
+def _build_memory(data: _Data) -> MemoryLimits:
+    sizes = ("max", "high", "low", "min", "swap")
+    size = {key: (f"{key}_bytes", parse_size) for key in sizes}
+    memory: MemoryLimits = _given(MemoryLimits, data, oomGroup=("oom_group", None), **size)
+    return memory
+
+
+def _build_cpu(data: _Data) -> CpuLimits:
+    cpu: CpuLimits = _given(
+        CpuLimits,
+        data,
+        max=("max_milli", parse_cpu),
+        burst=("burst_ns", parse_duration),
+        weight=("weight", int),
+        cpus=("cpus", str),
+        mems=("mems", str),
+    )
+    return cpu
+
+
+def _build_io(data: _Data) -> IoLimits:
+    throttles = [_build_device(device) for device in data.get("max", ())]
+    weights = [
+        _given(IoDeviceWeight, one, weight=("weight", int)) for one in data.get("weights", ())
+    ]
+    rows = {
+        "max": tuple(sorted(throttles, key=lambda one: one.device)),
+        "weights": tuple(sorted(weights, key=lambda one: one.device)),
+    }
+    io: IoLimits = _given(IoLimits, data | rows, weight=("weight", int))
+    return io
 
 
 def _build_device(data: _Data) -> IoDeviceLimits:

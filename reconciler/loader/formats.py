@@ -21,6 +21,7 @@ _USER_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\$?", re.ASCII)
 _HOST_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?", re.ASCII)
 _CPU_RANGE = re.compile(r"([0-9]{1,6})(?:-([0-9]{1,6}))?", re.ASCII)
 _DEVICE = re.compile(r"/dev/[^/].*|[0-9]{1,10}:[0-9]{1,10}", re.ASCII | re.DOTALL)
+_UNIFIED_FILE = re.compile(r"[a-z]+(\.[A-Za-z0-9_]+)+", re.ASCII)
 _MODE = re.compile(r"[0-7]{3,5}", re.ASCII)
 
 
@@ -112,6 +113,11 @@ def _check_device(value: str) -> None:
         raise ValueError(f"{value!r:.80} is not a block device (examples: /dev/sda, 8:0)")
 
 
+def _check_unified_file(value: str) -> None:
+    if not _UNIFIED_FILE.fullmatch(value):
+        raise ValueError(f"{value!r:.80} is no file of cgroup v2 (example: memory.swap.high)")
+
+
 def _check_mode(value: str) -> None:
     if not _MODE.fullmatch(value) or int(value, 8) > 0o7777:
         raise ValueError(f"{value!r:.80} is not an octal mode (examples: '0755', '1777')")
@@ -180,6 +186,7 @@ _FORMATS: dict[str, tuple[_Check, tuple[type, ...]]] = {
     "host-name": (_check_hostname, (str,)),
     "cpu-list": (_check_cpu_list, (str, int)),
     "block-device": (_check_device, (str,)),
+    "unified-file": (_check_unified_file, (str,)),
     "octal-mode": (_check_mode, (str,)),
     "rlimit-value": (_check_rlimit, (str,)),
     "logs": (_check_logs, (str,)),

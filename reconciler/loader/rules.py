@@ -41,6 +41,7 @@ def check_rules(data: dict[str, Any]) -> Iterator[Finding]:
     yield from _check_unique(capabilities, ("security", "capabilities"))
     resources = data.get("resources", {})
     yield from _check_memory(resources.get("memory", {}))
+    yield from _check_cpu(resources.get("cpu", {}))
     yield from _check_not_zero(resources)
     yield from _check_rlimits(data.get("rlimits", {}))
     yield from _check_restart(data)
@@ -102,12 +103,21 @@ def _check_rootfs(rootfs: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _check_memory(memory: dict[str, Any]) -> Iterator[Finding]:
-    if not {"max", "high"} <= memory.keys():
-        return
-    highest, high = memory["max"], memory["high"]
-    if parse_size(high) > parse_size(highest):
-        message = f"{high} is more than resources.memory.max ({highest})"
-        yield _finding(("resources", "memory", "high"), message)
+    for lower in ("high", "low", "min"):
+        if {"max", lower} <= memory.keys():
+            highest, given = memory["max"], memory[lower]
+            if parse_size(given) > parse_size(highest):
+                message = f"{given} is more than resources.memory.max ({highest})"
+                yield _finding(("resources", "memory", lower), message)
+
+
+def _check_cpu(cpu: dict[str, Any]) -> Iterator[Finding]:
+    if cpu.get("idle") and "weight" in cpu:
+        message = "what is idle has no weight; leave out one of the two"
+        yield _finding(("resources", "cpu", "weight"), message)
+    if "burst" in cpu and "max" not in cpu:
+        message = "there is no quota to save from; set resources.cpu.max too"
+        yield _finding(("resources", "cpu", "burst"), message)
 
 
 def _check_not_zero(resources: dict[str, Any]) -> Iterator[Finding]:
@@ -122,6 +132,8 @@ def _check_not_zero(resources: dict[str, Any]) -> Iterator[Finding]:
         for name in ("readBytes", "writeBytes"):
             if name in device:
                 amounts["io", "max", index, name] = parse_size(device[name])
+    for index, limit in enumerate(resources.get("hugetlb", ())):
+        amounts["hugetlb", index, "pageSize"] = parse_size(limit["pageSize"])
     for path, amount in amounts.items():
         if amount == 0:
             message = "must be more than 0; leave it out for no limit"

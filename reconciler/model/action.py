@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 
 from reconciler.model.frozen import field, frozen
 from reconciler.model.spec import DriftPolicy, Reaction, Spec, Suspend
-from reconciler.model.world import Problem, RestartMemory, Value
+from reconciler.model.value import Value
+from reconciler.model.world import Problem, RestartMemory
 
 
 class ChangeClass(StrEnum):

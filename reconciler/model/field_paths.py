@@ -8,14 +8,22 @@ from __future__ import annotations
 _LIMITS = (
     "resources.memory.max",
     "resources.memory.high",
+    "resources.memory.low",
+    "resources.memory.min",
+    "resources.memory.oomGroup",
     "resources.memory.swap",
     "resources.cpu.max",
+    "resources.cpu.burst",
+    "resources.cpu.idle",
     "resources.cpu.weight",
     "resources.cpu.cpus",
     "resources.cpu.mems",
     "resources.pids.max",
     "resources.io.weight",
+    "resources.io.weights",
     "resources.io.max",
+    "resources.hugetlb",
+    "resources.unified",
 )
 
 OBSERVED = (

@@ -12,9 +12,7 @@ from reconciler.model.frozen import field, frozen
 from reconciler.model.health import Health
 from reconciler.model.spec import Spec, Suspend
 from reconciler.model.state import ExitStatus, Status
-
-Value = str | int | float | bool | tuple["Value", ...] | None
-"""Canonical form of a field: comparable with `==`, printable, JSON-ready."""
+from reconciler.model.value import Value
 
 
 @frozen

@@ -46,7 +46,7 @@ def make_container(
         runtime.launcher.options = LaunchOptions(
             waits=launch.waits,
             console_fd=launch.console_fd,
-            preserved=count_preserved(options["preserve-fds"]),
+            preserved=options["preserve-fds"],
             runtime_hooks=runtime_hooks(container),
             keyring=None if options["no-new-keyring"] else f"_ses.{container_id}",
             container_hooks=rows_of(hooks.create_container),
@@ -60,22 +60,6 @@ def make_container(
         run_poststop(container, config.isolation.hooks.poststop, runtime.log)
         raise
     return container
-
-
-def count_preserved(asked: int) -> int:
-    """Return how many descriptors from 3 on are handed on: those of socket activation too.
-
-    Source: sd_listen_fds(3). Raises: ConfigInvalid when one of them is not open.
-    """
-    activated = os.environ.get("LISTEN_FDS", "")
-    count = asked + (int(activated) if activated.isdecimal() else 0)
-    for fd in range(3, 3 + count):
-        try:
-            os.set_inheritable(fd, True)
-        except OSError as error:
-            message = f"cannot preserve {count} descriptors: descriptor {fd} is not open"
-            raise ReconcilerError(ErrorCode.ConfigInvalid, message) from error
-    return count
 
 
 def write_pid_file(path: str, pid: int) -> None:
@@ -149,4 +133,5 @@ def _owner() -> str:
 def _warn(runtime: Runtime, bundle: Bundle) -> None:
     refused = refused_capabilities(bundle.fields.child("process"))
     if refused:
-        runtime.log.warning(f"cannot grant capabilities: {', '.join(refused)}")
+        what = "unknown here, or not ours to give"
+        runtime.log.warning(f"cannot grant {', '.join(refused)}: {what}")

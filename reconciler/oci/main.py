@@ -39,6 +39,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         values, rest = parse(GLOBAL, words, stops=0)
     except UsageError as error:
+        if {"--help", "-h"} & set(words):
+            return _show(_overview())
         return _wrong_usage(Log(None, is_json=False, is_debug=False), str(error), None)
     log = _make_log(values)
     if values["version"]:
@@ -76,6 +78,8 @@ def _guard(verb: Verb, values: Values, options: Values, arguments: list[str], lo
     try:
         from reconciler.oci.runtime import Runtime
 
+        if "preserve-fds" in options:  # before any descriptor of ours could be taken for one
+            options["preserve-fds"] = _count_preserved(options["preserve-fds"])
         module = import_module(f"reconciler.oci.verbs.{verb.name}")
         code: int = module.run(Runtime(values, log), options, arguments)
         return code
@@ -101,6 +105,24 @@ def _become_sealed(words: list[str]) -> None:
     package_root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     command = [sys.executable, "-I", "-S", "-c", _BOOT, package_root, *words]
     os.execve(interpreter, command, os.environ)
+
+
+def _count_preserved(asked: int) -> int:
+    """Return how many descriptors from 3 on are handed on: those of socket activation too.
+
+    Source: sd_listen_fds(3). Raises: ConfigInvalid when one of them is not open.
+    """
+    from reconciler.errors import ErrorCode, ReconcilerError
+
+    activated = os.environ.get("LISTEN_FDS", "")
+    count = asked + (int(activated) if activated.isdecimal() else 0)
+    for fd in range(3, 3 + count):
+        try:
+            os.set_inheritable(fd, True)
+        except OSError as error:
+            message = f"cannot preserve {count} descriptors: descriptor {fd} is not open"
+            raise ReconcilerError(ErrorCode.ConfigInvalid, message) from error
+    return count
 
 
 def _make_log(values: Values) -> Log:

@@ -8,7 +8,6 @@ Source: runtime-spec config.md, config-linux.md, versions 1.0 to 1.3.
 from __future__ import annotations
 
 import os
-import socket
 from typing import Any
 
 from reconciler.model.config import Config, LogLimits, NetworkMode, Rootfs
@@ -41,6 +40,7 @@ def translate_bundle(bundle: Bundle, *, has_cgroups: bool, no_pivot: bool = Fals
     isolation = translate_linux(linux, process.isolation)
     isolation = replace(
         isolation,
+        environment=(*(isolation.environment or ()), *_activation()),
         namespaces=namespaces,
         no_pivot=no_pivot,
         mounts=translate_mounts(fields.children("mounts"), bundle.directory),
@@ -51,7 +51,7 @@ def translate_bundle(bundle: Bundle, *, has_cgroups: bool, no_pivot: bool = Fals
     return config_of(
         process,
         isolation,
-        hostname=fields.text("hostname") or socket.gethostname(),
+        hostname=fields.text("hostname") or os.uname().nodename,
         rootfs=_rootfs(fields.child("root"), bundle.directory),
         network=NetworkMode.HOST if namespaces.network == "host" else NetworkMode.NONE,
         resources=translate_resources(linux.child("resources"), has_cgroups=has_cgroups),
@@ -72,6 +72,12 @@ def config_of(process: ProcessParts, isolation: Isolation, **container: Any) -> 
         logs=LogLimits(is_kept=False),
         **container,
     )
+
+
+def _activation() -> tuple[str, ...]:
+    """Return the variables of socket activation for the init, which is pid 1 (sd_listen_fds(3))."""
+    count = os.environ.get("LISTEN_FDS", "")
+    return (f"LISTEN_FDS={count}", "LISTEN_PID=1") if count.isdecimal() else ()
 
 
 def _rootfs(root: Fields, directory: str) -> Rootfs:

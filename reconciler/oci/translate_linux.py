@@ -79,9 +79,7 @@ def _devices(linux: Fields) -> tuple[Device, ...]:
     return tuple(devices.values())
 
 
-def _device_rules(resources: Fields) -> tuple[DeviceRule, ...] | None:
-    if "devices" not in resources:
-        return None
+def _device_rules(resources: Fields) -> tuple[DeviceRule, ...]:
     return tuple(_device_rule(one) for one in resources.children("devices"))
 
 

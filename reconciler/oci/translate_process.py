@@ -62,19 +62,14 @@ def translate_process(process: Fields) -> ProcessParts:
 
 
 def refused_capabilities(process: Fields) -> list[str]:
-    """Return what cannot be granted of the capabilities, which is worth a warning alone."""
+    """Return the capabilities that cannot be granted, which is worth a warning and no more.
+
+    Not those that are ambient without being inheritable: tools of old list them so, and the
+    kernel has no such thing (capabilities(7)).
+    """
     fields = process.child("capabilities")
     asked = {name for kind in _SETS for name in fields.texts(kind)}
-    unknown = sorted(name for name in asked if not can_grant(name))
-    granted = _capabilities(fields)
-    without = {
-        name
-        for kind, left in (("effective", granted.effective), ("ambient", granted.ambient))
-        for name in fields.texts(kind)
-        if name not in unknown and name.removeprefix("CAP_") not in left
-    }
-    reasons = [f"{name} (unknown, or not ours to give)" for name in unknown]
-    return reasons + [f"{name} (not permitted or not inheritable)" for name in sorted(without)]
+    return sorted(name for name in asked if not can_grant(name))
 
 
 def can_grant(name: str) -> bool:

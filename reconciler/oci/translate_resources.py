@@ -1,47 +1,52 @@
 """The `linux.resources` object of config.json, which is also what `update --resources` reads.
 
-Called by `translate` and by the verb `update`. THE place for a limit that the model learns:
-take its name out of `_CANNOT` and give it to the field. Source: config-linux.md, Control groups.
+Called by `translate` and by the verb `update`. Device rules are `translate_linux`'s.
+Source: runtime-spec config-linux.md, Control groups.
 """
 
 from __future__ import annotations
 
 from reconciler.model.config import (
     CpuLimits,
+    HugetlbLimit,
     IoDeviceLimits,
+    IoDeviceWeight,
     IoLimits,
     MemoryLimits,
+    NetClass,
     PidsLimits,
+    RdmaLimit,
     Resources,
 )
 from reconciler.oci.fields import Fields
 
-_CANNOT = {
-    "": ("hugepageLimits", "network", "rdma", "unified"),
-    "memory": ("reservation", "kernel", "kernelTCP", "swappiness", "disableOOMKiller"),
-    "cpu": ("burst", "realtimeRuntime", "realtimePeriod", "idle"),
-    "blockIO": ("leafWeight", "weightDevice"),
-}
+# Gone from the kernel, or never of use: 0 and false are not asking for it.
+_CANNOT = {"memory": ("kernel", "kernelTCP"), "blockIO": ("leafWeight",)}
 _THROTTLES = {
     "throttleReadBpsDevice": "read_bytes",
     "throttleWriteBpsDevice": "write_bytes",
     "throttleReadIOPSDevice": "read_ops",
     "throttleWriteIOPSDevice": "write_ops",
 }
+_PAGE_UNITS = {"KB": 2**10, "MB": 2**20, "GB": 2**30}
 
 
 def translate_resources(resources: Fields, *, has_cgroups: bool) -> Resources:
     """Return the limits. Raises: ConfigInvalid, NotSupported."""
     for group, names in _CANNOT.items():
-        fields = resources.child(group) if group else resources
+        fields = resources.child(group)
         for name in names:
-            if fields.data.get(name):
-                raise fields.unsupported(name, "this limit is not supported; leave it out")
+            if fields.data.get(name) not in (None, 0, -1):
+                raise fields.unsupported(name, "kernels no longer have this limit; leave it out")
     limits = Resources(
         memory=_memory(resources.child("memory")),
         cpu=_cpu(resources.child("cpu")),
         pids=PidsLimits(max=_limit(resources.child("pids"), "limit")),
         io=_io(resources.child("blockIO")),
+        hugetlb=tuple(_hugetlb(one) for one in resources.children("hugepageLimits")),
+        unified=tuple(resources.texts_by_name("unified").items()),
+        rdma=_rdma(resources.child("rdma")),
+        net=_net(resources.child("network")),
     )
     if limits != Resources() and not has_cgroups:
         raise resources.unsupported(
@@ -58,39 +63,86 @@ def _limit(fields: Fields, name: str) -> int | None:
 
 def _memory(fields: Fields) -> MemoryLimits:
     limit, both = _limit(fields, "limit"), _limit(fields, "swap")
-    if both is None:
-        return MemoryLimits(max_bytes=limit)
-    if limit is None:
-        raise fields.invalid("swap", "is memory and swap together: it needs memory.limit too")
-    if both < limit:
-        raise fields.invalid("swap", f"is memory and swap together: at least limit, {limit}")
-    return MemoryLimits(max_bytes=limit, swap_bytes=both - limit)
-
-
-def _cpu(fields: Fields) -> CpuLimits:
-    quota_us, period_us = _limit(fields, "quota"), fields.natural("period") or 100_000
-    shares = fields.natural("shares")
-    return CpuLimits(
-        max_milli=None if quota_us is None else max(1, round(quota_us * 1000 / period_us)),
-        weight=weight_of_shares(shares) if shares else None,
-        cpus=fields.text("cpus") or None,
-        mems=fields.text("mems") or None,
+    swap = None
+    if both is not None:
+        if limit is None:
+            raise fields.invalid("swap", "is memory and swap together: it needs memory.limit too")
+        if both < limit:
+            raise fields.invalid("swap", f"is memory and swap together: at least limit, {limit}")
+        swap = both - limit
+    return MemoryLimits(
+        max_bytes=limit,
+        swap_bytes=swap,
+        reservation_bytes=_limit(fields, "reservation"),
+        swappiness=fields.natural("swappiness"),
+        disable_oom_killer=fields.flag("disableOOMKiller"),
     )
 
 
-def weight_of_shares(shares: int) -> int:
-    """Return the weight of cgroup v2 for shares, by runc's and crun's linear mapping."""
-    return 1 + (min(max(shares, 2), 262_144) - 2) * 9999 // 262_142
+def _cpu(fields: Fields) -> CpuLimits:
+    burst_us, idle = fields.natural("burst"), fields.number("idle") or 0
+    if idle not in (0, 1):
+        raise fields.invalid("idle", f"must be 0 or 1, and is {idle}")
+    return CpuLimits(
+        quota_us=_limit(fields, "quota"),
+        period_us=fields.natural("period") or None,
+        burst_ns=burst_us * 1000 if burst_us else None,
+        shares=fields.natural("shares") or None,
+        idle=bool(idle),
+        realtime_runtime_us=_limit(fields, "realtimeRuntime"),
+        realtime_period_us=fields.natural("realtimePeriod") or None,
+        cpus=fields.text("cpus") or None,
+        mems=fields.text("mems") or None,
+    )
 
 
 def _io(fields: Fields) -> IoLimits:
     devices: dict[str, dict[str, int]] = {}
     for theirs, ours in _THROTTLES.items():
         for one in fields.children(theirs):
-            number = f"{one.required_number('major')}:{one.required_number('minor')}"
-            devices.setdefault(number, {})[ours] = one.required_number("rate")
-    weight = fields.natural("weight")
+            devices.setdefault(_device(one), {})[ours] = one.required_number("rate")
     return IoLimits(
-        weight=weight or None,
+        blkio_weight=fields.natural("weight") or None,
+        blkio_weights=tuple(_io_weight(one) for one in fields.children("weightDevice")),
         max=tuple(IoDeviceLimits(device=name, **rates) for name, rates in devices.items()),
     )
+
+
+def _io_weight(fields: Fields) -> IoDeviceWeight:
+    if fields.number("leafWeight"):
+        raise fields.unsupported("leafWeight", "kernels no longer have this limit; leave it out")
+    return IoDeviceWeight(device=_device(fields), weight=fields.required_number("weight"))
+
+
+def _device(fields: Fields) -> str:
+    return f"{fields.required_number('major')}:{fields.required_number('minor')}"
+
+
+def _hugetlb(fields: Fields) -> HugetlbLimit:
+    size = fields.required_text("pageSize")
+    number, unit = size[:-2], size[-2:]
+    if not number.isdecimal() or unit not in _PAGE_UNITS:
+        raise fields.invalid("pageSize", f"must be a size such as 2MB, and is '{size}'")
+    return HugetlbLimit(
+        page_size_bytes=int(number) * _PAGE_UNITS[unit], max_bytes=fields.required_number("limit")
+    )
+
+
+def _rdma(fields: Fields) -> tuple[RdmaLimit, ...]:
+    children = {name: fields.child(name) for name in fields.data}
+    return tuple(
+        RdmaLimit(
+            device=name,
+            hca_handles=one.natural("hcaHandles"),
+            hca_objects=one.natural("hcaObjects"),
+        )
+        for name, one in children.items()
+    )
+
+
+def _net(fields: Fields) -> NetClass:
+    priorities = tuple(
+        (one.required_text("name"), one.required_number("priority"))
+        for one in fields.children("priorities")
+    )
+    return NetClass(class_id=fields.natural("classID"), priorities=priorities)

@@ -15,7 +15,8 @@ from reconciler.model.action import ChangeClass, FieldChange
 from reconciler.model.frozen import replace
 from reconciler.model.spec import DesiredState, Spec
 from reconciler.model.state import Status
-from reconciler.model.world import Observed, Value
+from reconciler.model.value import Value
+from reconciler.model.world import Observed
 from reconciler.planning.by_hand import wanted_state
 from reconciler.planning.fields import FIELDS, Field, ObservedBy
 from reconciler.planning.process import process_drift

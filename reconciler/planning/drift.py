@@ -10,7 +10,8 @@ from collections.abc import Mapping
 
 from reconciler.model.action import FieldChange
 from reconciler.model.spec import DriftPolicy, Spec
-from reconciler.model.world import Desired, Value, World
+from reconciler.model.value import Value
+from reconciler.model.world import Desired, World
 from reconciler.planning.diff import diff
 from reconciler.planning.prune import is_owned
 

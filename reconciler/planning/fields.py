@@ -19,7 +19,7 @@ from reconciler.model.frozen import fields, is_frozen
 from reconciler.model.isolation import Isolation
 from reconciler.model.quantity import format_cpu, format_duration, format_size
 from reconciler.model.spec import Dependency, Spec, Suspend
-from reconciler.model.world import Value
+from reconciler.model.value import Value
 from reconciler.planning.probe_text import spell_probe
 
 
@@ -109,6 +109,22 @@ def _throttle(one: Any) -> IoDeviceLimits:  # noqa: ANN401  (either form)
     )
 
 
+def _spell_weights(weights: tuple[Any, ...]) -> Value:
+    """Return `254:0=200`, for the model's weights and the kernel's rows."""
+    rows = ((one.device, one.weight) if is_frozen(one) else one for one in weights)
+    return tuple(f"{device}={weight}" for device, weight in rows)
+
+
+def _spell_hugetlb(limits: tuple[Any, ...]) -> Value:
+    """Return `2Mi=64Mi`, for the model's limits and the kernel's rows."""
+    rows = ((one.page_size_bytes, one.max_bytes) if is_frozen(one) else one for one in limits)
+    return tuple(f"{format_size(size)}={format_size(most)}" for size, most in rows)
+
+
+def _spell_files(files: tuple[tuple[str, str], ...]) -> Value:
+    return tuple(f"{name}={content}" for name, content in files)
+
+
 def _spell_isolation(isolation: Isolation) -> Value:
     return json.dumps(to_compact(isolation), sort_keys=True)
 
@@ -176,14 +192,36 @@ FIELDS: tuple[Field, ...] = (
     _row("logs.maxFiles", "config.logs.max_files", _RESTART),
     _kernel("resources.memory.max", "config.resources.memory.max_bytes", format_size),
     _kernel("resources.memory.high", "config.resources.memory.high_bytes", format_size),
+    _kernel("resources.memory.low", "config.resources.memory.low_bytes", format_size),
+    _kernel("resources.memory.min", "config.resources.memory.min_bytes", format_size),
+    _kernel("resources.memory.oomGroup", "config.resources.memory.oom_group"),
     _kernel("resources.memory.swap", "config.resources.memory.swap_bytes", format_size),
     _kernel("resources.cpu.max", "config.resources.cpu.max_milli", format_cpu),
+    _kernel("resources.cpu.burst", "config.resources.cpu.burst_ns", format_duration),
+    _kernel("resources.cpu.idle", "config.resources.cpu.idle"),
     _kernel("resources.cpu.weight", "config.resources.cpu.weight"),
     _kernel("resources.cpu.cpus", "config.resources.cpu.cpus"),
     _kernel("resources.cpu.mems", "config.resources.cpu.mems"),
     _kernel("resources.pids.max", "config.resources.pids.max"),
     _kernel("resources.io.weight", "config.resources.io.weight"),
+    _kernel("resources.io.weights", "config.resources.io.weights", _spell_weights),
     _kernel("resources.io.max", "config.resources.io.max", spell_io),
+    _kernel("resources.hugetlb", "config.resources.hugetlb", _spell_hugetlb),
+    _kernel("resources.unified", "config.resources.unified", _spell_files),
+    # For users of the engine alone: a spec file has none of these.
+    _kernel("resources.memory.reservation", "config.resources.memory.reservation_bytes"),
+    _kernel("resources.memory.swappiness", "config.resources.memory.swappiness"),
+    _kernel("resources.memory.disableOomKiller", "config.resources.memory.disable_oom_killer"),
+    _kernel("resources.cpu.quota", "config.resources.cpu.quota_us"),
+    _kernel("resources.cpu.period", "config.resources.cpu.period_us"),
+    _kernel("resources.cpu.shares", "config.resources.cpu.shares"),
+    _kernel("resources.cpu.realtimeRuntime", "config.resources.cpu.realtime_runtime_us"),
+    _kernel("resources.cpu.realtimePeriod", "config.resources.cpu.realtime_period_us"),
+    _kernel("resources.io.blkioWeight", "config.resources.io.blkio_weight"),
+    _kernel("resources.io.blkioWeights", "config.resources.io.blkio_weights", _spell_weights),
+    _kernel("resources.rdma", "config.resources.rdma"),
+    _kernel("resources.net.classId", "config.resources.net.class_id"),
+    _kernel("resources.net.priorities", "config.resources.net.priorities"),
     _kernel("state", "state"),
     _row("labels", "labels", _RECORD),
     _row("restart.policy", "restart.policy", _RECORD),

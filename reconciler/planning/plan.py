@@ -22,7 +22,8 @@ from reconciler.model.action import (
     WaitKind,
 )
 from reconciler.model.spec import Spec, Suspend
-from reconciler.model.world import Desired, Failure, Observed, Problem, Value, World
+from reconciler.model.value import Value
+from reconciler.model.world import Desired, Failure, Observed, Problem, World
 from reconciler.planning import backoff
 from reconciler.planning.by_hand import suspension_of
 from reconciler.planning.dependencies import Dependencies

@@ -14,7 +14,8 @@ from reconciler.model.action import ChangeClass, FieldChange
 from reconciler.model.config import Config, Rlimit, SeccompMode
 from reconciler.model.frozen import replace
 from reconciler.model.spec import DriftPolicy, Spec
-from reconciler.model.world import Observed, Value
+from reconciler.model.value import Value
+from reconciler.model.world import Observed
 
 STRANGERS = "processes"
 """Path of the row for foreign processes in the cgroup; no field of a spec."""

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from reconciler.model.action import ChangeClass, FieldChange
 from reconciler.model.frozen import replace
 from reconciler.model.spec import Reaction, ReactionKind, Reference, Spec
-from reconciler.model.world import Observed, Value
+from reconciler.model.value import Value
+from reconciler.model.world import Observed
 
 _LIVE = (ReactionKind.SIGNAL, ReactionKind.EXEC)
 _BY_WEIGHT = (ChangeClass.RESTART, ChangeClass.LIVE, ChangeClass.RECORD)

@@ -259,7 +259,7 @@ def _confine(step: process.Confine) -> Operations:
         ("drop_bounding", bounding),
         ("prctl", PR_SET_KEEPCAPS, 1),
         ("umask", step.umask),
-        ("groups", *step.groups),
+        ("groups", *(step.groups or ())),
         ("identity", step.uid, step.gid),
         ("capabilities", permitted, ambient),
         ("prctl", PR_SET_NO_NEW_PRIVS, 1),

@@ -17,7 +17,7 @@ from reconciler.model.config import Command, Config, Resources
 from reconciler.model.frozen import replace
 from reconciler.model.record import Record
 from reconciler.model.state import ExitStatus, ProcessId, Status
-from reconciler.model.world import Value
+from reconciler.model.value import Value
 
 FACTS = LimitFacts(
     fields=frozenset({"resources.memory.max", "resources.pids.max", "resources.cpu.max"})

@@ -24,7 +24,7 @@ from reconciler.cgroup.devices import trouble_with, trouble_with_bfq
 from reconciler.cgroup.v2.io import summed
 from reconciler.model.frozen import replace
 from reconciler.model.state import IoDeviceStats, Stats
-from reconciler.model.world import Value
+from reconciler.model.value import Value
 
 NAME = "blkio"
 FIELDS = (IO_WEIGHT, IO_WEIGHTS, IO_MAX)

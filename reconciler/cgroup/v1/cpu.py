@@ -25,7 +25,7 @@ from reconciler.cgroup.canonical import (
 from reconciler.cgroup.v2.cpu import burst_trouble
 from reconciler.model.frozen import replace
 from reconciler.model.state import Stats
-from reconciler.model.world import Value
+from reconciler.model.value import Value
 
 NAME = "cpu"
 FIELDS = (CPU_MAX, CPU_PERIOD, CPU_BURST, CPU_WEIGHT, CPU_IDLE, CPU_RT_RUNTIME, CPU_RT_PERIOD)
@@ -47,7 +47,7 @@ _NEEDS = {
 
 def shown_fields(base: str) -> tuple[str, ...]:
     """Return the fields that cgroups below `base` can show."""
-    known = (field for field in FIELDS if field in _NEEDS)
+    known = (CPU_MAX, CPU_BURST, CPU_IDLE)
     return (CPU_WEIGHT, *(field for field in known if files.exists(f"{base}/{_NEEDS[field][0]}")))
 
 
@@ -79,8 +79,9 @@ def write_limits(path: str, wanted: Limits, shown: Limits | None = None) -> None
 
 
 def _shares_of(weight: Value) -> int:
-    is_given = isinstance(weight, int | float)
-    return convert.shares_of(weight) if is_given else convert.DEFAULT_SHARES
+    if isinstance(weight, int | float):
+        return convert.shares_of(weight)
+    return convert.DEFAULT_SHARES
 
 
 def _write_quota(path: str, wanted: Limits) -> None:

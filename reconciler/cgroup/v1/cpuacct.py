@@ -8,7 +8,7 @@ from reconciler.cgroup import files
 from reconciler.cgroup.canonical import Limits, Unsupported
 from reconciler.model.frozen import replace
 from reconciler.model.state import Stats
-from reconciler.model.world import Value
+from reconciler.model.value import Value
 
 NAME = "cpuacct"
 FIELDS = ()

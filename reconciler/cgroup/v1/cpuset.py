@@ -20,7 +20,7 @@ from reconciler.cgroup.canonical import (
 )
 from reconciler.cgroup.cpulist import out_of_range
 from reconciler.model.state import Stats
-from reconciler.model.world import Value
+from reconciler.model.value import Value
 
 NAME = "cpuset"
 FIELDS = (CPU_CPUS, CPU_MEMS)
@@ -57,7 +57,8 @@ def write_limits(path: str, wanted: Limits, shown: Limits | None = None) -> None
 
     Raises: OSError with path and data.
     """
-    for field in changed_fields(wanted, shown or {}):
+    changed = changed_fields(wanted, shown or {})
+    for field in changed & _FILES.keys():
         name = _FILES[field]
         files.write_text(f"{path}/{name}", str(wanted[field] or _inherited(path, name)))
 

@@ -30,7 +30,7 @@ from reconciler.cgroup.canonical import (
 )
 from reconciler.model.frozen import replace
 from reconciler.model.state import MemoryStats, Stats
-from reconciler.model.world import Value
+from reconciler.model.value import Value
 
 NAME = "memory"
 _OF_V2 = {

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from reconciler.cgroup import files
 from reconciler.cgroup.canonical import NET_CLASS_ID, Limits, Unsupported, changed_fields
 from reconciler.model.state import Stats
-from reconciler.model.world import Value
+from reconciler.model.value import Value
 
 NAME = "net_cls"
 FIELDS = (NET_CLASS_ID,)

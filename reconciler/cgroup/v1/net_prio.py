@@ -13,7 +13,7 @@ from reconciler.cgroup.canonical import (
     typed_rows,
 )
 from reconciler.model.state import Stats
-from reconciler.model.world import Value
+from reconciler.model.value import Value
 
 NAME = "net_prio"
 FIELDS = (NET_PRIORITIES,)

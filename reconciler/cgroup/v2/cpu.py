@@ -20,7 +20,7 @@ from reconciler.cgroup.canonical import (
 )
 from reconciler.model.frozen import replace
 from reconciler.model.state import CpuStats, Stats
-from reconciler.model.world import Value
+from reconciler.model.value import Value
 
 NAME = "cpu"
 FIELDS = (CPU_MAX, CPU_PERIOD, CPU_BURST, CPU_WEIGHT, CPU_IDLE, CPU_RT_RUNTIME, CPU_RT_PERIOD)
@@ -89,8 +89,7 @@ def _write_quota(path: str, wanted: Limits) -> None:
         period = given if isinstance(given, int) else convert.period_of(milli)
         files.write_text(f"{path}/cpu.max", f"{convert.quota_in(milli, period)} {period}")
     else:
-        period = wanted.get(CPU_PERIOD) or convert.PERIOD_US
-        files.write_text(f"{path}/cpu.max", f"max {period}")
+        files.write_text(f"{path}/cpu.max", f"max {wanted.get(CPU_PERIOD) or convert.PERIOD_US}")
     if isinstance(burst, int):
         files.write_text(f"{path}/cpu.max.burst", str(burst // _US))
 

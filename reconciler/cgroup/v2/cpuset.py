@@ -8,7 +8,7 @@ from reconciler.cgroup import files
 from reconciler.cgroup.canonical import CPU_CPUS, CPU_MEMS, Limits, Unsupported, changed_fields
 from reconciler.cgroup.cpulist import out_of_range
 from reconciler.model.state import Stats
-from reconciler.model.world import Value
+from reconciler.model.value import Value
 
 NAME = "cpuset"
 FIELDS = (CPU_CPUS, CPU_MEMS)
@@ -34,7 +34,8 @@ def write_limits(path: str, wanted: Limits, shown: Limits | None = None) -> None
 
     Raises: OSError with path and data.
     """
-    for field in changed_fields(wanted, shown or {}):
+    changed = changed_fields(wanted, shown or {})
+    for field in changed & _FILES.keys():
         name = _FILES[field]
         files.write_text(f"{path}/{name}", f"{wanted[field] or ''}\n")
 

@@ -25,7 +25,7 @@ from reconciler.cgroup.canonical import (
 from reconciler.cgroup.devices import trouble_with, trouble_with_bfq
 from reconciler.model.frozen import replace
 from reconciler.model.state import IoDeviceStats, IoStats, Stats
-from reconciler.model.world import Value
+from reconciler.model.value import Value
 
 NAME = "io"
 FIELDS = (IO_WEIGHT, IO_WEIGHTS, IO_MAX)

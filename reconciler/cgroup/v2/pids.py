@@ -8,7 +8,7 @@ from reconciler.cgroup import convert, files
 from reconciler.cgroup.canonical import PIDS_MAX, Limits, Unsupported
 from reconciler.model.frozen import replace
 from reconciler.model.state import PidsStats, Stats
-from reconciler.model.world import Value
+from reconciler.model.value import Value
 
 NAME = "pids"
 FIELDS = (PIDS_MAX,)

@@ -15,13 +15,12 @@ from reconciler.cgroup.canonical import (
     UNIFIED_FILES,
     Limits,
     Unsupported,
-    changed_fields,
     typed_rows,
 )
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.model.frozen import replace
 from reconciler.model.state import Pressure, Stats
-from reconciler.model.world import Value
+from reconciler.model.value import Value
 
 NAME = "unified"
 FIELDS = (UNIFIED_FILES,)

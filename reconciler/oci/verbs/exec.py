@@ -12,7 +12,7 @@ from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.model.config import Command
 from reconciler.model.frozen import replace
 from reconciler.model.record import Record
-from reconciler.oci.create import check_terminal, connect_console, count_preserved, write_pid_file
+from reconciler.oci.create import check_terminal, connect_console, write_pid_file
 from reconciler.oci.exec_process import make_process
 from reconciler.oci.foreground import Foreground
 from reconciler.oci.options import Values
@@ -28,7 +28,7 @@ def run(runtime: Runtime, options: Values, arguments: list[str]) -> int:
     if is_detached or path:
         check_terminal(command.terminal is not None, has_socket=bool(path))
     record = _placed(runtime, container, options["cgroup"])
-    runtime.launcher.options = LaunchOptions(preserved=count_preserved(options["preserve-fds"]))
+    runtime.launcher.options = LaunchOptions(preserved=options["preserve-fds"])
     with contextlib.ExitStack() as stack:
         foreground = None if is_detached else stack.enter_context(Foreground())
         streams = [0, 1, 2]

@@ -56,9 +56,7 @@ def test_create_runtime_runs_in_the_runtimes_namespace_create_container_in_the_c
     oci: Oci, write_spec: WriteSpec, notes: Path
 ) -> None:
     spec = make_spec("sleep", "1000")
-    spec["hooks"] = {
-        name: [_noting(notes, name)] for name in ("createRuntime", "createContainer")
-    }
+    spec["hooks"] = {name: [_noting(notes, name)] for name in ("createRuntime", "createContainer")}
     write_spec(spec)
     oci.start_in_background("create", oci.id())
     own = Path("/proc/self/ns/mnt").readlink()
@@ -98,9 +96,7 @@ def test_a_hook_that_fails_ends_the_container_and_poststop_still_runs(
     assert oci.ok("list", "-q") == ""
 
 
-def test_a_poststart_hook_that_fails_ends_the_container(
-    oci: Oci, write_spec: WriteSpec
-) -> None:
+def test_a_poststart_hook_that_fails_ends_the_container(oci: Oci, write_spec: WriteSpec) -> None:
     spec = make_spec("sleep", "1000")
     spec["hooks"] = {"poststart": [{"path": "/bin/false"}]}
     write_spec(spec)
@@ -134,9 +130,7 @@ def test_a_hook_is_ended_when_its_time_is_over(oci: Oci, write_spec: WriteSpec) 
     assert "did not end within 1 s" in failed.stderr
 
 
-def test_a_hook_has_its_own_environment_alone(
-    oci: Oci, write_spec: WriteSpec, notes: Path
-) -> None:
+def test_a_hook_has_its_own_environment_alone(oci: Oci, write_spec: WriteSpec, notes: Path) -> None:
     spec = make_spec("true")
     script = f"/usr/bin/env > {notes}/env"
     hook = {"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["ONLY=this"]}

@@ -95,9 +95,7 @@ def test_descriptors_are_handed_on_where_told_and_no_others(
     assert done.stdout.splitlines() == ["from three", "0", "1", "2", "3", "4"]  # 4: ls's own
 
 
-def test_a_descriptor_that_is_not_open_cannot_be_handed_on(
-    oci: Oci, write_spec: WriteSpec
-) -> None:
+def test_a_descriptor_that_is_not_open_cannot_be_handed_on(oci: Oci, write_spec: WriteSpec) -> None:
     write_spec(make_spec("true"))
     refused = oci.run("run", "--preserve-fds", "5", oci.id())
     assert refused.returncode == 1
@@ -109,9 +107,7 @@ def test_nothing_of_the_launcher_is_open_inside(oci: Oci, write_spec: WriteSpec)
     assert oci.ok("run", oci.id()).split() == ["0", "1", "2", "3"]  # 3: ls's own
 
 
-def test_an_init_that_waits_holds_nothing_of_the_launcher(
-    oci: Oci, write_spec: WriteSpec
-) -> None:
+def test_an_init_that_waits_holds_nothing_of_the_launcher(oci: Oci, write_spec: WriteSpec) -> None:
     write_spec(make_spec("true"))
     oci.start_in_background("create", oci.id())
     pid = oci.state(oci.id())["pid"]
@@ -128,5 +124,5 @@ def test_the_interpreter_cannot_be_written_from_inside(
     oci.start_in_background("create", oci.id())
     exe = f"/proc/{oci.state(oci.id())['pid']}/exe"
     assert os.readlink(exe).startswith("/memfd:")
-    with pytest.raises(OSError, match="ETXTBSY|Text file busy|not permitted"):
+    with pytest.raises(OSError, match=r"Text file busy|not permitted"):
         os.close(os.open(exe, os.O_WRONLY))

@@ -23,6 +23,9 @@ MIB = 2**20
 FRESH = {
     "memory.max": "max\n",
     "memory.high": "max\n",
+    "memory.low": "0\n",
+    "memory.min": "0\n",
+    "memory.oom.group": "0\n",
     "memory.swap.max": "max\n",
     "memory.current": "12345344\n",
     "memory.peak": "22345344\n",
@@ -31,6 +34,8 @@ FRESH = {
     "memory.events": "low 0\nhigh 0\nmax 14\noom 2\noom_kill 2\noom_group_kill 0\n",
     "cpu.max": "max 100000\n",
     "cpu.weight": "100\n",
+    "cpu.max.burst": "0\n",
+    "cpu.idle": "0\n",
     "cpu.stat": "usage_usec 900\nuser_usec 500\nsystem_usec 400\n"
     "nr_periods 7\nnr_throttled 3\nthrottled_usec 250\n",
     "cpuset.cpus": "\n",
@@ -64,7 +69,7 @@ def test_a_fresh_cgroup_has_no_limits(path: str) -> None:
         shown.update(controller.read_limits(path))
     facts = LimitFacts(fields=frozenset(shown))
     assert shown == canonical_limits(Resources(), facts)
-    assert len(shown) == 10
+    assert len(shown) == 16
 
 
 @pytest.mark.parametrize(
@@ -85,6 +90,7 @@ def test_limits_are_read_as_6_1_writes_them(path: str) -> None:
     assert io.read_limits(path) == {
         canonical.IO_MAX: (("8:0", None, None, 1, None), ("8:16", 2 * MIB, None, None, 120)),
         canonical.IO_WEIGHT: 200,
+        canonical.IO_WEIGHTS: (("8:16", 50),),
     }
     assert memory.read_limits(path)[canonical.MEMORY_HIGH] == MIB
 

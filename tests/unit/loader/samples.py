@@ -30,10 +30,15 @@ mounts:
   - {type: tmpfs, target: /tmp, size: 64Mi, mode: "1777"}
 network: none
 resources:
-  memory: {max: 256Mi, high: 200Mi, swap: 0}
-  cpu: {max: 1500m, weight: 100, cpus: 0-3, mems: 0}
+  memory: {max: 256Mi, high: 200Mi, low: 64Mi, min: 1Mi, oomGroup: true, swap: 0}
+  cpu: {max: 1500m, burst: 20ms, weight: 100, idle: false, cpus: 0-3, mems: 0}
   pids: {max: 128}
-  io: {weight: 50, max: [{device: 8:0, readBytes: 1Mi, writeBytes: 2Mi, readOps: 3, writeOps: 4}]}
+  io:
+    weight: 50
+    weights: [{device: 8:16, weight: 200}]
+    max: [{device: 8:0, readBytes: 1Mi, writeBytes: 2Mi, readOps: 3, writeOps: 4}]
+  hugetlb: [{pageSize: 2Mi, max: 64Mi}]
+  unified: {memory.swap.high: 1M, cgroup.max.depth: 4}
 security: {capabilities: [NET_BIND_SERVICE], noNewPrivileges: true, seccomp: default}
 rlimits: {nofile: {soft: 1024, hard: 4096}, core: 0, stack: unlimited}
 oomScoreAdj: 500

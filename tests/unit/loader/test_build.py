@@ -14,7 +14,9 @@ from reconciler.model.codec import from_dict, spec_digest, to_compact, to_dict
 from reconciler.model.config import (
     Config,
     CpuLimits,
+    HugetlbLimit,
     IoDeviceLimits,
+    IoDeviceWeight,
     IoLimits,
     MemoryLimits,
     Mount,
@@ -82,11 +84,19 @@ def test_every_field_arrives_in_the_units_of_the_model() -> None:
             Mount(type=MountType.TMPFS, target="/tmp", size_bytes=64 * 2**20, mode="1777"),
         ),
         resources=Resources(
-            memory=MemoryLimits(max_bytes=256 * 2**20, high_bytes=200 * 2**20, swap_bytes=0),
-            cpu=CpuLimits(max_milli=1500, weight=100, cpus="0-3", mems="0"),
+            memory=MemoryLimits(
+                max_bytes=256 * 2**20,
+                high_bytes=200 * 2**20,
+                low_bytes=64 * 2**20,
+                min_bytes=2**20,
+                oom_group=True,
+                swap_bytes=0,
+            ),
+            cpu=CpuLimits(max_milli=1500, burst_ns=20_000_000, weight=100, cpus="0-3", mems="0"),
             pids=PidsLimits(max=128),
             io=IoLimits(
                 weight=50,
+                weights=(IoDeviceWeight(device="8:16", weight=200),),
                 max=(
                     IoDeviceLimits(
                         device="8:0",
@@ -97,6 +107,8 @@ def test_every_field_arrives_in_the_units_of_the_model() -> None:
                     ),
                 ),
             ),
+            hugetlb=(HugetlbLimit(page_size_bytes=2**21, max_bytes=2**26),),
+            unified=(("cgroup.max.depth", "4"), ("memory.swap.high", "1M")),
         ),
         security=Security(capabilities=("NET_BIND_SERVICE",)),
         rlimits=(

@@ -15,7 +15,14 @@ from reconciler.loader import load_schema
 from reconciler.loader.formats import _FORMATS
 from reconciler.loader.rules import _CONTRADICTIONS
 from reconciler.loader.schema import inline_references, make_validator
-from reconciler.model.config import Config, LogLimits
+from reconciler.model.config import (
+    Config,
+    CpuLimits,
+    IoLimits,
+    LogLimits,
+    MemoryLimits,
+    Resources,
+)
 from reconciler.model.frozen import MISSING, Field, fields, is_frozen
 from reconciler.model.spec import Spec
 from tests.unit.loader.samples import FULL, spec_of
@@ -24,6 +31,12 @@ from tests.unit.loader.samples import FULL, spec_of
 ONLY_MODEL = {
     Spec: {"config", "origin", "digest", "references"},
     Config: {"isolation"},
+    Resources: {"rdma", "net"},
+    MemoryLimits: {"reservation_bytes", "swappiness", "disable_oom_killer"},
+    CpuLimits: {
+        *("quota_us", "period_us", "shares", "realtime_runtime_us", "realtime_period_us"),
+    },
+    IoLimits: {"blkio_weight", "blkio_weights"},
     LogLimits: {"is_kept"},  # `logs: none`
 }
 ONLY_SCHEMA = {"apiVersion", "envFile", "onChange"}  # in `env` and `references` by then

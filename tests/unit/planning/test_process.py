@@ -9,7 +9,8 @@ import pytest
 from reconciler.model.action import ChangeClass, FieldChange, Update
 from reconciler.model.config import Rlimit, Rootfs, SeccompMode, Security
 from reconciler.model.spec import DriftPolicy, Spec
-from reconciler.model.world import Observed, Value
+from reconciler.model.value import Value
+from reconciler.model.world import Observed
 from reconciler.planning.diff import diff
 from reconciler.planning.drift import enforced
 from reconciler.planning.plan import PlanOptions, make_plan

@@ -26,19 +26,27 @@ from reconciler.model.frozen import fields as model_fields
 from reconciler.model.frozen import replace
 from reconciler.model.spec import DesiredState, Origin, Spec
 from reconciler.model.state import ExitStatus, Status
+from reconciler.model.value import Value
 from reconciler.model.world import (
     Desired,
     Observed,
     RestartMemory,
     Source,
     SourceStatus,
-    Value,
     World,
 )
 
 SOURCE = "/etc/specs"
 NOW = 1_000_000.0
 PAGE = 4096
+# Rows of the table that no spec file has.
+ENGINE_ONLY = {
+    *("resources.memory.reservation", "resources.memory.swappiness"),
+    *("resources.memory.disableOomKiller", "resources.cpu.quota", "resources.cpu.period"),
+    *("resources.cpu.shares", "resources.cpu.realtimeRuntime", "resources.cpu.realtimePeriod"),
+    *("resources.io.blkioWeight", "resources.io.blkioWeights", "resources.rdma"),
+    *("resources.net.classId", "resources.net.priorities"),
+}
 
 
 def make_spec(
