@@ -33,6 +33,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from reconciler.cgroup import convert
 from reconciler.cgroup.devices import device_number
+from reconciler.cgroup.unified_fields import fold_unified
 from reconciler.model.config import CpuLimits, HugetlbLimit, IoDeviceWeight, IoLimits, Resources
 from reconciler.model.frozen import frozen
 from reconciler.model.value import Value
@@ -124,20 +125,26 @@ def canonical_limits(
     }
 
 
-def asked_fields(resources: Resources) -> frozenset[str]:
+def asked_fields(resources: Resources, *, has_soft_limit: bool = True) -> frozenset[str]:
     """Return the fields on demand that the resources have; files as `resources.unified.NAME`."""
     if resources == _NONE:
         return frozenset()
-    facts = LimitFacts(fields=frozenset(), has_soft_limit=True)
+    facts = LimitFacts(fields=frozenset(), has_soft_limit=has_soft_limit)
     wanted = all_limits(resources, facts, lambda device: device)
-    files = (f"{UNIFIED_FILES}.{name}" for name, _ in resources.unified)
+    names = (name for name, _ in fold_unified(resources).unified)
+    files = (f"{UNIFIED_FILES}.{name}" for name in names)
     return frozenset((*files, *(name for name in ON_DEMAND if is_limit(wanted[name]))))
 
 
 def all_limits(
     resources: Resources, facts: LimitFacts, resolve_device: Callable[[str], str] = device_number
 ) -> dict[str, Value]:
-    """Return every field in canonical form, those that cannot be shown included."""
+    """Return every field in canonical form, those that cannot be shown included.
+
+    Raises: ConfigInvalid for content of `resources.unified` that a field cannot have.
+    """
+    if resources.unified:
+        resources = fold_unified(resources)
     cpu, io, net = resources.cpu, resources.io, resources.net
     return {
         **_memory(resources, facts),
@@ -154,7 +161,9 @@ def all_limits(
         IO_WEIGHT: _io_weight(io.weight, io.blkio_weight, facts),
         IO_WEIGHTS: _io_weights(io, facts, resolve_device),
         IO_MAX: _canonical_io_max(io, resolve_device),
-        HUGETLB: tuple(sorted((one.page_size_bytes, one.max_bytes) for one in resources.hugetlb)),
+        HUGETLB: tuple(
+            sorted((one.page_size_bytes, _whole_pages(one)) for one in resources.hugetlb)
+        ),
         RDMA: tuple(
             sorted((one.device, one.hca_handles, one.hca_objects) for one in resources.rdma)
         ),

@@ -32,6 +32,7 @@ from reconciler.cgroup.driver import Controller, Paths
 from reconciler.cgroup.files import read_text, rmdir
 from reconciler.cgroup.placement import (
     DEVICES,
+    FURTHER_V2,
     base_paths,
     enable_controllers,
     nearest_existing,
@@ -41,6 +42,7 @@ from reconciler.cgroup.v1 import blkio as v1_blkio
 from reconciler.cgroup.v1 import cpuset as v1_cpuset
 from reconciler.cgroup.v1 import memory as v1_memory
 from reconciler.cgroup.v2 import io as v2_io
+from reconciler.cgroup.v2 import unified as v2_unified
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.linux.clock import wall_s
 from reconciler.model.config import Resources
@@ -141,7 +143,13 @@ class TableDriver:
             v1_cpuset.initialise(directory)
         unified = self._hierarchies.unified
         if unified and directory == paths.get(UNIFIED):
-            enable_controllers(os.path.dirname(directory), unified.mount_point, self._offered)
+            self._enable(directory, self._offered - FURTHER_V2)
+
+    def _enable(self, directory: str, controllers: frozenset[str]) -> None:
+        """Have controllers in a container's cgroup of v2, and so in its neighbours' too."""
+        unified = self._hierarchies.unified
+        assert unified is not None
+        enable_controllers(os.path.dirname(directory), unified.mount_point, controllers)
 
     def facts(self) -> LimitFacts:
         return LimitFacts(
@@ -188,6 +196,12 @@ class TableDriver:
         if resources == _NONE:
             return []
         wanted = all_limits(resources, self.facts())
+        found = v2_unified.find_troubles(
+            (name for name, _ in resources.unified),
+            self._probe(UNIFIED) if UNIFIED in self._bases else None,
+        )
+        if found:
+            return found
         found = [
             item
             for controller, key in self._table
@@ -203,8 +217,6 @@ class TableDriver:
     def _missing(self, field: str) -> Unsupported:
         controller = _CONTROLLERS.get(field) or field.split(".")[1]
         reason = f"this host has no {controller} cgroup controller"
-        if controller == UNIFIED:
-            return Unsupported(field, "this host has no cgroup v2", "boot with cgroup v2 alone")
         if self.mode is not Mode.V2:
             return Unsupported(field, reason, "mount its hierarchy, or boot with cgroup v2")
         if controller in _OF_V1:
@@ -214,7 +226,7 @@ class TableDriver:
     def apply(self, paths: Paths, resources: Resources, previous: Resources | None) -> None:
         if previous is None and resources == _NONE:
             return
-        asked = asked_fields(resources) | asked_fields(previous or _NONE)
+        asked = self._asked(resources) | self._asked(previous or _NONE)
         facts = self.facts()
         unset = all_limits(_NONE, facts)
         wanted = {name: unset[name] for name in asked & ON_DEMAND}
@@ -223,21 +235,27 @@ class TableDriver:
         try:
             for controller, key in self._table:
                 ours = {name: wanted[name] for name in controller.FIELDS if name in wanted}
-                if previous is None and not any(map(is_limit, ours.values())):
+                if not ours or (previous is None and not any(map(is_limit, ours.values()))):
                     continue
-                shown = controller.read_limits(_directory_of(controller, key, paths), asked)
+                directory = _directory_of(controller, key, paths)
+                if key == UNIFIED and controller.NAME in FURTHER_V2:
+                    self._enable(directory, frozenset((controller.NAME,)))
+                shown = controller.read_limits(directory, asked)
                 if not changed_fields(ours, shown):
                     continue
-                written.append(_Written(controller, paths[key], shown))
-                controller.write_limits(paths[key], ours, shown)
-                _verify(ours, controller.read_limits(paths[key], asked), paths[key])
+                written.append(_Written(controller, directory, shown))
+                controller.write_limits(directory, ours, shown)
+                _verify(ours, controller.read_limits(directory, asked), directory)
         except BaseException as error:
             _roll_back(written, error)
             raise
 
+    def _asked(self, resources: Resources) -> frozenset[str]:
+        return asked_fields(resources, has_soft_limit=v1_memory.NAME in self._bases)
+
     def read_limits(self, paths: Paths, resources: Resources | None = None) -> dict[str, Value]:
         limits: dict[str, Value] = {}
-        asked = asked_fields(resources or _NONE)
+        asked = self._asked(resources or _NONE)
         for controller, key in self._table:
             if key in paths:
                 limits.update(controller.read_limits(paths[key], asked))

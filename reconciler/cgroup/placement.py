@@ -17,7 +17,7 @@ from reconciler.errors import ErrorCode, ReconcilerError
 
 DEVICES = "devices"
 WANTED_V2 = frozenset({"memory", "cpu", "cpuset", "pids", "io"})
-# Handed down where they can be had, and no reason to choose another place.
+# Handed down when a container needs them, and no reason to choose another place.
 FURTHER_V2 = frozenset({"hugetlb", "rdma"})
 FURTHER_V1 = ("hugetlb", "rdma", "net_cls", "net_prio")
 WANTED_V1 = ("memory", "cpu", "cpuacct", "cpuset", "pids", "blkio")

@@ -65,7 +65,7 @@ def _parse(text: str) -> dict[str, dict[str, str]]:
 
 def read_stats(path: str, stats: Stats) -> Stats:
     """Return `stats` with what is in use filled in. Raises: OSError with the path."""
-    devices = _parse(files.read_text(f"{path}/rdma.current"))
+    devices = _parse(files.read_optional(f"{path}/rdma.current") or "")
     rows = (
         RdmaStats(
             device=device,

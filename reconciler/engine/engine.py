@@ -26,6 +26,7 @@ from reconciler.cgroup.driver import CgroupDriver
 from reconciler.engine import dirs
 from reconciler.engine.container import Container
 from reconciler.engine.failures import about
+from reconciler.engine.limits import check_devices
 from reconciler.engine.store import Store
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.linux.clock import wall_s
@@ -303,6 +304,7 @@ class Engine:
             is_direct=self._direct is not None,
         )
         with about(record.id, "start"):
+            check_devices(self.driver, record.config)
             return make_launch_plan(self._adapted(record), place)
 
     def _adapted(self, record: Record) -> Record:
@@ -337,12 +339,12 @@ class Engine:
 
     def remove_data(self, container_id: str, kinds: tuple[str, ...]) -> None:
         """Remove `logs` or `overlay` (the writable layer). Raises: SystemError."""
-        import shutil
-
         for kind in kinds:
             path = os.path.join(self.state_dir, kind, container_id)
             try:
                 if os.path.lexists(path):
+                    import shutil  # costs 2 ms; mostly there is nothing
+
                     _open_up(path)
                     shutil.rmtree(path)
             except OSError as error:

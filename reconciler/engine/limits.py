@@ -1,18 +1,22 @@
 """Limits of a container that has cgroups: changed as a whole, and back again when it fails.
 
-Called by Container. The cgroup drivers know how each limit is written and read back.
+Called by Container and Engine. The cgroup drivers know how each limit is written and read back.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 
 from reconciler.cgroup.driver import CgroupDriver
 from reconciler.engine.failures import about
-from reconciler.errors import ReconcilerError, from_os_error
-from reconciler.model.config import Resources
+from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
+from reconciler.linux.proc import is_first_user_namespace
+from reconciler.model.config import Config, Resources
 from reconciler.model.record import Record
+
+_HOW_DEVICES = "mount cgroup2 and keep CAP_BPF and CAP_NET_ADMIN, or mount v1's devices hierarchy"
 
 
 @contextlib.contextmanager
@@ -31,6 +35,33 @@ def changed_limits(driver: CgroupDriver, record: Record, resources: Resources) -
         except ReconcilerError as second:
             error.add_note(f"and the former limits cannot be put back: {second}")
         raise
+
+
+def check_devices(driver: CgroupDriver, config: Config) -> None:
+    """Refuse what is not safe without control over devices, where there is none.
+
+    An ordinary user's processes can make no nodes and open what the user may open: rules are not
+    enforced for them.
+
+    Raises: NotSupported, LimitNotSupported.
+    """
+    if driver.device_control is not None or os.geteuid() != 0:
+        return
+    if config.isolation.capabilities is None and "MKNOD" in config.security.capabilities:
+        raise ReconcilerError(
+            ErrorCode.NotSupported,
+            "the capability MKNOD is refused: without control over devices, of which this host's "
+            f"cgroups have none, it opens the host's disks; {_HOW_DEVICES}, or bind mount the "
+            "device that is needed instead",
+            field="security.capabilities",
+        )
+    if config.isolation.device_rules and is_first_user_namespace():
+        raise ReconcilerError(
+            ErrorCode.LimitNotSupported,
+            "cannot enforce linux.resources.devices: this host's cgroups have no control over "
+            f"devices; {_HOW_DEVICES}",
+            field="linux.resources.devices",
+        )
 
 
 def _apply(driver: CgroupDriver, record: Record, wanted: Resources, former: Resources) -> None:

@@ -148,12 +148,6 @@ def _capability_masks(config: Config, identity: Identity) -> list[int]:
             given.ambient,
         )
         return [_mask(one) for one in names]
-    if "MKNOD" in config.security.capabilities:
-        raise _unsupported(
-            "security.capabilities",
-            "the capability MKNOD is refused: without control over devices it opens the host's "
-            "disks; bind mount the device that is needed instead",
-        )
     mask = _mask(config.security.capabilities)
     ambient = mask if identity.uid else 0
     return [mask, mask, ambient, mask, ambient]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from reconciler.errors import ErrorCode, ReconcilerError, engine_texts, loop_texts
+from reconciler.errors import ErrorCode, ReconcilerError, engine_texts, loop_texts, oci_texts
 
 
 class Entry(NamedTuple):
@@ -19,7 +19,7 @@ class Entry(NamedTuple):
     actions: tuple[str, ...]
 
 
-ENTRIES = tuple(Entry(*row) for row in engine_texts.ROWS + loop_texts.ROWS)
+ENTRIES = tuple(Entry(*row) for row in engine_texts.ROWS + oci_texts.ROWS + loop_texts.ROWS)
 
 
 def find_entry(text: str) -> Entry:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from reconciler.model.field_paths import ENFORCED, OBSERVED, is_known
+from reconciler.model.field_paths import ENFORCED, OBSERVED, UNIFIED_FIELDS, is_known
 from reconciler.model.names import explain_id
 from reconciler.model.quantity import parse_cpu, parse_duration, parse_size
 from reconciler.model.spec import DependencyCondition
@@ -22,6 +22,7 @@ _HOST_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?", re.ASCI
 _CPU_RANGE = re.compile(r"([0-9]{1,6})(?:-([0-9]{1,6}))?", re.ASCII)
 _DEVICE = re.compile(r"/dev/[^/].*|[0-9]{1,10}:[0-9]{1,10}", re.ASCII | re.DOTALL)
 _UNIFIED_FILE = re.compile(r"[a-z]+(\.[A-Za-z0-9_]+)+", re.ASCII)
+_HUGETLB_MAX = re.compile(r"hugetlb\.[0-9]+[KMG]B\.max", re.ASCII)
 _MODE = re.compile(r"[0-7]{3,5}", re.ASCII)
 
 
@@ -116,6 +117,9 @@ def _check_device(value: str) -> None:
 def _check_unified_file(value: str) -> None:
     if not _UNIFIED_FILE.fullmatch(value):
         raise ValueError(f"{value!r:.80} is no file of cgroup v2 (example: memory.swap.high)")
+    if value in UNIFIED_FIELDS or _HUGETLB_MAX.fullmatch(value):
+        field = UNIFIED_FIELDS.get(value, "resources.hugetlb")
+        raise ValueError(f"{value} has a field of its own: {field}")
 
 
 def _check_mode(value: str) -> None:

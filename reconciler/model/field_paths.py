@@ -43,6 +43,27 @@ ENFORCED = (*_LIMITS, "rlimits", "oomScoreAdj", "security.seccomp")
 """What a host may be unable to enforce."""
 
 
+UNIFIED_FIELDS = {
+    "memory.max": "resources.memory.max",
+    "memory.high": "resources.memory.high",
+    "memory.low": "resources.memory.low",
+    "memory.min": "resources.memory.min",
+    "memory.swap.max": "resources.memory.swap",
+    "memory.oom.group": "resources.memory.oomGroup",
+    "cpu.max": "resources.cpu.max",
+    "cpu.max.burst": "resources.cpu.burst",
+    "cpu.weight": "resources.cpu.weight",
+    "cpu.idle": "resources.cpu.idle",
+    "cpuset.cpus": "resources.cpu.cpus",
+    "cpuset.mems": "resources.cpu.mems",
+    "pids.max": "resources.pids.max",
+    "io.max": "resources.io.max",
+    "io.weight": "resources.io.weight",
+    "io.bfq.weight": "resources.io.weight",
+}
+"""Files of cgroup v2 that `resources.unified` may not name, as they have a field."""
+
+
 def is_known(path: str, known: tuple[str, ...]) -> bool:
     """Tell whether `path` is one of `known`, a part of one (`rlimits.nofile`) or holds some."""
     return any(f"{path}.".startswith(f"{one}.") or one.startswith(f"{path}.") for one in known)

@@ -6,7 +6,6 @@ json: {"level":"error","msg":"container does not exist","time":"2026-01-02T03:04
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -35,6 +34,8 @@ class Log:
         self._write("debug", message)
 
     def _write(self, level: str, message: str) -> None:
+        import json  # costs 5 ms; only needed when something is told
+
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         if self._is_json:
             entry = {"level": level, "msg": message, "time": now}

@@ -1,97 +1,44 @@
-"""The entrance of `reconciler-oci`: finds the verb, imports its module alone, tells failures.
+"""The entrance of `reconciler-oci`: becomes a sealed copy of the interpreter where that is needed.
 
-Verbs that start a process first become a sealed copy of the interpreter, so that nothing in a
-container can write to the file that runs on the host (CVE-2019-5736), and no environment variable
-for Python has a say.
+It is for verbs that start a process, so that nothing in a container can write to the file that runs
+on the host (CVE-2019-5736), and no environment variable for Python has a say. What is imported
+before is paid for twice: next to nothing.
 """
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 
-from reconciler.oci.log import Log
-from reconciler.oci.options import (
-    UsageError,
-    Values,
-    Verb,
-    check_arguments,
-    format_options,
-    format_verb,
-    parse,
-)
-from reconciler.oci.table import GLOBAL, VERBS
-
-_SEALED = ("create", "run", "exec", "restore")
+_SEALED = {"create", "run", "exec", "restore"}
 _SEALED_NAME = "reconciler-oci"
 _BOOT = (
     "import sys;sys.path.insert(0,sys.argv.pop(1));from reconciler.oci.main import main;"
     "sys.exit(main())"
 )
-_FAILED, _EXEC_FAILED, _INTERRUPTED = 1, 255, 130
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command line and return its exit code; raises nothing."""
-    gc.disable()  # it lives briefly, and what it makes has few cycles
+    """Run one command line and return its exit code; raises nothing.
+
+    Without `argv` it is the process's own, which ends here: taking the interpreter apart in good
+    order would be a tenth of its life.
+    """
     words = sys.argv[1:] if argv is None else argv
-    try:
-        values, rest = parse(GLOBAL, words, stops=0)
-    except UsageError as error:
-        if {"--help", "-h"} & set(words):
-            return _show(_overview())
-        return _wrong_usage(Log(None, is_json=False, is_debug=False), str(error), None)
-    log = _make_log(values)
-    if values["version"]:
-        return _show(_version())
-    if not rest or rest[0] in ("help", "h"):
-        return _show(_overview() if len(rest) < 2 else _help_of(rest[1]))
-    verb = _find(rest[0])
-    if verb is None:
-        return _wrong_usage(log, f'there is no verb "{rest[0]}"', None)
-    return _run_verb(verb, values, rest[1:], words, log)
-
-
-def _run_verb(verb: Verb, values: Values, rest: list[str], words: list[str], log: Log) -> int:
-    if rest[:1] in (["--help"], ["-h"]):
-        return _show(format_verb(_program(), verb))
-    try:
-        options, arguments = parse(verb.options, rest, stops=1 if verb.takes_command else None)
-        check_arguments(verb, arguments)
-    except UsageError as error:
-        if "--help" in rest or "-h" in rest:
-            return _show(format_verb(_program(), verb))
-        return _wrong_usage(log, str(error), verb)
-    if verb.name in _SEALED:
+    if not _SEALED.isdisjoint(words):
         _become_sealed(words)
-    return _guard(verb, values, options, arguments, log)
+    from reconciler.oci.command import run
 
-
-def _guard(verb: Verb, values: Values, options: Values, arguments: list[str], log: Log) -> int:
-    from importlib import import_module
-
-    from reconciler.errors import ReconcilerError
-    from reconciler.oci.failures import describe
-
-    failed = _EXEC_FAILED if verb.name == "exec" else _FAILED
     try:
-        from reconciler.oci.runtime import Runtime
-
-        if "preserve-fds" in options:  # before any descriptor of ours could be taken for one
-            options["preserve-fds"] = _count_preserved(options["preserve-fds"])
-        module = import_module(f"reconciler.oci.verbs.{verb.name}")
-        code: int = module.run(Runtime(values, log), options, arguments)
-        return code
-    except KeyboardInterrupt:
-        return _INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - the last line of defence: a bug is told as such
-        log.error(describe(error, verb.name))
-        if log.is_debug or not isinstance(error, (ReconcilerError, OSError)):
-            import traceback
-
-            log.note("".join(traceback.format_exception(error)).rstrip())
-        return failed
+        code = run(words)
+        sys.stdout.flush()
+    except OSError as error:
+        sys.stderr.write(f"cannot write the output: {error.strerror}\n")
+        code = 1
+    if argv is None:
+        sys.stderr.flush()
+        os._exit(code)
+    return code
 
 
 def _become_sealed(words: list[str]) -> None:
@@ -100,84 +47,8 @@ def _become_sealed(words: list[str]) -> None:
         return
     from reconciler.linux.memfd import make_sealed_memfd
 
-    with open("/proc/self/exe", "rb") as source:
+    with open("/proc/self/exe", "rb", buffering=0) as source:
         interpreter = make_sealed_memfd(_SEALED_NAME, source.fileno())
     package_root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     command = [sys.executable, "-I", "-S", "-c", _BOOT, package_root, *words]
     os.execve(interpreter, command, os.environ)
-
-
-def _count_preserved(asked: int) -> int:
-    """Return how many descriptors from 3 on are handed on: those of socket activation too.
-
-    Source: sd_listen_fds(3). Raises: ConfigInvalid when one of them is not open.
-    """
-    from reconciler.errors import ErrorCode, ReconcilerError
-
-    activated = os.environ.get("LISTEN_FDS", "")
-    count = asked + (int(activated) if activated.isdecimal() else 0)
-    for fd in range(3, 3 + count):
-        try:
-            os.set_inheritable(fd, True)
-        except OSError as error:
-            message = f"cannot preserve {count} descriptors: descriptor {fd} is not open"
-            raise ReconcilerError(ErrorCode.ConfigInvalid, message) from error
-    return count
-
-
-def _make_log(values: Values) -> Log:
-    is_json = values["log-format"] == "json"
-    path = values["log"] or None
-    return Log(path, is_json=is_json, is_debug=values["debug"])
-
-
-def _find(name: str) -> Verb | None:
-    return next((verb for verb in VERBS if verb.name == name), None)
-
-
-def _wrong_usage(log: Log, problem: str, verb: Verb | None) -> int:
-    about = "" if verb is None else f" {verb.name}"
-    log.error(f"{_program()}: {problem}; see `{_program()}{about} --help`")
-    return _FAILED
-
-
-def _show(text: str) -> int:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
-    return 0
-
-
-def _help_of(name: str) -> str:
-    verb = _find(name)
-    return _overview() if verb is None else format_verb(_program(), verb)
-
-
-def _program() -> str:
-    return "reconciler-oci"
-
-
-def _overview() -> str:
-    width = max(len(verb.name) for verb in VERBS)
-    verbs = [f"  {verb.name:<{width}}  {verb.text}" for verb in VERBS]
-    return "\n".join(
-        [
-            f"usage: {_program()} [GLOBAL OPTION ...] VERB [OPTION ...] [ARGUMENT ...]",
-            "",
-            "Runs containers from bundles: directories with a config.json and a root file system.",
-            "",
-            "verbs:",
-            *verbs,
-            "",
-            "global options:",
-            *format_options(GLOBAL),
-            "",
-            f"`{_program()} VERB --help` shows the options of a verb.",
-        ]
-    )
-
-
-def _version() -> str:
-    from reconciler import __version__
-    from reconciler.oci.bundle import MOST_VERSION
-
-    return f"reconciler-oci version {__version__}\nspec: {MOST_VERSION}"

@@ -14,6 +14,10 @@ from reconciler.model.isolation import Capabilities, IoPriority, Isolation, Sche
 from reconciler.oci.fields import Fields
 
 _UNLIMITED = 2**64 - 1
+_RLIMITS = frozenset(
+    {"AS", "CORE", "CPU", "DATA", "FSIZE", "MEMLOCK", "MSGQUEUE", "NICE", "NOFILE", "NPROC"}
+    | {"RSS", "RTPRIO", "RTTIME", "SIGPENDING", "STACK"}
+)
 _SETS = ("bounding", "effective", "inheritable", "permitted", "ambient")
 
 
@@ -110,6 +114,8 @@ def _rlimits(process: Fields) -> tuple[Rlimit, ...]:
     limits: dict[str, Rlimit] = {}
     for one in process.children("rlimits"):
         kind = one.required_text("type").removeprefix("RLIMIT_")
+        if kind not in _RLIMITS:
+            raise one.invalid("type", f"is no limit that can be set: RLIMIT_{kind}")
         if kind in limits:
             raise one.invalid("type", f"lists RLIMIT_{kind} a second time")
         soft, hard = one.required_number("soft"), one.required_number("hard")

@@ -1,14 +1,14 @@
 """Files of v2 that have no field of their own: `resources.unified` (kernel: cgroup-v2.rst).
 
 What a file means is the kernel's affair; content is compared in one spelling
-(`convert.plain_content`). A file with a field of its own is refused, so that none has two.
+(`convert.plain_content`). Files with a field of their own do not come here (`unified_fields`).
 """
 
 from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from reconciler.cgroup import convert, files
 from reconciler.cgroup.canonical import (
@@ -25,26 +25,6 @@ from reconciler.model.value import Value
 NAME = "unified"
 FIELDS = (UNIFIED_FILES,)
 
-_OWN_FIELD = {
-    "memory.max": "memory.max",
-    "memory.high": "memory.high",
-    "memory.low": "memory.low",
-    "memory.min": "memory.min",
-    "memory.swap.max": "memory.swap",
-    "memory.oom.group": "memory.oomGroup",
-    "cpu.max": "cpu.max",
-    "cpu.max.burst": "cpu.burst",
-    "cpu.weight": "cpu.weight",
-    "cpu.idle": "cpu.idle",
-    "cpuset.cpus": "cpu.cpus",
-    "cpuset.mems": "cpu.mems",
-    "pids.max": "pids.max",
-    "io.max": "io.max",
-    "io.weight": "io.weight",
-    "io.bfq.weight": "io.weight",
-    "rdma.max": "rdma",
-}
-_HUGETLB_MAX = re.compile(r"hugetlb\.[0-9]+[KMG]B\.max")
 _NAME = re.compile(r"[a-z]+(\.[A-Za-z0-9_]+)+")
 _OF_CGROUP = ("cgroup.max.depth", "cgroup.max.descendants")
 # What acts, or watches, and sets nothing.
@@ -57,19 +37,22 @@ def shown_fields(base: str) -> tuple[str, ...]:
 
 
 def unsupported(base: str, wanted: Limits) -> list[Unsupported]:
-    """Return the wanted limits that cannot be enforced below `base`."""
-    rows = typed_rows(wanted[UNIFIED_FILES])
-    if not rows:
-        return []
-    controllers = files.read_text(f"{base}/cgroup.controllers").split()
-    found = (_trouble(name, controllers) for name, _ in rows)
+    """Return the wanted limits that cannot be enforced below `base`: `find_troubles` tells."""
+    return []
+
+
+def find_troubles(names: Iterable[str], base: str | None) -> list[Unsupported]:
+    """Return the files that cannot be set below a directory of v2; None: there is no v2.
+
+    Raises: OSError with the path.
+    """
+    controllers = [] if base is None else files.read_text(f"{base}/cgroup.controllers").split()
+    found = (_trouble(name, controllers) for name in names)
     return [Unsupported(UNIFIED_FILES, *trouble) for trouble in found if trouble is not None]
 
 
 def _trouble(name: str, controllers: Collection[str]) -> tuple[str, str] | None:
     """Return why a file cannot be set, and what helps."""
-    if field := own_field(name):
-        return f"{name} has a field of its own", f"use resources.{field}"
     if name in _OF_CGROUP:
         return None
     is_limit = name not in _NO_LIMITS and not name.endswith(".pressure")
@@ -78,12 +61,7 @@ def _trouble(name: str, controllers: Collection[str]) -> tuple[str, str] | None:
     controller = name.partition(".")[0]
     if controller in controllers:
         return None
-    return f"cgroup v2 has no {controller} controller here", "boot with cgroup v2 alone"
-
-
-def own_field(name: str) -> str | None:
-    """Return the field below `resources` that a file has for its own."""
-    return "hugetlb" if _HUGETLB_MAX.fullmatch(name) else _OWN_FIELD.get(name)
+    return f"{name} needs cgroup v2 with its {controller} controller", "boot with cgroup v2 alone"
 
 
 def write_limits(path: str, wanted: Limits, shown: Limits | None = None) -> None:

@@ -245,3 +245,29 @@ def test_its_exit_codes_are_those_of_runc(oci: Oci, runc: Oci, write_spec: Write
             one.run(*[one.id() if word == "ID" else word for word in words]) for one in (oci, runc)
         )
         assert (words, ours.returncode) == (words, theirs.returncode)
+
+
+def test_a_missing_working_directory_is_made_also_on_a_read_only_root(
+    oci: Oci, write_spec: WriteSpec
+) -> None:
+    spec = make_spec("pwd")
+    spec["process"]["cwd"] = "/work/here"
+    spec["root"]["readonly"] = True
+    write_spec(spec)
+    assert oci.ok("run", oci.id()) == "/work/here\n"
+
+
+def test_socket_activation_is_handed_on(oci: Oci, write_spec: WriteSpec, tmp_path: Path) -> None:
+    write_spec(make_spec("sh", "-c", "echo $LISTEN_FDS $LISTEN_PID; cat <&3"))
+    (tmp_path / "three").write_text("from three\n")
+    script = f'exec 3< {tmp_path}/three; LISTEN_FDS=1 exec "$@"'
+    command = ["sh", "-c", script, "sh", *oci.program, "run", oci.id()]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=oci.bundle,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.stdout == "1 1\nfrom three\n"

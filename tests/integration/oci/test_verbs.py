@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -106,3 +107,13 @@ def test_help_names_every_option(oci: Oci) -> None:
     assert "--preserve-fds N" in oci.ok("run", "--help")
     assert "checkpoint" in oci.ok("--help")
     assert "spec: 1." in oci.ok("--version")
+
+
+def test_output_that_cannot_be_written_is_told(oci: Oci) -> None:
+    for words in ("--version", "features", "list"):
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            done = subprocess.run(
+                [*oci.program, words], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            )
+        assert done.returncode == 1
+        assert "No space left on device" in done.stderr

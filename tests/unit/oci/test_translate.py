@@ -103,6 +103,10 @@ def test_limits_are_translated(tmp_path: Path) -> None:
         ("process.cwd", None, "process.cwd is required"),
         ("process.env", ["=x"], "process.env[0] must be NAME=VALUE"),
         ("process.env", "A=b", "process.env must be a list"),
+        (
+            *("process.rlimits", [{"type": "RLIMIT_NOPE", "soft": 1, "hard": 1}]),
+            "process.rlimits[0].type is no limit",
+        ),
         ("process.oomScoreAdj", 2000, "process.oomScoreAdj must be -1000 to 1000"),
         ("process.user", {"uid": "root"}, "process.user.uid must be a number"),
         ("root", None, "root is required"),
