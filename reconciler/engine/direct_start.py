@@ -18,9 +18,15 @@ from reconciler.monitor.run_file import RUN_FILE, write_json
 from reconciler.monitor.steps import decode_steps
 from reconciler.monitor.steps.attributes import NewKeyring, OpenConsole
 from reconciler.monitor.steps.join import DropDescriptors
-from reconciler.monitor.steps.launcher import AwaitRuntime, AwaitStart, CloseOthers, RunHooks
+from reconciler.monitor.steps.launcher import (
+    AwaitRuntime,
+    AwaitStart,
+    CloseOthers,
+    GiveStreams,
+    RunHooks,
+)
 from reconciler.monitor.steps.mounts import MakeTarget
-from reconciler.monitor.steps.process import ChangeDirectory, Execute, KeepStreams
+from reconciler.monitor.steps.process import ChangeDirectory, Confine, Execute, KeepStreams
 from reconciler.monitor.steps.root import EnterRoot, SetRootReadonly
 
 _NOBODY_TOLD = {"step": None, "kind": None, "errno": 3, "path": None}
@@ -52,11 +58,7 @@ def start_init(plan: dict[str, Any], options: LaunchOptions) -> dict[str, Any]:
 
 def start_process(plan: dict[str, Any], streams: list[int], preserved: int) -> int:
     """Start a further process from its plan; return its pid once it runs. Raises: SetupFailed."""
-    steps: list[Any] = [
-        CloseOthers(3 + preserved, []) if isinstance(step, DropDescriptors) else step
-        for step in decode_steps(plan["steps"])
-    ]
-    steps[-1] = _preserving(steps[-1], preserved)
+    steps = _joining(decode_steps(plan["steps"]), preserved)
     try:
         launched = launch(steps, 0, plan["cgroupDir"], tuple(streams))
     except OSError as error:
@@ -143,6 +145,20 @@ def _extend(steps: list[Any], options: LaunchOptions, fds: _Descriptors) -> list
 def _make_workdir(steps: list[Any]) -> list[Any]:
     """Return the step that makes the working directory where it is missing, as runc does."""
     return [MakeTarget(one.path, True) for one in steps if isinstance(one, ChangeDirectory)]
+
+
+def _joining(steps: list[Any], preserved: int) -> list[Any]:
+    """Return the steps with other descriptors kept, and the streams given to the user."""
+    changed: list[Any] = []
+    for step in steps:
+        if isinstance(step, DropDescriptors):
+            changed.append(CloseOthers(3 + preserved, []))
+            continue
+        if isinstance(step, Confine):
+            changed.append(GiveStreams(step.uid))
+        changed.append(step)
+    changed[-1] = _preserving(changed[-1], preserved)
+    return changed
 
 
 def _preserving(step: object, preserved: int) -> Execute:

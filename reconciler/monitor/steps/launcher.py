@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from reconciler.linux.programs import run_program
 from reconciler.monitor.steps.context import Context
-from reconciler.monitor.steps.process import Execute
+from reconciler.monitor.steps.process import Execute, give_streams
 
 _STATE_MAX = 2**20
 _FD_MAX = 2**31 - 1
@@ -48,6 +48,18 @@ class CloseOthers(NamedTuple):
                 os.closerange(first, fd)
                 first = fd + 1
         os.closerange(first, _FD_MAX)
+
+
+class GiveStreams(NamedTuple):
+    """Give the standard streams of a process that joins to its user, as `KeepStreams` an init's."""
+
+    uid: int
+
+    def describe(self) -> str:
+        return "give the standard streams to the user"
+
+    def execute(self, context: Context) -> None:
+        give_streams(self.uid)
 
 
 class AwaitRuntime(NamedTuple):

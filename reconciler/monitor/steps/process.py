@@ -92,14 +92,19 @@ class KeepStreams(NamedTuple):
 
     def execute(self, context: Context) -> None:
         os.setsid()
-        for fd in (0, 1, 2):
-            if stat.S_ISCHR(os.fstat(fd).st_mode):
-                continue
-            try:
-                os.fchown(fd, self.uid, -1)
-            except OSError as error:
-                if error.errno not in (errno.EINVAL, errno.EPERM, errno.EROFS):
-                    raise
+        give_streams(self.uid)
+
+
+def give_streams(uid: int) -> None:
+    """Make a user the owner of the standard streams but for devices. Raises: OSError."""
+    for fd in (0, 1, 2):
+        if stat.S_ISCHR(os.fstat(fd).st_mode):
+            continue
+        try:
+            os.fchown(fd, uid, -1)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EPERM, errno.EROFS):
+                raise
 
 
 class OpenInput(NamedTuple):

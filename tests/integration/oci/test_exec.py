@@ -98,3 +98,9 @@ def test_all_processes_get_a_signal_where_told(oci: Oci, running: str, tmp_path:
     oci.ok("kill", "--all", running, "KILL")
     oci.await_status(running, "stopped")
     assert not os.path.exists(f"/proc/{pid_file.read_text()}/root/")
+
+
+def test_a_user_can_reopen_its_standard_streams(oci: Oci, running: str) -> None:
+    script = "echo out > /dev/stdout; echo err > /dev/stderr"
+    done = oci.run("exec", "--user", "1000:1000", running, "sh", "-c", script)
+    assert (done.stdout, done.stderr) == ("out\n", "err\n")

@@ -117,3 +117,11 @@ def test_output_that_cannot_be_written_is_told(oci: Oci) -> None:
             )
         assert done.returncode == 1
         assert "No space left on device" in done.stderr
+
+
+def test_checkpoint_and_restore_are_refused_with_the_reason(oci: Oci) -> None:
+    for verb in ("checkpoint", "restore"):
+        refused = oci.run("--criu", "/no/such/criu", verb, oci.id())
+        assert refused.returncode == 1
+        assert "/no/such/criu is not installed" in refused.stderr
+        assert "NotSupported" in oci.run(verb, oci.id()).stderr
