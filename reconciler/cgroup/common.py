@@ -46,6 +46,7 @@ from reconciler.cgroup.v2 import unified as v2_unified
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.linux.clock import wall_s
 from reconciler.model.config import Resources
+from reconciler.model.frozen import replace
 from reconciler.model.isolation import DeviceRule
 from reconciler.model.state import Stats
 from reconciler.model.value import Value
@@ -152,14 +153,26 @@ class TableDriver:
         enable_controllers(os.path.dirname(directory), unified.mount_point, controllers)
 
     def facts(self) -> LimitFacts:
+        return replace(
+            self._lasting_facts,
+            inherited_cpus=self._inherited("cpuset.cpus"),
+            inherited_mems=self._inherited("cpuset.mems"),
+            inherited_swappiness=self._inherited_swappiness(),
+        )
+
+    def _facts_for(self, resources: Resources) -> LimitFacts:
+        """Return the facts that matter to some resources: reading what is inherited takes time."""
+        cpu, memory = resources.cpu, resources.memory
+        is_inheriting = cpu.cpus or cpu.mems or memory.swappiness is not None or resources.unified
+        return self.facts() if is_inheriting else self._lasting_facts
+
+    @cached_property
+    def _lasting_facts(self) -> LimitFacts:
         return LimitFacts(
             fields=self._shown_fields,
             is_bfq=self._is_bfq,
             has_shares="cpu" in self._bases,
-            has_soft_limit="memory" in self._bases,
-            inherited_cpus=self._inherited("cpuset.cpus"),
-            inherited_mems=self._inherited("cpuset.mems"),
-            inherited_swappiness=self._inherited_swappiness(),
+            has_soft_limit=v1_memory.NAME in self._bases,
         )
 
     @cached_property
@@ -190,12 +203,12 @@ class TableDriver:
         return nearest_existing(self._bases[key])
 
     def canonical_limits(self, resources: Resources) -> dict[str, Value]:
-        return canonical_limits(resources, self.facts())
+        return canonical_limits(resources, self._facts_for(resources))
 
     def unsupported(self, resources: Resources) -> list[Unsupported]:
         if resources == _NONE:
             return []
-        wanted = all_limits(resources, self.facts())
+        wanted = all_limits(resources, self._facts_for(resources))
         found = v2_unified.find_troubles(
             (name for name, _ in resources.unified),
             self._probe(UNIFIED) if UNIFIED in self._bases else None,
@@ -227,7 +240,7 @@ class TableDriver:
         if previous is None and resources == _NONE:
             return
         asked = self._asked(resources) | self._asked(previous or _NONE)
-        facts = self.facts()
+        facts = self._facts_for(resources)
         unset = all_limits(_NONE, facts)
         wanted = {name: unset[name] for name in asked & ON_DEMAND}
         wanted |= canonical_limits(resources, facts)
@@ -240,7 +253,9 @@ class TableDriver:
                 directory = _directory_of(controller, key, paths)
                 if key == UNIFIED and controller.NAME in FURTHER_V2:
                     self._enable(directory, frozenset((controller.NAME,)))
-                shown = controller.read_limits(directory, asked)
+                shown: Limits = {name: unset[name] for name in ours}
+                if previous is not None:
+                    shown = controller.read_limits(directory, asked)
                 if not changed_fields(ours, shown):
                     continue
                 written.append(_Written(controller, directory, shown))

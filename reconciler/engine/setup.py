@@ -77,6 +77,9 @@ def _make_steps(record: Record, place: Place) -> list[Any]:
     steps += setup_namespaces.namespace_steps(config)
     steps += setup_process.label_steps(config)
     steps += setup_process.listener_steps(record.id, config)
+    if not place.is_direct:
+        steps.append(attributes.NewKeyring(None))
+    steps.append(process.Hide())
     if is_rootless():  # the launcher could open nothing in its own mount namespace
         steps += _host_steps(record, place)
     steps += _mount_steps(record, place)
@@ -143,6 +146,8 @@ def make_exec_plan(
     steps: list[Any] = [process.JoinCgroups(join_files)] if join_files else []
     steps += [
         join.DropDescriptors(),
+        attributes.NewKeyring(None),
+        process.Hide(),
         join.JoinNamespaces(init.pid, init.start_ticks, flags),
         join.ForkInside(),
         join.UseStreams() if command.terminal is None else join.OpenTerminal(*command.terminal),

@@ -49,7 +49,8 @@ _OPTION_FLAGS: dict[str, tuple[MountAttr, bool]] = {
     "noatime": (MountAttr.NOATIME, True),
     "relatime": (MountAttr.NOATIME, False),
 }
-_FORBIDDEN_TARGETS = ("/", "/proc", "/sys", "/dev/pts")
+# Another /dev could change its /dev/null while paths are masked with it (CVE-2025-31133).
+_FORBIDDEN_TARGETS = ("/", "/proc", "/sys", "/dev", "/dev/null", "/dev/pts")
 
 
 def find_root(config: Config) -> str:

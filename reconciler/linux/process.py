@@ -141,9 +141,12 @@ def set_scheduler(
     check(sched_setattr(0, attr, 0))
 
 
-def join_new_session_keyring(name: str) -> None:
-    """Give the caller a session keyring of its own (keyctl(2)). Raises: OSError."""
-    check(keyctl(_KEYCTL_JOIN_SESSION_KEYRING, name.encode()))
+def join_new_session_keyring(name: str | None) -> None:
+    """Give the caller a session keyring of its own, or the one of that name (keyctl(2)).
+
+    Raises: OSError.
+    """
+    check(keyctl(_KEYCTL_JOIN_SESSION_KEYRING, None if name is None else name.encode()))
 
 
 def prctl(option: int, arg2: int = 0, arg3: int = 0, arg4: int = 0, arg5: int = 0) -> int:

@@ -26,6 +26,7 @@ from reconciler.monitor.launch import launch, parse_status, read_status
 from reconciler.monitor.oom import OomLooks
 from reconciler.monitor.run_file import RUN_FILE, read_run
 from reconciler.monitor.steps import decode_steps
+from reconciler.monitor.steps.launcher import CloseOthers
 
 Handler = Callable[[], None]
 
@@ -186,7 +187,7 @@ class Monitor:
         if os.path.basename(directory) in self.children:
             raise FileExistsError(17, "the container has an init already", directory)
         launched = launch(
-            decode_steps(plan["steps"]),
+            [CloseOthers(3, []), *decode_steps(plan["steps"])],
             plan["cloneFlags"],
             plan["cgroupDir"],
             pid_namespace=plan["pidNamespace"],

@@ -18,7 +18,7 @@ from tests.bench.place import Place
 
 _PATIENCE_S = 300.0
 _QUIET_NS = 5_000_000
-_QUIET_S = 0.5
+_QUIET_S = 0.25
 
 
 @contextlib.contextmanager

@@ -22,11 +22,12 @@ from reconciler.engine.engine import Engine
 from reconciler.engine.store import STATE_FILE
 from reconciler.linux.mount import MountFlag
 from reconciler.linux.process import (
+    PR_SET_DUMPABLE,
     PR_SET_KEEPCAPS,
     PR_SET_NO_NEW_PRIVS,
     CloneFlag,
 )
-from reconciler.monitor.steps import decode_steps, mounts, process, root
+from reconciler.monitor.steps import attributes, decode_steps, mounts, process, root
 
 Operation = tuple[str | int, ...]
 Operations = list[Operation]
@@ -239,6 +240,10 @@ def _process_step(step: Any) -> Operations | None:
 
 def _last_step(step: Any) -> Operations | None:
     match step:
+        case process.Hide():
+            return [("prctl", PR_SET_DUMPABLE, 0)]
+        case attributes.NewKeyring(None):
+            return [("keyring",)]
         case process.ChangeDirectory(path):
             return [("chdir", path)]
         case process.Confine():

@@ -21,8 +21,8 @@ from tests.bench.supervisord import find_supervisor, make_supervisor
 SHARE_PERCENT = 0.2
 
 _COUNT = 100
-_WINDOW_S = 5.0
-_PASSES = 5
+_WINDOW_S = 3.0
+_PASSES = 4
 
 
 def measure(*, short: bool) -> None:

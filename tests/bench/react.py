@@ -34,7 +34,7 @@ restart: {{policy: always, backoff: {{initial: 0s}}}}
 
 def measure(*, short: bool) -> None:
     """Measure and print."""
-    rounds = 10 if short else 40
+    rounds = 5 if short else 40
     with ExitStack() as stack:
         place = stack.enter_context(make_place())
         (place.rootfs / "bell").mkdir()

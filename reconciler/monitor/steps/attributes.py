@@ -7,6 +7,7 @@ something else (CVE-2025-52881).
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -97,15 +98,23 @@ class WriteSysctls(NamedTuple):
 
 
 class NewKeyring(NamedTuple):
-    """Join a new session keyring, so that none of the caller's keys is there (keyrings(7))."""
+    """Join a new session keyring, so that none of the caller's keys is there (keyrings(7)).
 
-    name: str
+    Without a name nobody can have made it before. Where the kernel has no keys, or a filter
+    that the container inherits refuses them, there is nothing to hide.
+    """
+
+    name: str | None
 
     def describe(self) -> str:
         return "make a session keyring"
 
     def execute(self, context: Context) -> None:
-        process.join_new_session_keyring(self.name)
+        try:
+            process.join_new_session_keyring(self.name)
+        except OSError as error:
+            if error.errno not in (errno.ENOSYS, errno.EPERM):
+                raise
 
 
 class SetPersonality(NamedTuple):

@@ -31,7 +31,8 @@ _FD_MAX = 2**31 - 1
 class CloseOthers(NamedTuple):
     """Close every descriptor from `first` on but those named: locks and files of the launcher.
 
-    An init that waits would hold them for as long.
+    An init that waits would hold them for as long, and /proc/self/fd/N would lead to them, as
+    working directory or mount point (CVE-2024-21626).
     """
 
     first: int

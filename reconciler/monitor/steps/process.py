@@ -19,6 +19,16 @@ _NEWCGROUP = int(process.CloneFlag.NEWCGROUP)
 _EXEC_PATH_DEFAULT = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
+class Hide(NamedTuple):
+    """Let nobody inside trace this process or open what it has open (proc(5)), until execve."""
+
+    def describe(self) -> str:
+        return "hide from the container"
+
+    def execute(self, context: Context) -> None:
+        process.prctl(process.PR_SET_DUMPABLE, 0)
+
+
 class JoinCgroups(NamedTuple):
     """Move the child into its v1 cgroups (cgroups(7): a 0 in cgroup.procs is the writer)."""
 
@@ -178,7 +188,7 @@ class SetOomScore(NamedTuple):
 
 
 class ChangeDirectory(NamedTuple):
-    """Enter the working directory."""
+    """Enter the working directory, which must be inside the root (CVE-2024-21626)."""
 
     path: str
 
@@ -187,6 +197,11 @@ class ChangeDirectory(NamedTuple):
 
     def execute(self, context: Context) -> None:
         os.chdir(self.path)
+        try:
+            os.getcwd()
+        except FileNotFoundError as error:  # getcwd(2): the kernel finds no way there from `/`
+            text = "it is outside of the container's root file system"
+            raise OSError(errno.EXDEV, text, self.path) from error
 
 
 class Confine(NamedTuple):
@@ -280,6 +295,7 @@ class Execute(NamedTuple):
 
 
 STEPS = (
+    Hide,
     JoinCgroups,
     UnshareCgroup,
     OpenOutput,
