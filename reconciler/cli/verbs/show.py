@@ -30,7 +30,8 @@ EXAMPLES = """\
 code 3). Without sources it takes those that the containers were made from, and the default one."""
 
 # Fields that are compared, and that no file has.
-_NOT_IN_FILES = ("source", "references")
+_NOT_IN_FILES = ("source", "references", "isolation")
+_NOT_LIMITED = (None, (), False)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -112,7 +113,8 @@ def _spec(observed: Observed) -> dict[str, Any]:
     nested: dict[str, Any] = {}
     for field in FIELDS:
         for path, value, _ in field.values(spec, spec):
-            if value is not None and field.path not in _NOT_IN_FILES:
+            is_unset = value in _NOT_LIMITED if path.startswith("resources.") else value is None
+            if not is_unset and field.path not in _NOT_IN_FILES:
                 _place(nested, path, field.path, value)
     return nested
 
