@@ -9,20 +9,45 @@ TYPE_CHECKING = False  # typing.TYPE_CHECKING without the import of typing
 if TYPE_CHECKING:
     from reconciler.engine.container import Container
     from reconciler.engine.engine import Engine
-    from reconciler.errors import ReconcilerError
-    from reconciler.model.config import Config
-    from reconciler.model.state import Status
+    from reconciler.engine.events import OomEvents
+    from reconciler.engine.process import Process
+    from reconciler.errors import ErrorCode, ReconcilerError
+    from reconciler.model.config import Command, Config, MemoryLimits, Resources
+    from reconciler.model.state import ExitStatus, Stats, Status
 
 __version__ = "0.1.0"
 
-__all__ = ["Config", "Container", "Engine", "ReconcilerError", "Status", "__version__"]
+__all__ = [
+    "Command",
+    "Config",
+    "Container",
+    "Engine",
+    "ErrorCode",
+    "ExitStatus",
+    "MemoryLimits",
+    "OomEvents",
+    "Process",
+    "ReconcilerError",
+    "Resources",
+    "Stats",
+    "Status",
+    "__version__",
+]
 
 _PUBLIC = {
-    "Engine": "reconciler.engine.engine",
-    "Container": "reconciler.engine.container",
+    "Command": "reconciler.model.config",
     "Config": "reconciler.model.config",
-    "Status": "reconciler.model.state",
+    "Container": "reconciler.engine.container",
+    "Engine": "reconciler.engine.engine",
+    "ErrorCode": "reconciler.errors",
+    "ExitStatus": "reconciler.model.state",
+    "MemoryLimits": "reconciler.model.config",
+    "OomEvents": "reconciler.engine.events",
+    "Process": "reconciler.engine.process",
     "ReconcilerError": "reconciler.errors",
+    "Resources": "reconciler.model.config",
+    "Stats": "reconciler.model.state",
+    "Status": "reconciler.model.state",
 }
 
 

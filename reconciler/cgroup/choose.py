@@ -34,7 +34,9 @@ def choose_driver(
     try:
         driver.base_paths()
     except ReconcilerError as error:
-        return NoCgroups(hierarchies.mode, f"an ordinary user has none here ({error})")
+        cause = str(error).partition(": ")[2]
+        reason = f"no cgroup is delegated to uid {os.geteuid()} ({cause})"
+        return NoCgroups(hierarchies.mode, reason)
     return driver
 
 

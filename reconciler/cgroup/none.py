@@ -23,7 +23,7 @@ from reconciler.model.isolation import DeviceRule
 from reconciler.model.state import Stats
 from reconciler.model.value import Value
 
-_HOW = "log in through systemd with a delegated cgroup (v2, Delegate=yes), or run it as root"
+_HOW = "start it with `systemd-run --user --scope -p Delegate=yes`, or run it as root"
 
 
 class NoCgroups:
@@ -73,9 +73,7 @@ class NoCgroups:
         return Stats(at=wall_s())
 
     def freeze(self, paths: Paths) -> None:
-        raise ReconcilerError(
-            ErrorCode.CgroupUnavailable, f"cannot freeze without a cgroup: {self._reason}; {_HOW}"
-        )
+        raise ReconcilerError(ErrorCode.CgroupUnavailable, f"{self._reason}; {_HOW}")
 
     def thaw(self, paths: Paths) -> None:
         """Thaw nothing: nothing was frozen."""

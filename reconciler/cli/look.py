@@ -35,16 +35,20 @@ def all_sources(engine: Engine) -> Reconciler:
 
 
 def known_sources(engine: Engine) -> list[str]:
-    """Return the sources that containers were made from, and the default one if it is there."""
-    sources = {spec.source for spec in noted_specs(engine)}
-    if os.path.isdir(default_source()):
-        sources.add(os.path.realpath(default_source()))
-    return sorted(sources)
+    """Return the sources that containers were made from, and the default one if it is there.
+
+    What was given together comes in the order in which it was given.
+    """
+    from reconciler.control.source_groups import read_groups, sources_of
+
+    default = default_source()
+    others = [os.path.realpath(default)] if os.path.isdir(default) else []
+    return sources_of(noted_specs(engine), others, read_groups(engine.state_dir))
 
 
 def drift_json(name: str, row: DriftRow) -> dict[str, object]:
     """Return `{name, field, desired, observed, class, policy, since}`."""
-    from reconciler.control.clock import format_time
+    from reconciler.model.moment import format_time
 
     policy = row.change.policy
     return {

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from reconciler.control.progress import Progress
     from reconciler.control.report import PassReport
 
-_DEFAULT_PRUNE_PERCENT = 50
-
 
 def save(args: argparse.Namespace, report: PassReport) -> None:
     """Write the report's plan to `args.out`. Raises: as write_plan."""
@@ -56,9 +54,9 @@ def apply_saved(args: argparse.Namespace, progress: Progress) -> PassReport:
 def _check_options(args: argparse.Namespace, instance: Instance) -> None:
     """Refuse what the plan says already, or says otherwise. Raises: Usage."""
     from reconciler.control.plan_file import absolute
+    from reconciler.planning.plan import PlanOptions
 
-    is_chosen = args.no_prune or args.allow_empty or args.max_prune != _DEFAULT_PRUNE_PERCENT
-    if is_chosen or args.dry_run:
+    if make_options(args) != PlanOptions() or args.dry_run:
         what = "--no-prune, --allow-empty, --max-prune and --dry-run"
         raise usage_error(f"{what} go with the making of a plan, not with apply --plan")
     if args.sources and absolute(args.sources) != instance.sources:

@@ -6,7 +6,7 @@ Called by `stats`, `top` and `why`.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,15 +17,29 @@ _KINDS = ("cpu", "memory", "io")
 
 
 def stats_if_alive(container: Container) -> Stats | None:
-    """Return the figures, or None for a container that does not run (any more)."""
+    """Return the figures; None for a container that does not run (any more) or has no cgroup."""
     from reconciler.errors import ErrorCode, ReconcilerError
 
     try:
         return container.stats() if container.status().has_processes() else None
     except ReconcilerError as error:
-        if error.code in (ErrorCode.ContainerNotRunning, ErrorCode.ContainerDestroyed):
+        if error.code in (
+            *(ErrorCode.ContainerNotRunning, ErrorCode.ContainerDestroyed),
+            ErrorCode.CgroupUnavailable,
+        ):
             return None
         raise
+
+
+def describe_without(containers: Iterable[Container]) -> str | None:
+    """Return a line on those that run without a cgroup, as an ordinary user's may."""
+    names = [
+        one.id for one in containers if not one.record.cgroups and one.status().has_processes()
+    ]
+    if not names:
+        return None
+    why = "no cgroup is delegated to this user (see: reconciler explain CgroupUnavailable)"
+    return f"no figures of {', '.join(names)}: {why}"
 
 
 def read_pressure(cgroups: Mapping[str, str]) -> dict[str, float]:

@@ -149,6 +149,6 @@ def _log(engine: Engine, name: str) -> list[dict[str, object]]:
 
 
 def _time(at: float) -> str:
-    from reconciler.control.clock import format_time
+    from reconciler.model.moment import format_time
 
     return format_time(at)

@@ -19,8 +19,8 @@ def probe_facts(report: PassReport, name: str, spec: Spec | None) -> list[Facts]
 
     `passes` is null as long as there is no verdict.
     """
-    from reconciler.control.clock import format_time
     from reconciler.model.health import Health, ProbeKind
+    from reconciler.model.moment import format_time
 
     observed = report.world.containers.get(name)
     if spec is None or observed is None or observed.pid is None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reconciler.cgroup.canonical import Unsupported
-from reconciler.control.clock import format_time
 from reconciler.control.enforcement import describe
 from reconciler.errors import ErrorCode
 from reconciler.model.action import FieldChange, Wait
+from reconciler.model.moment import format_time
 from reconciler.model.world import Failure, Observed
 from reconciler.planning.process import STRANGERS
 

@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 
 from reconciler.control.report import PassReport
-from reconciler.model.action import ChangeClass, Destroy, FieldChange, Freeze, WaitKind
+from reconciler.model.action import ChangeClass, Destroy, FieldChange, Freeze, Update, WaitKind
 from reconciler.model.frozen import frozen
 from reconciler.model.spec import DriftPolicy
 from reconciler.model.value import Value
@@ -92,7 +92,7 @@ def _to_be_changed(report: PassReport) -> list[tuple[str, FieldChange]]:
             continue
         elif observed is None:
             change = _state(spec.state.value, None, ChangeClass.RECREATE)
-        elif names.get(name) is not None and names[name].verb == "update":
+        elif isinstance(names.get(name), Update):
             continue
         else:
             change = _state(spec.state.value, observed.status.value, ChangeClass.RESTART)

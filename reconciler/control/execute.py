@@ -121,7 +121,7 @@ def _carry_out(engine: EnginePort, action: Action) -> None:
         case Start():
             _start(engine, engine.load(action.name), action)
         case Restart():
-            engine.check(action.name, action.spec.config)  # while the old one still runs
+            _check(engine, action.spec)  # while the old one still runs
             container = engine.load(action.name)
             _stop(container, action.spec.stop)
             _start(engine, container, action)
@@ -151,6 +151,7 @@ def _carry_out(engine: EnginePort, action: Action) -> None:
 
 def _create(engine: EnginePort, spec: Spec, before: Mapping[str, str] | None = None) -> None:
     """Make and start a container, or leave nothing of it; `before`: notes of the one replaced."""
+    _check_state(engine, spec)
     before = before or {}
     notes = encode_spec(spec) | encode_memory(RestartMemory()) | encode_generation(spec, before)
     notes |= {key: note for key, note in before.items() if key == PAUSED}
@@ -168,7 +169,7 @@ def _create(engine: EnginePort, spec: Spec, before: Mapping[str, str] | None = N
 
 def _recreate(engine: EnginePort, spec: Spec) -> None:
     """Replace a container, keeping its logs; its writable layer belongs to the old one."""
-    engine.check(spec.name, spec.config)  # while the old one still runs
+    _check(engine, spec)  # while the old one still runs
     try:
         container = engine.load(spec.name)
         _stop(container, spec.stop)
@@ -182,10 +183,22 @@ def _recreate(engine: EnginePort, spec: Spec) -> None:
 
 
 def _start(engine: EnginePort, container: ContainerPort, action: Start | Restart) -> None:
+    _check_state(engine, action.spec)
     memory = replace(action.memory, is_stopped=False, is_overdue=False, failed_probe=None)
     note_runs(engine, container, action.spec, is_start=True)
     _adopt(container, action.spec, memory)
     _run(container, action.spec)
+
+
+def _check(engine: EnginePort, spec: Spec) -> None:
+    engine.check(spec.name, spec.config)
+    _check_state(engine, spec)
+
+
+def _check_state(engine: EnginePort, spec: Spec) -> None:
+    """Refuse to start what could then not be paused."""
+    if spec.state is DesiredState.PAUSED:
+        engine.ensure_pausable(spec.name)
 
 
 def _run(container: ContainerPort, spec: Spec) -> None:

@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Collection, Iterable, Mapping
 
+from reconciler.control.json_file import replace_json
 from reconciler.control.outcome import Outcome
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.model.codec import from_dict, to_dict
@@ -52,10 +53,7 @@ def write_failures(run_dir: str, failures: Mapping[str, Failure]) -> None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
             return
-        temporary = f"{path}.{os.getpid()}.tmp"
-        with open(temporary, "w") as stream:
-            json.dump(to_dict(dict(failures)), stream)
-        os.rename(temporary, path)
+        replace_json(path, to_dict(dict(failures)))
     except OSError as error:
         raise from_os_error(error, "cannot write the list of failures", path=path) from error
 

@@ -16,10 +16,10 @@ import os
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from reconciler.control.clock import format_time
 from reconciler.control.logs import log_failure
 from reconciler.control.outcome import Outcome
 from reconciler.errors import ReconcilerError, from_os_error
+from reconciler.model.moment import format_time
 
 FILE, OLD_FILE = "journal.jsonl", "journal.1.jsonl"
 MAX_BYTES = 2**20

@@ -11,7 +11,7 @@ import logging
 import time
 from typing import Any, TextIO
 
-from reconciler.control.clock import format_time
+from reconciler.model.moment import format_time
 
 _STANDARD = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | {"message"}
 _FAILURE_FIELDS = ("code", "name", "container", "operation", "step", "errno", "path")

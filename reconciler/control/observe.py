@@ -53,6 +53,10 @@ def observe(engine: EnginePort, now: float) -> World:
             observed = observe_container(engine.handle(name))
         except ReconcilerError as error:
             unobserved[name] = Problem.from_error(error)
+        except OSError as error:  # /proc, which may say anything of a process that is not ours
+            unobserved[name] = Problem.from_error(
+                from_os_error(error, f"cannot look at the processes of {name}", container=name)
+            )
         else:
             if observed is not None:
                 containers[name] = observed

@@ -24,6 +24,7 @@ from reconciler.control.ports import EnginePort
 from reconciler.control.probes.rounds import probe_due
 from reconciler.control.progress import Progress
 from reconciler.control.report import PassReport
+from reconciler.control.source_groups import note_sources
 from reconciler.control.status import status_items
 from reconciler.control.transitions import (
     next_transitions,
@@ -94,7 +95,7 @@ class Reconciler:
         with self._engine.lock(lock_timeout_s):
             found = self._look(self._options)
             report = self._act(found) if found.plan.actions else found
-            return self._remember_conditions(report)
+            return self._conclude(report)
 
     def apply_saved(
         self, saved: SavedPlan, *, lock_timeout_s: float = LOCK_TIMEOUT_S
@@ -106,7 +107,7 @@ class Reconciler:
         with self._engine.lock(lock_timeout_s):
             found = self._look(self._options)
             report = self._act(replace(found, plan=saved.select(found)))
-            return self._remember_conditions(report)
+            return self._conclude(report)
 
     def converge(
         self,
@@ -148,7 +149,7 @@ class Reconciler:
     def _act_until_done(self, report: PassReport, patience: Patience) -> PassReport:
         while patience.lasts_for(report.plan.actions) and not self._should_stop():
             report = self._act(report)
-        return self._remember_conditions(report)
+        return self._conclude(report)
 
     def _look_again(self, report: PassReport) -> PassReport:
         return replace(self._look(self._options), outcomes=report.outcomes)
@@ -177,8 +178,9 @@ class Reconciler:
             desired=desired, world=world, plan=plan, transitions=known, unenforced=unenforced
         )
 
-    def _remember_conditions(self, report: PassReport) -> PassReport:
-        """Write since when each condition is as it is, where that has changed."""
+    def _conclude(self, report: PassReport) -> PassReport:
+        """Write since when each condition is as it is, and the sources, where that has changed."""
+        note_sources(self._engine.state_dir, [one.path for one in report.desired.sources])
         after = next_transitions(report.transitions, status_items(report), report.world.now)
         if after != report.transitions:
             write_transitions(self._engine.run_dir, after)

@@ -22,12 +22,12 @@ from typing import Any
 
 from reconciler.cgroup.canonical import Unsupported
 from reconciler.control import conditions
-from reconciler.control.clock import format_time
 from reconciler.control.report import PassReport
 from reconciler.errors import ErrorCode
 from reconciler.model.action import Action, FieldChange, Wait, WaitKind
 from reconciler.model.frozen import frozen
 from reconciler.model.health import Health
+from reconciler.model.moment import format_time
 from reconciler.model.spec import DesiredState, Kind, Spec, Suspend
 from reconciler.model.state import ExitStatus, Status
 from reconciler.model.world import Failure, Observed, Problem

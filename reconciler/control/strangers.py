@@ -47,10 +47,14 @@ def _is_own(pid: int, namespace: str, monitor_pid: int) -> bool:
 
 
 def _namespace(pid: int) -> str | None:
-    """Return the identity of a process's pid namespace, None when it has ended."""
+    """Return the identity of a process's pid namespace, None when it has ended.
+
+    None too for what may not be looked at, as an ordinary user's monitor and what it is about to
+    bring in: nothing can be said of it. Source: proc(5), ptrace(2), access mode checking.
+    """
     try:
         return os.readlink(f"/proc/{pid}/ns/pid")
-    except (FileNotFoundError, ProcessLookupError):
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None
 
 

@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from reconciler.control.json_file import replace_json
 from reconciler.control.logs import log_failure
 from reconciler.errors import from_os_error
 
@@ -50,11 +51,8 @@ def next_transitions(
 def write_transitions(run_dir: str, transitions: Transitions) -> None:
     """Replace the file; log it when that cannot be."""
     path = os.path.join(run_dir, FILE)
-    temporary = f"{path}.{os.getpid()}.tmp"
     try:
-        with open(temporary, "w") as stream:
-            json.dump(transitions, stream)
-        os.rename(temporary, path)
+        replace_json(path, transitions)
     except OSError as error:
         log_failure(from_os_error(error, "cannot write the conditions", path=path))
 

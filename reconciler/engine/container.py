@@ -8,18 +8,20 @@ call from any thread. Figures come from the kernel, never from memory.
 from __future__ import annotations
 
 import contextlib
-import os
 import signal as signal_module
 import time
+from _thread import allocate_lock
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from reconciler.engine.failures import SetupFailed, not_running, translate_setup_failure
+from reconciler.engine.failures import SetupFailed, about, not_running, translate_setup_failure
 from reconciler.engine.fresh_cgroup import fresh_cgroup
 from reconciler.engine.limits import changed_limits
+from reconciler.engine.process import Process
+from reconciler.engine.run_state import read_status, signal_init
 from reconciler.engine.store import destroyed
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
-from reconciler.linux.proc import is_same_process, pids_beside, read_boot_id
+from reconciler.linux.proc import pids_beside, read_boot_id
 from reconciler.linux.signals import can_reach_init
 from reconciler.model.config import Command, Config, Resources
 from reconciler.model.frozen import replace
@@ -29,23 +31,10 @@ from reconciler.model.value import Value
 
 if TYPE_CHECKING:
     from reconciler.engine.engine import Engine
+    from reconciler.engine.events import OomEvents
     from reconciler.engine.session import Session
 
 _KILL_PATIENCE_S = 30.0
-
-
-class Process(NamedTuple):
-    """A started init: its host pid, and a way to await how it ends."""
-
-    pid: int
-    container: Container
-
-    def wait(self, timeout_s: float | None = None) -> ExitStatus | None:
-        """Return the exit status when it comes, None when the time is over before.
-
-        Raises: MonitorUnavailable, MonitorLost.
-        """
-        return self.container.wait(timeout_s)
 
 
 class Container:
@@ -53,6 +42,7 @@ class Container:
 
     def __init__(self, engine: Engine, record: Record) -> None:
         self._engine = engine
+        self._reading = allocate_lock()  # an older record never takes the place of a newer
         self.record = record
 
     @property
@@ -73,12 +63,13 @@ class Container:
     def refresh(self) -> Record:
         """Read the record again and return it. Raises: ContainerDestroyed, RecordCorrupt."""
         try:
-            self.record = self._engine.store.read(self.id)
+            with self._reading:
+                self.record = self._engine.store.read(self.id)
+                return self.record
         except ReconcilerError as error:
             if error.code is ErrorCode.ContainerNotExists:
                 raise destroyed(self.id) from error
             raise
-        return self.record
 
     # --- what is
 
@@ -100,8 +91,11 @@ class Container:
 
         Raises: ContainerDestroyed, SystemError.
         """
-        self.refresh()
-        return self.members()
+        with self._unlocked("list the processes of"):
+            found = self.members()
+        if not found:
+            self.refresh()  # was it destroyed meanwhile?
+        return found
 
     def members(self) -> list[int]:
         """Return what `processes` does, of the record as last read. Raises: SystemError."""
@@ -119,27 +113,25 @@ class Container:
 
     def stats(self) -> Stats:
         """Return the cgroup's figures now. Raises: ContainerDestroyed, ContainerNotRunning."""
-        self.refresh()
-        if not self.record.cgroups:
-            cause = "it has no cgroup: its user has none delegated"
-            raise self._error(ErrorCode.CgroupUnavailable, "read the figures of", cause)
-        if not self._engine.driver.exists(self.record.cgroups):
-            raise not_running(self.id, "read the figures of")
-        with self._translate("read the figures of"):
+        with self._unlocked("read the figures of"):
+            self._check_cgroup("read the figures of")
+            if not self.has_cgroup():
+                raise not_running(self.id, "read the figures of")
             return self._engine.driver.read_stats(self.record.cgroups)
 
     def limits(self) -> dict[str, Value]:
         """Return the limits in force by spec field, as the kernel shows; none without a cgroup.
 
-        Raises: SystemError.
+        Raises: ContainerDestroyed, SystemError.
         """
-        with self._translate("read the limits of"):
-            try:
+        try:
+            with self._translate("read the limits of"):
                 return self._engine.driver.read_limits(self.record.cgroups, self.config.resources)
-            except FileNotFoundError:
-                if self.has_cgroup():
-                    raise
-                return {}
+        except ReconcilerError:
+            self.refresh()
+            if self.has_cgroup():
+                raise
+            return {}
 
     # --- what changes it
 
@@ -180,31 +172,58 @@ class Container:
         Raises: ContainerDestroyed, ContainerNotRunning, ContainerPaused, CommandNotFound,
         CommandNotExecutable, UserNotFound, StepFailed, MonitorUnavailable, MonitorLost.
         """
-        self.refresh()
-        status = self._status()
-        if status in (Status.PAUSED, Status.PAUSING):
-            raise self._error(ErrorCode.ContainerPaused, "execute a command in", "it is paused")
-        if status is not Status.RUNNING:
-            raise not_running(self.id, "execute a command in")
-        plan = self._engine.make_exec_plan(self.record, command)
-        try:
-            return self._engine.launcher.execute(plan, streams)
-        except SetupFailed as failure:
-            raise translate_setup_failure(failure, self.record, command) from failure
+        with self._unlocked("execute a command in"):
+            status = self._status()
+            if status in (Status.PAUSED, Status.PAUSING):
+                raise self._error(ErrorCode.ContainerPaused, "execute a command in", "it is paused")
+            if status is not Status.RUNNING:
+                raise not_running(self.id, "execute a command in")
+            plan = self._engine.make_exec_plan(self.record, command)
+            try:
+                return self._engine.launcher.execute(plan, streams)
+            except SetupFailed as failure:
+                raise translate_setup_failure(failure, self.record, command) from failure
 
     def wait(self, timeout_s: float | None = None) -> ExitStatus | None:
         """Return how the init ended, waiting for it; None when the time is over before.
 
-        Raises: ContainerNotRunning when it was never started, MonitorUnavailable, MonitorLost.
+        Raises: ContainerDestroyed, ContainerNotRunning when it was never started,
+        MonitorUnavailable, MonitorLost.
         """
-        if timeout_s is not None and timeout_s <= 0:
-            return self.refresh().exit  # as the monitor has noted it: nothing is waited for
-        return self._engine.launcher.wait(self.id, timeout_s)
+        with self._unlocked("wait for"):
+            if timeout_s is not None and timeout_s <= 0:
+                return self.record.exit  # as the monitor has noted it: nothing is waited for
+            return self._engine.launcher.wait(self.id, timeout_s)
+
+    def pending_exit(self) -> Session:
+        """Return what becomes readable when the init ends and then tells how; close it.
+
+        Raises: ContainerDestroyed, ContainerNotRunning, MonitorUnavailable, MonitorLost.
+        """
+        with self._unlocked("wait for"):
+            if self.record.init is None:
+                raise not_running(self.id, "wait for")
+            return self._engine.launcher.pending_exit(self.id, self.record.init.pid)
+
+    def oom(self) -> OomEvents:
+        """Return a channel of the out-of-memory events from now on; close it.
+
+        Raises: ContainerDestroyed, CgroupUnavailable, SystemError.
+        """
+        from reconciler.engine.events import OomEvents
+
+        with self._unlocked("watch the memory of"):
+            self._check_cgroup("watch the memory of")
+            channels = self._engine.oom_channels.setdefault(self.id, [])
+            directory = self._engine.store.directory(self.id)
+            channel = OomEvents(directory, self.record.cgroups, channels)
+            channels.append(channel)
+            return channel
 
     def signal(self, number: int) -> None:
         """Send a signal to the init alone. Raises: ContainerDestroyed, ContainerNotRunning."""
-        self.refresh()
-        self._signal(number)
+        with self._unlocked("signal"):
+            signal_init(self.record, number)
 
     def pause(self) -> None:
         """Begin to freeze all processes; the status passes through pausing to paused.
@@ -214,7 +233,7 @@ class Container:
         with self._locked():
             if not self._status().has_processes():
                 raise not_running(self.id, "pause")
-            with self._translate("pause"):
+            with self._translate("pause"), about(self.id, "pause"):
                 self._engine.driver.freeze(self.record.cgroups)
 
     def resume(self) -> None:
@@ -254,7 +273,7 @@ class Container:
             if init is not None and signal != signal_module.SIGKILL and grace_ns > 0:
                 deadline = time.monotonic() + grace_ns / 1e9
                 if can_reach_init(init.pid, signal):
-                    self._signal(signal)
+                    signal_init(self.record, signal)
                     self._engine.driver.thaw(self.record.cgroups)
                     left = max(0.001, deadline - time.monotonic())
                     exit_status = self._engine.launcher.wait(self.id, left)
@@ -287,6 +306,8 @@ class Container:
 
         Raises: StopTimeout, PermissionDenied, SystemError.
         """
+        for channel in self._engine.oom_channels.pop(self.id, ()):
+            channel.end()
         try:
             with self._locked(lenient=True):
                 if self._status().has_processes():
@@ -305,46 +326,16 @@ class Container:
     # --- parts
 
     def _status(self) -> Status:
-        """Return the run state of the record as last read."""
-        init = self.record.init
-        if init is None:
-            return Status.CREATED
-        if self.record.exit is not None or init.boot_id != read_boot_id():
-            return Status.STOPPED
-        if not is_same_process(init.pid, init.start_ticks):
-            return Status.STOPPED
-        try:
-            with self._translate("read the freezer of"):
-                freezer = self._engine.driver.freezer_state(self.record.cgroups)
-        except ReconcilerError:
-            if self.has_cgroup():
-                raise
-            return Status.RUNNING  # nothing is frozen where there is no cgroup
-        return {"freezing": Status.PAUSING, "frozen": Status.PAUSED}.get(freezer, Status.RUNNING)
-
-    def _signal(self, number: int) -> None:
-        init = self.record.init
-        if init is None or self.record.exit is not None:
-            raise not_running(self.id, "signal")
-        try:
-            pidfd = os.pidfd_open(init.pid)
-            try:
-                if not is_same_process(init.pid, init.start_ticks):
-                    raise not_running(self.id, "signal")
-                signal_module.pidfd_send_signal(pidfd, number)
-            finally:
-                os.close(pidfd)
-        except ProcessLookupError as error:
-            raise not_running(self.id, "signal") from error
-        except OSError as error:
-            raise from_os_error(error, f"cannot signal {self.id}", container=self.id) from error
+        return read_status(self._engine.driver, self.record)
 
     def _kill(self) -> ExitStatus:
         """SIGKILL everything in the cgroup and wait for the init's exit."""
         with self._translate("kill"):
             self._engine.driver.kill(self.record.cgroups)
         try:
-            self._signal(signal_module.SIGKILL)  # somebody may have moved it out of the cgroup
+            signal_init(
+                self.record, signal_module.SIGKILL
+            )  # somebody may have moved it out of the cgroup
         except ReconcilerError as error:
             if error.code is not ErrorCode.ContainerNotRunning:
                 raise
@@ -369,6 +360,24 @@ class Container:
             yield
 
     @contextlib.contextmanager
+    def _unlocked(self, verb: str) -> Iterator[None]:
+        """Read the record; say of what fails then whether a destroyer or the end is to blame."""
+        self.refresh()
+        try:
+            with self._translate(verb):
+                yield
+        except ReconcilerError as error:
+            self.refresh()  # raises when it was destroyed meanwhile
+            if error.code is ErrorCode.SystemError and not self._status().has_processes():
+                raise not_running(self.id, verb) from error
+            raise
+
+    def _check_cgroup(self, verb: str) -> None:
+        if not self.record.cgroups:
+            cause = "it has no cgroup: its user has none delegated"
+            raise self._error(ErrorCode.CgroupUnavailable, verb, cause)
+
+    @contextlib.contextmanager
     def _translate(self, verb: str) -> Iterator[None]:
         try:
             yield
@@ -381,8 +390,9 @@ class Container:
             ) from error
 
     def _write(self, record: Record) -> None:
-        self._engine.store.write(record)
-        self.record = record
+        with self._reading:
+            self._engine.store.write(record)
+            self.record = record
 
     def _error(self, code: ErrorCode, operation: str, why: str) -> ReconcilerError:
         message = f"cannot {operation} {self.id}: {why}"

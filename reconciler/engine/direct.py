@@ -93,6 +93,13 @@ class DirectLauncher:
         finally:
             os.close(pidfd)
 
+    def pending_exit(self, container_id: str, pid: int) -> DirectProcess:
+        """Return the init as what can be awaited. Raises: ContainerNotRunning when it is gone."""
+        try:
+            return DirectProcess(pid)
+        except ProcessLookupError as error:
+            raise not_running(container_id, "wait for") from error
+
 
 class DirectProcess:
     """A further process in a container, a child of the caller; it outlives `close()`."""

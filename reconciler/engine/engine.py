@@ -1,10 +1,12 @@
 """Engine: creates, loads and lists containers; the entrance to this layer.
 
 >>> from reconciler import Config, Engine
->>> engine = Engine(run_dir="/run/example", state_dir="/var/lib/example")  # doctest: +SKIP
->>> container = engine.create("web", Config(command=("sleep", "60")))  # doctest: +SKIP
->>> process = container.start()  # doctest: +SKIP
->>> container.destroy()  # doctest: +SKIP
+>>> engine = Engine(run_dir=RUN_DIR, state_dir=STATE_DIR)
+>>> container = engine.create("web", Config(command=("sleep", "60")))
+>>> process = container.start()
+>>> str(container.status())
+'running'
+>>> container.destroy()
 
 Safe to use from any thread. Nothing here is kept between calls but paths: what other
 processes do is seen.
@@ -40,6 +42,7 @@ from reconciler.monitor.run_file import read_run
 if TYPE_CHECKING:
     from reconciler.cgroup.canonical import Unsupported
     from reconciler.engine.direct import DirectLauncher
+    from reconciler.engine.events import OomEvents
     from reconciler.engine.monitor_client import ExitEvents, MonitorClient
 
 _LOCK_NAME = "reconcile.lock"
@@ -73,6 +76,7 @@ class Engine:
         self.state_dir = os.path.abspath(state_dir or dirs.default_state_dir())
         self.driver: CgroupDriver = choose_driver(cgroup_parent or dirs.default_cgroup_parent())
         self.store = Store(self.run_dir)
+        self.oom_channels: dict[str, list[OomEvents]] = {}  # by id, for destroy to end them
         self._base_name = dirs.instance_name(self.run_dir)
 
     @cached_property
@@ -184,6 +188,12 @@ class Engine:
         self._plan(Record(id=container_id, config=config, created_at=0.0))
         with about(container_id, "start"):
             check_command(config)
+
+    def ensure_pausable(self, container_id: str) -> None:
+        """Refuse what is to be paused where it has no cgroup. Raises: CgroupUnavailable."""
+        if not (paths := self._paths(container_id)):
+            with about(container_id, "pause"):
+                self.driver.freeze(paths)
 
     def retire(self) -> None:
         """Let the monitor end and remove the instance's cgroup, when nothing is left in it.
@@ -327,6 +337,26 @@ class Engine:
             join_files=self.driver.join_files(record.cgroups),
         )
 
+    # --- what probes ask
+
+    def make_socket(self, record: Record, family: int) -> int:
+        """Return the descriptor of a TCP socket in the network of a container that runs.
+
+        Raises: OSError; MonitorUnavailable, MonitorLost.
+        """
+        from reconciler.engine import reach
+
+        return reach.make_socket(self.launcher, record, family)
+
+    def connect_unix(self, record: Record, path: str, timeout_s: float) -> None:
+        """Connect to a Unix socket in the root of a container that runs, and hang up.
+
+        Raises: OSError (EAGAIN when the time is over); MonitorUnavailable, MonitorLost.
+        """
+        from reconciler.engine import reach
+
+        reach.connect_unix(self.launcher, record, path, timeout_s)
+
     def _check_id(self, container_id: str, operation: str) -> None:
         longest = MAX_NAME_LENGTH if self._direct is None else MAX_ID_LENGTH
         problem = explain_id(container_id, longest)
@@ -343,22 +373,11 @@ class Engine:
             path = os.path.join(self.state_dir, kind, container_id)
             try:
                 if os.path.lexists(path):
-                    import shutil  # costs 2 ms; mostly there is nothing
+                    from reconciler.engine.removal import remove_tree
 
-                    _open_up(path)
-                    shutil.rmtree(path)
+                    remove_tree(path)
             except OSError as error:
                 raise from_os_error(error, f"cannot remove the {kind} of {container_id}") from error
-
-
-def _open_up(path: str) -> None:
-    """Let an ordinary user into all directories below: overlayfs closes its own to its maker."""
-    if os.geteuid() != 0:
-        os.chmod(path, 0o700)
-        for directory, names, _ in os.walk(path):
-            for name in names:
-                if not os.path.islink(inner := os.path.join(directory, name)):
-                    os.chmod(inner, 0o700)
 
 
 def _try_lock(fd: int, kind: int = fcntl.LOCK_EX) -> bool:

@@ -5,12 +5,13 @@ Called by Container and Engine. A lost monitor is replaced; the new one adopts w
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
 import socket
 from _thread import allocate_lock
-from typing import Any
+from typing import Any, Self
 
 from reconciler.engine.failures import SetupFailed
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
@@ -59,25 +60,23 @@ class MonitorClient:
         Raises: ContainerNotRunning when it never ran; MonitorUnavailable, MonitorLost.
         """
         for _ in range(_ATTEMPTS):
-            try:
-                with self._connect() as sock:
-                    sock.settimeout(timeout_s)
-                    answer = _ask(sock, {"op": "wait", "id": container_id})
-            except TimeoutError:
-                return None
-            except ConnectionError:
-                continue
-            if answer is None:
-                continue
-            if "error" in answer:
-                raise ReconcilerError(
-                    ErrorCode.ContainerNotRunning,
-                    f"cannot wait for {container_id}: it was never started",
-                    container=container_id,
-                    operation="wait",
-                )
-            return from_dict(ExitStatus, answer["exit"])
+            with self.pending_exit(container_id, 0) as pending:
+                try:
+                    return pending.wait(timeout_s)
+                except ReconcilerError as error:
+                    if error.code is not ErrorCode.MonitorLost:
+                        raise
         raise _lost(f"cannot wait for {container_id}: the monitor keeps dying", container_id)
+
+    def pending_exit(self, container_id: str, pid: int) -> PendingExit:
+        """Return what is readable once a container's init (`pid`) has ended.
+
+        Raises: MonitorUnavailable.
+        """
+        sock = self._connect()
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # to be read as its end
+            messages.send(sock, {"op": "wait", "id": container_id})
+        return PendingExit(sock, pid, container_id)
 
     def execute(self, plan: dict[str, Any], streams: list[int]) -> ExecSession:
         """Start a further process in a container, with these descriptors, once it runs.
@@ -183,17 +182,38 @@ class ExecSession:
             message = None
         if message is None:
             raise _lost("cannot tell how the process ended: the monitor was lost", None)
+        return self._exit_of(message)
+
+    def _exit_of(self, message: dict[str, Any]) -> ExitStatus:
         return from_dict(ExitStatus, message["exit"])
 
     def close(self) -> None:
         """Let go; a process that still runs is killed."""
         self._sock.close()
 
-    def __enter__(self) -> ExecSession:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class PendingExit(ExecSession):
+    """The end of an init that has not come yet; `close()` does nothing to the init."""
+
+    def __init__(self, sock: socket.socket, pid: int, container_id: str) -> None:
+        super().__init__(sock, pid)
+        self._id = container_id
+
+    def _exit_of(self, message: dict[str, Any]) -> ExitStatus:
+        if "error" in message:
+            raise ReconcilerError(
+                ErrorCode.ContainerNotRunning,
+                f"cannot wait for {self._id}: it was never started",
+                container=self._id,
+                operation="wait",
+            )
+        return super()._exit_of(message)
 
 
 class ExitEvents:

@@ -368,13 +368,17 @@ ROWS: tuple[Row, ...] = (
         "There is no cgroup in which containers can be placed.",
         (
             "no cgroup hierarchy is mounted, or it is mounted read-only",
-            "our own cgroup may not be written, as in a container or as a normal user",
+            "our own cgroup may not be written, as in a container",
+            "we are an ordinary user to whom none is delegated: containers run, without limits, "
+            "figures or `pause`",
             "`--cgroup-parent` names no cgroup path",
         ),
         (
             "see the mounts: `grep cgroup /proc/mounts`",
             "mount it: `mount -t cgroup2 cgroup2 /sys/fs/cgroup`",
             "or say where: `reconciler apply --cgroup-parent /containers DIR`",
+            "as an ordinary user under systemd (v2 alone): "
+            "`systemd-run --user --scope -p Delegate=yes reconciler apply DIR`",
         ),
     ),
 )

@@ -28,6 +28,8 @@ libc.setns.argtypes = [_int, _int]
 libc.sethostname.argtypes = [_char_p, ctypes.c_size_t]
 libc.setdomainname.argtypes = [_char_p, ctypes.c_size_t]
 libc.personality.argtypes = [ctypes.c_ulong]
+libc.inotify_init1.argtypes = [_int]
+libc.inotify_add_watch.argtypes = [_int, _char_p, ctypes.c_uint32]
 libc.prctl.argtypes = [_int] + [ctypes.c_ulong] * 4
 
 # The same numbers on every architecture since 2019 (asm-generic/unistd.h).

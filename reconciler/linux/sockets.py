@@ -1,18 +1,22 @@
-"""Sockets that reach into a container: of its network, and at a path in its root.
+"""Sockets of the network of a container. Called by the engine.
 
-Called by the probes. Sources: setns(2), network_namespaces(7), unix(7), openat2(2).
+Sources: setns(2), network_namespaces(7).
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
-import stat
-import struct
 
-from reconciler.linux.mount import open_in_root
 from reconciler.linux.process import CloneFlag, setns
+
+
+def is_in_network_of(pid: int) -> bool:
+    """Tell whether we are in the network namespace of a process.
+
+    Raises: OSError (ENOENT when there is no such process).
+    """
+    return os.path.samestat(os.stat(f"/proc/{pid}/ns/net"), os.stat("/proc/self/ns/net"))
 
 
 def make_socket_in_network_of(pid: int, family: int) -> int:
@@ -20,10 +24,10 @@ def make_socket_in_network_of(pid: int, family: int) -> int:
 
     Raises: OSError (ENOENT when there is no such process).
     """
+    if is_in_network_of(pid):
+        return _make_socket(family)
     fd = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        if os.path.samestat(os.fstat(fd), os.stat("/proc/self/ns/net")):
-            return _make_socket(family)
         return _make_socket_inside(fd, family)
     finally:
         os.close(fd)
@@ -53,26 +57,3 @@ def _make_socket_inside(namespace_fd: int, family: int) -> int:
     if failed:
         raise failed[0]
     return made[0]
-
-
-def connect_unix_in_root_of(pid: int, path: str, timeout_s: float) -> None:
-    """Connect to a socket at a path in the root of a process, and hang up.
-
-    No symlink leads outside of that root, and the path may be longer than unix(7) allows.
-    Raises: OSError (ENOTSOCK for what is no socket, EAGAIN when the time is over).
-    """
-    root_fd = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fd = open_in_root(root_fd, path, os.O_PATH)
-    finally:
-        os.close(root_fd)
-    try:
-        if not stat.S_ISSOCK(os.fstat(fd).st_mode):
-            raise OSError(errno.ENOTSOCK, os.strerror(errno.ENOTSOCK), path)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-            # A connect that must wait, as the queue of the socket is full, heeds this alone.
-            limit = struct.pack("@ll", int(timeout_s), int(timeout_s % 1 * 1e6) or 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
-            sock.connect(f"/proc/self/fd/{fd}")
-    finally:
-        os.close(fd)

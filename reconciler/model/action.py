@@ -11,9 +11,13 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from reconciler.model.frozen import field, frozen
+from reconciler.model.moment import format_time
 from reconciler.model.spec import DriftPolicy, Reaction, Spec, Suspend
 from reconciler.model.value import Value
 from reconciler.model.world import Problem, RestartMemory
+
+HIDDEN = "(hidden)"
+"""What is shown in place of a value that may be secret."""
 
 
 class ChangeClass(StrEnum):
@@ -53,17 +57,32 @@ class FieldChange:
         return self.policy in (None, DriftPolicy.ENFORCE)
 
     def describe(self) -> str:
-        """Return `user 0:0 -> 1000:1000`."""
-        return f"{self.field} {spell_value(self.observed)} -> {spell_value(self.desired)}"
+        """Return `user 0:0 -> 1000:1000`, without the values of environment variables."""
+        desired, observed = map(spell_value, self.shown())
+        return f"{self.field} {observed} -> {desired}"
+
+    def shown(self) -> tuple[Value, Value]:
+        """Return the desired and the observed value as they may be told to anybody.
+
+        Environment variables may be secret: of them only whether they are set.
+        """
+        if not self.field.startswith("env."):
+            return self.desired, self.observed
+        return _hidden(self.desired), _hidden(self.observed)
 
     def to_json(self) -> dict[str, Any]:
-        """Return `{field, desired, observed, class}`."""
+        """Return `{field, desired, observed, class}`, with the values as `shown`."""
+        desired, observed = self.shown()
         return {
             "field": self.field,
-            "desired": self.desired,
-            "observed": self.observed,
+            "desired": desired,
+            "observed": observed,
             "class": self.change_class.spell(),
         }
+
+
+def _hidden(value: Value) -> Value:
+    return None if value is None else HIDDEN
 
 
 def spell_value(value: Value) -> str:
@@ -260,8 +279,9 @@ class Wait:
     can_come: bool = True
 
     def to_json(self) -> dict[str, Any]:
-        """Return `{name, until, reason}`."""
-        return {"name": self.name, "until": self.until, "reason": self.reason}
+        """Return `{name, until, reason}`; `until` is RFC 3339 text."""
+        until = None if self.until is None else format_time(self.until)
+        return {"name": self.name, "until": until, "reason": self.reason}
 
 
 @frozen

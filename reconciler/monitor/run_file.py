@@ -56,11 +56,12 @@ def write_json(path: str, data: dict[str, Any]) -> None:
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     left = memoryview(json.dumps(data).encode())
     try:
-        while left:  # a disk that is nearly full takes a part first
-            left = left[os.write(fd, left) :]
+        try:
+            while left:  # a disk that is nearly full takes a part first
+                left = left[os.write(fd, left) :]
+        finally:
+            os.close(fd)
+        os.rename(temporary, path)
     except OSError:
-        os.close(fd)
         os.unlink(temporary)
         raise
-    os.close(fd)
-    os.rename(temporary, path)

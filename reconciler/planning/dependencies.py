@@ -16,6 +16,7 @@ from reconciler.model.action import (
     Action,
     Create,
     Destroy,
+    FieldChange,
     Freeze,
     Pause,
     React,
@@ -169,15 +170,10 @@ class Dependencies:
             return _Unmet(f"{why}; make it `kind: Job`")
         if self._started_here(one.name) is not None:
             return _check_started(one, spec)
-        match self._steps.get(one.name):
-            case Destroy():
-                return _Unmet("it is to be removed")
-            case StopAction():
-                return _Unmet("it is to be stopped")
-            case Pause() | Freeze():
-                return _Unmet("it is to be paused")
-            case step:
-                blocked = None if _runs(observed) else self._blocked(one.name, step)
+        step = self._steps.get(one.name)
+        if left := _left_by(step, observed):
+            return _Unmet(f"it is to be {left}")
+        blocked = None if _runs(observed) else self._blocked(one.name, step)
         if blocked is not None:
             return blocked
         return self._check_observed(one.condition, spec, observed)
@@ -229,6 +225,28 @@ class Dependencies:
 
 def _starts(action: Action) -> bool:
     return action.spec.state is not DesiredState.STOPPED
+
+
+def _left_by(step: _Step, observed: Observed | None) -> str | None:
+    """Return how an action leaves a container that it does not let run; None for any other."""
+    match step:
+        case Destroy():
+            return "removed"
+        case StopAction():
+            return "stopped"
+        case Pause() | Freeze():
+            return "paused"
+        case Update(changes=changes) if any(map(_is_pause, changes)):
+            return "paused"
+        case Recreate(spec=spec) | Start(spec=spec) | Restart(spec=spec) if observed is not None:
+            wanted = wanted_state(spec, observed)
+            return None if wanted is DesiredState.RUNNING else wanted.value
+        case _:
+            return None
+
+
+def _is_pause(change: FieldChange) -> bool:
+    return change.field == "state" and change.desired == DesiredState.PAUSED
 
 
 def _may_be_restarted(spec: Spec, observed: Observed, step: _Step) -> bool:

@@ -45,16 +45,6 @@ def readiness_of(spec: Spec | None, observed: Observed | None, health: Health | 
     return passed or Readiness(is_ready=True, reason="NoProbe", since=observed.started_at)
 
 
-def is_ready(spec: Spec, observed: Observed | None, health: Health | None) -> bool:
-    """Tell whether a container runs and its startup and readiness probes pass."""
-    return readiness_of(spec, observed, health).is_ready
-
-
-def why_not_ready(spec: Spec, observed: Observed | None, health: Health | None) -> str:
-    """Return why a container is not ready, as `it is paused`; empty when it is."""
-    return readiness_of(spec, observed, health).message
-
-
 def failed_probe(spec: Spec, observed: Observed, health: Health | None) -> str | None:
     """Return why its probes ask for the end of a container that runs, None when they do not.
 

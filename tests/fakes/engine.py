@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -127,9 +128,20 @@ class FakeEngine:
         if ("check", container_id) in self.failing:
             raise self.failing["check", container_id]
 
+    def ensure_pausable(self, container_id: str) -> None:
+        """Say nothing: whatever there is can be paused."""
+
     def handle(self, container_id: str) -> FakeContainer:
         record = Record(id=container_id, config=Config(command=("unknown",)), created_at=0.0)
         return FakeContainer(self, record)
+
+    def make_socket(self, record: Record, family: int) -> int:
+        return socket.socket(family, socket.SOCK_STREAM).detach()
+
+    def connect_unix(self, record: Record, path: str, timeout_s: float) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+            sock.settimeout(timeout_s)
+            sock.connect(path)
 
     @contextlib.contextmanager
     def lock(self, timeout_s: float) -> Iterator[None]:

@@ -9,6 +9,7 @@ from reconciler.cli.arguments import add_plan_options, add_sources
 from reconciler.cli.instance import configure_logs, make_reconciler
 from reconciler.cli.look import drift_json
 from reconciler.cli.output import emit, emit_data, emit_table, format_age
+from reconciler.cli.plan_view import show_problems
 
 if TYPE_CHECKING:
     from reconciler.control.drift import DriftRow
@@ -25,7 +26,8 @@ report is not; ignore is shown with --show-ignored alone and counts for no exit 
 policy it is no drift: the file has been edited, or something is to be made, started or removed.
 Capabilities, user, seccomp and noNewPrivileges of a running process that exceed its spec, and
 foreign processes in its cgroup, are only ever reported. Since is when it ended, its file was
-edited, or a pass first saw it; the kernel dates nothing else."""
+edited, or a pass first saw it; the kernel dates nothing else. Values of environment variables are
+never shown: they may be secret."""
 
 _HEADER = ("NAME", "FIELD", "DESIRED", "OBSERVED", "CLASS", "POLICY", "SINCE")
 _CHANGES_PENDING = 2
@@ -62,8 +64,7 @@ def run(args: argparse.Namespace) -> int:
             emit_table(_HEADER, [_row(name, one, report.world.now) for name, one in shown])
         else:
             emit("no drift")
-        for problem in report.plan.problems:
-            emit(f"! {problem.describe()} ({problem.name} {problem.code})")
+        show_problems(report.plan.problems)
     code = report.exit_code()
     differs = any(not row.is_ignored() for _, row in shown)
     return _CHANGES_PENDING if code == 0 and differs and args.detailed_exitcode else code
@@ -76,8 +77,7 @@ def _row(name: str, row: DriftRow, now: float) -> list[str]:
     return [
         name,
         change.field,
-        spell_value(change.desired),
-        spell_value(change.observed),
+        *map(spell_value, change.shown()),
         change.change_class.spell(),
         change.policy or "",
         "unknown" if row.since is None else f"{format_age(now - row.since)} ago",

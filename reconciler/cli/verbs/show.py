@@ -78,8 +78,8 @@ def _show_container(args: argparse.Namespace) -> int:
 
 
 def _collect(engine: Engine, container: Container, observed: Observed) -> dict[str, Any]:
-    from reconciler.control.clock import format_time
     from reconciler.model.codec import to_dict
+    from reconciler.model.moment import format_time
 
     record, spec, last = container.record, observed.spec, observed.last_exit
     started = record.started_at

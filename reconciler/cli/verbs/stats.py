@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from reconciler.cli.instance import make_engine
 from reconciler.cli.names import load_container
 from reconciler.cli.output import camel_case, emit, emit_data, emit_table
-from reconciler.cli.usage import size, stats_if_alive
+from reconciler.cli.usage import describe_without, size, stats_if_alive
 
 if TYPE_CHECKING:
     from reconciler.model.state import Stats
@@ -31,19 +31,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print one row a container. Raises: NameNotFound, ContainerNotRunning, SystemError."""
     engine = make_engine(args)
+    containers = [] if args.names else engine.list()
     if args.names:
         figures = {name: load_container(engine, name).stats() for name in args.names}
     else:
-        figures = {one.id: stats for one in engine.list() if (stats := stats_if_alive(one))}
+        figures = {one.id: stats for one in containers if (stats := stats_if_alive(one))}
     if args.output != "table":
         from reconciler.model.codec import to_dict
 
         items = [{"name": name, **to_dict(one)} for name, one in figures.items()]
         emit_data({"items": camel_case(items)}, args.output)
-    elif figures:
+        return 0
+    without = describe_without(containers)
+    if figures:
         emit_table(_HEADER, (_row(name, stats) for name, stats in figures.items()))
-    else:
-        emit("no container is running")
+    if without or not figures:
+        emit(without or "no container is running")
     return 0
 
 

@@ -11,7 +11,13 @@ from reconciler.cli.arguments import duration_s
 from reconciler.cli.instance import make_engine
 from reconciler.cli.names import load_container
 from reconciler.cli.output import emit, emit_data, emit_table, plural, table_lines
-from reconciler.cli.usage import read_pressure, size, spell_pressure, stats_if_alive
+from reconciler.cli.usage import (
+    describe_without,
+    read_pressure,
+    size,
+    spell_pressure,
+    stats_if_alive,
+)
 
 if TYPE_CHECKING:
     from reconciler.engine.engine import Engine
@@ -75,11 +81,15 @@ class Usage(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """The figures of all containers at one moment (monotonic seconds)."""
+    """The figures of all containers at one moment (monotonic seconds).
+
+    `without` says which have none, and why.
+    """
 
     at: float
     stats: dict[str, Stats]
     pressures: dict[str, dict[str, float]]
+    without: str | None
 
     def since(self, before: Sample) -> list[Usage]:
         """Return what was used between two samples, most CPU first.
@@ -132,13 +142,15 @@ def run(args: argparse.Namespace) -> int:
         _run_live(engine, args, first)
         return 0
     time.sleep(_ONCE_S)
-    usages = _sample(engine, args.names).since(first)
+    second = _sample(engine, args.names)
+    usages = second.since(first)
     if args.output != "table":
         emit_data({"items": [usage.to_json() for usage in usages]}, args.output)
-    elif usages:
+        return 0
+    if usages:
         emit_table(_HEADER, (usage.row() for usage in usages))
-    else:
-        emit("no container is running")
+    if second.without or not usages:
+        emit(second.without or "no container is running")
     return 0
 
 
@@ -149,23 +161,24 @@ def _run_live(engine: Engine, args: argparse.Namespace, before: Sample) -> None:
         key = screen.wait_key(_FIRST_S)
         while key not in ("q", "Q"):
             sample = _sample(engine, args.names)
-            screen.draw(_lines(sample.since(before)))
+            screen.draw(_lines(sample.since(before), sample.without))
             before = sample
             key = screen.wait_key(args.interval)
 
 
-def _lines(usages: list[Usage]) -> list[str]:
+def _lines(usages: list[Usage], without: str | None) -> list[str]:
     busy = sum(usage.cpu_percent for usage in usages)
     memory = sum(usage.memory_bytes for usage in usages)
     title = f"{plural(len(usages), 'container')}, {busy:.0f}% of a CPU, {size(memory)} - q ends"
-    return [title, "", *table_lines(_HEADER, (usage.row() for usage in usages))]
+    table = table_lines(_HEADER, (usage.row() for usage in usages))
+    return [title, "", *table, *(["", without] if without else ())]
 
 
 def _sample(engine: Engine, names: list[str]) -> Sample:
     containers = [one for one in engine.list() if not names or one.id in names]
     found = {one.id: stats for one in containers if (stats := stats_if_alive(one)) is not None}
     pressures = {one.id: read_pressure(one.record.cgroups) for one in containers if one.id in found}
-    return Sample(time.monotonic(), found, pressures)
+    return Sample(time.monotonic(), found, pressures, describe_without(containers))
 
 
 def _interval_s(text: str) -> float:

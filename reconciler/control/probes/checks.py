@@ -9,13 +9,14 @@ from __future__ import annotations
 import errno
 import signal
 import time
+from collections.abc import Callable
+from functools import partial
 
 from reconciler.control.commands import run_command
 from reconciler.control.ports import ContainerPort, EnginePort
 from reconciler.control.probes.net_checks import check_http, check_tcp
 from reconciler.control.probes.targets import Target
 from reconciler.errors import ErrorCode, ReconcilerError
-from reconciler.linux.sockets import connect_unix_in_root_of
 from reconciler.model.quantity import format_duration
 from reconciler.model.spec import NS, Probe
 from reconciler.model.state import Status
@@ -47,7 +48,7 @@ def run_check(engine: EnginePort, target: Target, probe: Probe) -> str | None:
     _ensure_runs(container, target)
     failure: str | None
     try:
-        failure = _check(container, target, probe, time.monotonic() + probe.timeout_ns / NS)
+        failure = _check(engine, container, probe, time.monotonic() + probe.timeout_ns / NS)
     except TimeoutError:
         failure = f"no answer within {format_duration(probe.timeout_ns)}"
     except OSError as error:
@@ -62,15 +63,18 @@ def run_check(engine: EnginePort, target: Target, probe: Probe) -> str | None:
     return failure
 
 
-def _check(container: ContainerPort, target: Target, probe: Probe, deadline: float) -> str | None:
+def _check(
+    engine: EnginePort, container: ContainerPort, probe: Probe, deadline: float
+) -> str | None:
     """Do what the probe says. Raises: TimeoutError, OSError, ReconcilerError."""
     if probe.exec is not None:
         return _check_command(container, probe.exec, deadline)
+    make_socket = partial(engine.make_socket, container.record)
     if probe.http is not None:
-        return check_http(target.pid, probe.http, deadline)
+        return check_http(make_socket, probe.http, deadline)
     if probe.tcp is not None:
-        return check_tcp(target.pid, probe.tcp, deadline)
-    return _check_unix(target.pid, probe.unix or "", deadline)
+        return check_tcp(make_socket, probe.tcp, deadline)
+    return _check_unix(partial(engine.connect_unix, container.record), probe.unix or "", deadline)
 
 
 def _check_command(container: ContainerPort, argv: tuple[str, ...], deadline: float) -> str | None:
@@ -81,9 +85,9 @@ def _check_command(container: ContainerPort, argv: tuple[str, ...], deadline: fl
     return None if result.is_success() else result.describe()
 
 
-def _check_unix(pid: int, path: str, deadline: float) -> str | None:
+def _check_unix(connect: Callable[[str, float], None], path: str, deadline: float) -> str | None:
     try:
-        connect_unix_in_root_of(pid, path, deadline - time.monotonic())
+        connect(path, deadline - time.monotonic())
     except BlockingIOError as error:
         raise TimeoutError from error
     except OSError as error:

@@ -37,6 +37,7 @@ class Desk:
         self._claims = Claims(engine.run_dir)
         self._lock = allocate_lock()
         self._writing = allocate_lock()
+        self._is_closed = False
         self._unsaved: set[str] = set()  # what could not be written is tried again
 
     def look_after(self, targets: Iterable[Target]) -> None:
@@ -44,8 +45,7 @@ class Desk:
         wanted = {target.name: target for target in targets}
         with self._lock:
             for name in self._schedule.targets().keys() - wanted.keys():
-                if self._claims.has(name):
-                    self._claims.release(name)
+                self._release(name)
             self._schedule.keep(wanted)
             known = self._schedule.targets()
             for name, target in wanted.items():
@@ -90,6 +90,7 @@ class Desk:
     def close(self) -> None:
         """Let go of all containers; what is still being checked is not noted any more."""
         with self._writing, self._lock:
+            self._is_closed = True
             self._schedule.keep(())
             self._claims.close()
 
@@ -111,9 +112,18 @@ class Desk:
             log_failure(from_os_error(error, "cannot lock the probes of a container"))
             return False
 
+    def _release(self, name: str) -> None:
+        if self._claims.has(name):
+            try:
+                self._claims.release(name)
+            except OSError as error:
+                log_failure(from_os_error(error, "cannot unlock the probes of a container"))
+
     def _is_ours(self, entry: Entry) -> bool:
         """Tell whether it may be checked; a new claim begins with what its last holder found."""
         with self._lock:
+            if self._is_closed:
+                return False
             if self._claims.has(entry.target.name):
                 return True
             if self._take(entry.target.name):

@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Iterable
 
+from reconciler.control.json_file import replace_json
 from reconciler.control.logs import log_failure
 from reconciler.control.probes.targets import targets_of
 from reconciler.errors import from_os_error
@@ -45,11 +46,8 @@ def write_health(run_dir: str, name: str, health: Health) -> bool:
     Returns whether there is nothing left to be written.
     """
     path = _path(run_dir, name)
-    temporary = f"{path}.{os.getpid()}.tmp"
     try:
-        with open(temporary, "w") as stream:
-            json.dump(to_compact(health), stream)
-        os.rename(temporary, path)
+        replace_json(path, to_compact(health))
     except FileNotFoundError:
         return True
     except OSError as error:

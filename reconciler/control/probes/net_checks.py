@@ -1,16 +1,19 @@
 """The checks by HTTP and TCP, in the container's network. Called by the checks.
 
-A redirect is an answer like any other: it is not followed, or a container could send us anywhere.
+The caller gives what makes a socket of an address family there. A redirect is an answer like any
+other: it is not followed, or a container could send us anywhere.
 """
 
 from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Callable
 from typing import Any
 
-from reconciler.linux.sockets import make_socket_in_network_of
 from reconciler.model.spec import HttpCheck, TcpCheck
+
+MakeSocket = Callable[[int], int]
 
 _BODY_BYTES = 65536
 _HEADERS = {"User-Agent": "reconciler-probe", "Accept": "*/*", "Connection": "close"}
@@ -37,31 +40,31 @@ class _BoundedSocket(socket.socket):
         super().sendall(*args)
 
 
-def check_tcp(pid: int, check: TcpCheck, deadline: float) -> str | None:
+def check_tcp(make: MakeSocket, check: TcpCheck, deadline: float) -> str | None:
     """Return why no connection could be made, None when it was. Raises: OSError, TimeoutError."""
-    connected = _connect(pid, check.host, check.port, deadline)
+    connected = _connect(make, check.host, check.port, deadline)
     if isinstance(connected, str):
         return connected
     connected.close()
     return None
 
 
-def check_http(pid: int, check: HttpCheck, deadline: float) -> str | None:
+def check_http(make: MakeSocket, check: HttpCheck, deadline: float) -> str | None:
     """Return why the answer is not one from 200 to 399, None when it is.
 
     Raises: OSError, TimeoutError.
     """
-    connected = _connect(pid, check.host, check.port, deadline)
+    connected = _connect(make, check.host, check.port, deadline)
     if isinstance(connected, str):
         return connected
     with connected:
         return _get(connected, check)
 
 
-def _connect(pid: int, host: str, port: int, deadline: float) -> _BoundedSocket | str:
+def _connect(make: MakeSocket, host: str, port: int, deadline: float) -> _BoundedSocket | str:
     """Return a connected socket, or why there is none. Raises: OSError, TimeoutError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = _BoundedSocket(family, fileno=make_socket_in_network_of(pid, family))
+    sock = _BoundedSocket(family, fileno=make(family))
     sock.deadline = deadline
     try:
         sock.bound()

@@ -114,4 +114,41 @@ class OpenTerminal(NamedTuple):
         os.close(slave)
 
 
-STEPS = (DropDescriptors, JoinNamespaces, ForkInside, UseStreams, OpenTerminal)
+class SendSocket(NamedTuple):
+    """Make a TCP socket, send it over the socket that came, and end."""
+
+    family: int
+
+    def describe(self) -> str:
+        return "make a socket"
+
+    def execute(self, context: Context) -> None:
+        with (
+            socket.socket(self.family, socket.SOCK_STREAM) as made,
+            socket.socket(fileno=os.dup(context.streams[0])) as sock,
+        ):
+            socket.send_fds(sock, [b"socket"], [made.fileno()])
+        os._exit(0)
+
+
+class ConnectUnix(NamedTuple):
+    """Connect to a Unix socket at a path in the root of a process, hang up, and end."""
+
+    pid: int
+    path: str
+    timeout_s: float
+
+    def describe(self) -> str:
+        return f"connect to {self.path}"
+
+    def execute(self, context: Context) -> None:
+        from reconciler.linux.unix_sockets import connect_unix_in_root_of
+
+        connect_unix_in_root_of(self.pid, self.path, self.timeout_s)
+        os._exit(0)
+
+
+STEPS = (
+    *(DropDescriptors, JoinNamespaces, ForkInside, UseStreams, OpenTerminal),
+    *(SendSocket, ConnectUnix),
+)

@@ -18,6 +18,8 @@ from reconciler.monitor.steps.context import Context
 _NEWCGROUP = int(process.CloneFlag.NEWCGROUP)
 _EXEC_PATH_DEFAULT = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+_IGNORABLE = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
+
 
 class Hide(NamedTuple):
     """Let nobody inside trace this process or open what it has open (proc(5)), until execve."""
@@ -268,8 +270,9 @@ class Execute(NamedTuple):
 
     def execute(self, context: Context) -> None:
         path = self.find()
-        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores these; children must not
-            signal.signal(number, signal.SIG_DFL)
+        for number in _IGNORABLE:  # by Python, or by whoever started us; the command must not
+            if signal.getsignal(number) is signal.SIG_IGN:
+                signal.signal(number, signal.SIG_DFL)
         process.close_on_exec_from(3 + self.preserved)
         try:
             os.execve(path, self.argv, self.env)

@@ -11,7 +11,7 @@ import pytest
 from reconciler.monitor.steps import STEPS, decode_steps, encode_steps, process
 from reconciler.monitor.steps.process import Execute
 
-SAMPLES: dict[type, object] = {str: "/x", int: 3, bool: True, list: [], dict: {}}
+SAMPLES: dict[type, object] = {str: "/x", int: 3, float: 0.5, bool: True, list: [], dict: {}}
 
 
 def sample(step: type) -> object:

@@ -270,7 +270,7 @@ def test_after_convergence_every_spec_is_in_force_or_is_waited_for(
         plan = make_plan(desired, world, all_limits(desired, world), options)
         world = apply_plan(plan, world)
     waited = {wait.name for wait in plan.waits}
-    for name, spec in desired.specs.items():
+    for name, current in desired.specs.items():
         observed = world.containers.get(name)
         if (
             name in waited
@@ -280,9 +280,10 @@ def test_after_convergence_every_spec_is_in_force_or_is_waited_for(
             continue
         assert observed is not None
         assert observed.spec is not None
-        if due_reactions(spec, observed):
+        spec = current
+        if due_reactions(current, observed):
             assert observed.status is not Status.RUNNING
-            spec = hold_references(spec, observed)
+            spec = hold_references(current, observed)
         assert observed.config == spec.config
         unmended = {
             change.field

@@ -12,7 +12,16 @@ from reconciler.model.state import Status
 from reconciler.model.world import Desired, World
 from reconciler.planning.plan import PlanOptions, make_plan
 from tests.unit.planning.test_convergence import NAMES, cases
-from tests.unit.planning.world_model import NOW, all_limits, apply_plan, make_exit
+from tests.unit.planning.world_model import (
+    NOW,
+    all_limits,
+    apply_plan,
+    make_desired,
+    make_exit,
+    make_observed,
+    make_spec,
+    make_world,
+)
 
 GHOST = "ghost"
 # Three for one container, and for each link of a chain one more to see that it may start.
@@ -124,3 +133,15 @@ def test_turns_are_in_order_and_what_comes_after_is_in_a_later_one(case: Case) -
     assert list(turns.values()) == sorted(turns.values())
     for action in plan.actions:
         assert all(turns[name] < action.turn() for name in action.after)
+
+
+def test_what_an_update_or_a_restart_leaves_paused_is_not_there_to_depend_on() -> None:
+    ready = Dependency(name="db", condition=DependencyCondition.READY, restart=False)
+    app = make_spec("app", depends_on=(ready,))
+    old, adjusted = make_spec("db"), make_spec("db", oom_score_adj=5)
+    for db, recorded in ((adjusted, adjusted), (make_spec("db", workdir="/srv"), old)):
+        before = make_observed(recorded, paused_at=NOW, process={"oomScoreAdj": 0})
+        plan = plan_of((make_desired(app, db), make_world(before), PlanOptions()))
+        assert [action.name for action in plan.actions] == ["db"]
+        (wait,) = plan.waits
+        assert (wait.name, "it is to be paused" in wait.reason) == ("app", True)

@@ -22,7 +22,7 @@ from reconciler.model.spec import (
 )
 from reconciler.model.state import Status
 from reconciler.model.world import Observed, RestartMemory
-from reconciler.planning.health import is_ready, readiness_of, why_not_ready
+from reconciler.planning.health import readiness_of
 from reconciler.planning.plan import PlanOptions, make_plan
 from tests.unit.planning.world_model import (
     NOW,
@@ -66,21 +66,23 @@ def plan(spec: Spec, observed: Observed, found: Health | None) -> Any:
 
 def test_what_has_neither_a_readiness_nor_a_startup_probe_is_ready_when_it_runs() -> None:
     for spec in (make_spec(), ALIVE):
-        assert is_ready(spec, make_observed(spec), None)
+        assert readiness_of(spec, make_observed(spec), None).is_ready
         assert readiness_of(spec, make_observed(spec), None).reason == "NoProbe"
-    assert why_not_ready(ALIVE, make_observed(ALIVE, Status.PAUSED), None) == "it is paused"
-    assert why_not_ready(ALIVE, make_observed(ALIVE, Status.STOPPED), None) == "it is stopped"
-    assert why_not_ready(ALIVE, None, None) == "it does not exist"
+    assert readiness_of(ALIVE, make_observed(ALIVE, Status.PAUSED), None).message == "it is paused"
+    assert (
+        readiness_of(ALIVE, make_observed(ALIVE, Status.STOPPED), None).message == "it is stopped"
+    )
+    assert readiness_of(ALIVE, None, None).message == "it does not exist"
 
 
 def test_it_is_ready_once_both_the_startup_and_the_readiness_probe_pass() -> None:
     running = make_observed(READY)
     found = readiness_of(READY, running, health(running, startup=PASSED, readiness=PASSED))
     assert (found.is_ready, found.reason, found.since) == (True, "ProbePasses", NOW - 9)
-    assert why_not_ready(READY, running, None) == "its startup probe has not passed yet"
+    assert readiness_of(READY, running, None).message == "its startup probe has not passed yet"
     starting = health(running, startup=PASSED, readiness=ProbeResult(failures=1, message="refused"))
     told = "its readiness probe has not passed yet: refused"
-    assert why_not_ready(READY, running, starting) == told
+    assert readiness_of(READY, running, starting).message == told
 
 
 def test_a_failing_readiness_probe_is_told_with_its_count_its_message_and_since_when() -> None:
@@ -95,7 +97,7 @@ def test_a_failing_readiness_probe_is_told_with_its_count_its_message_and_since_
 def test_what_was_found_of_another_run_counts_for_nothing(other: dict[str, Any]) -> None:
     running = make_observed(READY)
     stale = replace(health(running, startup=PASSED, readiness=PASSED), **other)
-    assert not is_ready(READY, running, stale)
+    assert not readiness_of(READY, running, stale).is_ready
     alive = make_observed(ALIVE)
     assert plan(ALIVE, alive, replace(health(alive, liveness=FAILED), **other)) is None
 

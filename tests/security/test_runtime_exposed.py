@@ -1,0 +1,192 @@
+"""Attacks on what the runtime itself brings in: its program, descriptors, memory, keys.
+
+CVE-2019-5736, CVE-2016-9962, CVE-2024-21626, CVE-2022-29162 and leaks. Each probe is shown to
+notice success where nothing protects.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler import Engine, ReconcilerError
+from reconciler.model.config import Command, Rootfs
+from tests.integration.conftest import in_root, run
+from tests.integration.oci.conftest import Oci, make_spec
+from tests.integration.test_exec import run_in
+
+pytestmark = pytest.mark.requires_root
+
+WriteSpec = Callable[[dict[str, Any]], None]
+_LEAKED = range(3, 40)
+_LIST_FDS = "for f in /proc/self/fd/*; do [ -e $f ] && readlink $f; done; true"
+_CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
+
+
+def overwrite(program: str) -> bool:
+    """Tell whether a program that runs can be had by its /proc/PID/exe and written to."""
+    pid = os.posix_spawn(program, ["sleep", "1000"], {})
+    try:
+        fd = os.open(f"/proc/{pid}/exe", os.O_RDONLY)
+    finally:
+        os.kill(pid, 9)
+        os.waitpid(pid, 0)
+    try:
+        os.close(os.open(f"/proc/self/fd/{fd}", os.O_WRONLY))
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return True
+
+
+def test_the_probe_notices_that_a_program_can_be_overwritten(tmp_path: Path) -> None:
+    program = shutil.copy("/bin/busybox", tmp_path / "sleep")
+    assert overwrite(str(program))
+
+
+def test_the_programs_that_start_containers_are_sealed(engine: Engine, rootfs: Path) -> None:
+    """CVE-2019-5736: what `#!/proc/self/exe` names is the monitor's own program."""
+    container = engine.create("c1", in_root(rootfs, "exec sleep 1000"))
+    container.start()
+    monitor = container.record.init
+    assert monitor is not None
+    with open(f"/proc/{monitor.pid}/status", encoding="ascii") as status:
+        parent = next(line.split()[1] for line in status if line.startswith("PPid"))
+    program = os.readlink(f"/proc/{parent}/exe")
+    assert program.startswith("/memfd:")
+    with open(f"/proc/{parent}/exe", "rb") as file:
+        assert fcntl.fcntl(file, fcntl.F_GET_SEALS) & fcntl.F_SEAL_WRITE
+
+
+def test_a_command_that_is_the_runtime_itself_gets_only_the_sealed_copy(
+    oci: Oci, write_spec: WriteSpec, rootfs: Path
+) -> None:
+    """CVE-2019-5736 replayed: the entry point's interpreter is /proc/self/exe."""
+    entry = rootfs / "entry"
+    entry.write_text("#!/proc/self/exe\n")
+    entry.chmod(0o755)
+    before = Path(os.path.realpath(sys.executable)).read_bytes()
+    write_spec(make_spec("/entry"))
+    oci.run("run", oci.id())
+    write_spec(make_spec("/bin/sleep", "1000"))
+    oci.start_in_background("run", "-d", oci.id("two"))
+    script = "exec 9</proc/self/exe; for p in /proc/[0-9]*; do echo x > $p/exe; done; true"
+    oci.run("exec", oci.id("two"), "/bin/sh", "-c", script)
+    oci.run("exec", oci.id("two"), "/entry")
+    assert Path(os.path.realpath(sys.executable)).read_bytes() == before
+
+
+def test_a_process_on_its_way_in_cannot_be_opened_from_inside(engine: Engine, rootfs: Path) -> None:
+    """CVE-2016-9962: a watcher inside looks through every process that joins."""
+    writable = Rootfs(path=str(rootfs), readonly=False)
+    watcher = (
+        "while :; do for p in /proc/[0-9]*; do for f in $p/fd/*; do "
+        'l=$(readlink $f) && case "$l" in *memfd*|*epoll*|*monitor*|*cgroup*) '
+        'echo "$l" >> /tmp/seen;; esac; done; '
+        'l=$(readlink $p/exe) && case "$l" in *memfd*|*python*) echo "$l" >> /tmp/seen;; esac; '
+        "done; done 2>/dev/null"
+    )
+    container = engine.create("c1", in_root(rootfs, watcher, rootfs=writable))
+    container.start()
+    for _ in range(20):
+        assert run_in(container, "exec 7<>/tmp/mine; true")[0] == 0
+    seen = rootfs / "tmp/seen"
+    assert not seen.exists(), seen.read_text()
+    assert (rootfs / "tmp/mine").exists()
+
+
+@pytest.mark.parametrize("way", ["start", "exec"])
+def test_no_leaked_descriptor_is_a_working_directory(
+    engine: Engine, rootfs: Path, way: str
+) -> None:
+    """CVE-2024-21626: every number is tried, also through a link in the image."""
+    container = engine.create("c1", in_root(rootfs, "exec sleep 1000"))
+    container.start()
+    for number in _LEAKED:
+        link = rootfs / f"srv/{number}"
+        link.symlink_to(f"/proc/self/fd/{number}")
+        for workdir in (f"/proc/self/fd/{number}", f"/srv/{number}"):
+            config = in_root(rootfs, "exec sleep 9", workdir=workdir)
+            with pytest.raises(ReconcilerError):
+                _ = (
+                    engine.create("two", config).start()
+                    if way == "start"
+                    else run_in(container, "pwd", workdir=workdir)
+                )
+            if way == "start":
+                engine.handle("two").destroy()
+
+
+def test_a_descriptor_of_the_host_handed_in_is_no_working_directory(
+    engine: Engine, rootfs: Path
+) -> None:
+    """The probe itself: here a directory of the host is really open, as standard input."""
+    container = engine.create("c1", in_root(rootfs, "exec sleep 1000"))
+    container.start()
+    host = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
+    null = os.open("/dev/null", os.O_RDWR)
+    command = Command(argv=("/bin/true",), workdir="/proc/self/fd/0")
+    try:
+        with pytest.raises(ReconcilerError, match="outside"):
+            container.execute(command, [host, null, null])
+    finally:
+        os.close(host)
+        os.close(null)
+
+
+def test_the_command_line_has_no_leaked_descriptor_as_working_directory(
+    oci: Oci, write_spec: WriteSpec
+) -> None:
+    write_spec(make_spec("/bin/sleep", "1000"))
+    oci.start_in_background("run", "-d", oci.id("one"))
+    for number in range(3, 12):
+        spec = make_spec("/bin/pwd")
+        spec["process"]["cwd"] = f"/proc/self/fd/{number}"
+        write_spec(spec)
+        assert oci.run("run", oci.id(f"start{number}")).returncode != 0
+        cwd = f"/proc/self/fd/{number}"
+        assert oci.run("exec", "--cwd", cwd, oci.id("one"), "/bin/pwd").returncode != 0
+
+
+def test_nothing_is_open_beyond_the_standard_streams(engine: Engine, rootfs: Path) -> None:
+    container, rows = run(engine, in_root(rootfs, "ls /proc/self/fd"))
+    assert rows == ["0", "1", "2", "3"]  # 3 is the directory that ls reads
+    two = engine.create("c2", in_root(rootfs, "exec sleep 1000"))
+    two.start()
+    assert run_in(two, "ls /proc/self/fd")[1].split() == ["0", "1", "2", "3"]
+    assert container.config.command
+
+
+def test_a_further_process_has_no_capability_that_was_not_given(
+    engine: Engine, rootfs: Path
+) -> None:
+    """CVE-2022-29162, CVE-2022-24769: the inheritable set above all."""
+    container = engine.create("c1", in_root(rootfs, "exec sleep 1000"))
+    container.start()
+    rows = dict(
+        row.split(":\t", 1) for row in run_in(container, "cat /proc/self/status")[1].splitlines()
+    )
+    assert [int(rows[name], 16) for name in _CAPABILITIES] == [0] * 5
+    assert int(rows["SigBlk"], 16) == 0
+    assert int(rows["SigIgn"], 16) in (0, 1 << signal.SIGQUIT - 1)  # which busybox's shell ignores
+    assert rows["Umask"] == "0022"
+    with open("/proc/self/status", encoding="ascii") as own:
+        ours = dict(row.rstrip("\n").split(":\t", 1) for row in own)
+    assert int(ours["CapEff"], 16)  # ours would be noticed
+
+
+def test_the_environment_is_the_containers_alone(
+    engine: Engine, rootfs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECONCILER_SECRET", "1")
+    _, rows = run(engine, in_root(rootfs, "tr '\\0' '\\n' < /proc/self/environ"))
+    assert {row.partition("=")[0] for row in rows} <= {"PATH", "HOME", "HOSTNAME", "PWD", "SHLVL"}
