@@ -34,7 +34,8 @@ sources: files and directories of *.yaml, *.yml and *.json; without any, the def
 `reconciler explain CODE` says what an error means and what to do.
 
 exit codes: 0 done; 1 failed, whole or in part; 2 changes pending (plan and drift, with
-            --detailed-exitcode); 3 invalid specs; 4 refused by a guard; 5 lock not had in time; 64 wrong usage
+            --detailed-exitcode); 3 invalid specs; 4 refused by a guard; 5 lock not had in time;
+            64 wrong usage
 """
 
 

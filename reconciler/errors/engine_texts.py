@@ -369,16 +369,14 @@ ROWS: tuple[Row, ...] = (
         (
             "no cgroup hierarchy is mounted, or it is mounted read-only",
             "our own cgroup may not be written, as in a container",
-            "we are an ordinary user to whom none is delegated: containers run, without limits, "
-            "figures or `pause`",
+            "we are an ordinary user to whom none is delegated: limits, figures, `pause` need one",
             "`--cgroup-parent` names no cgroup path",
         ),
         (
             "see the mounts: `grep cgroup /proc/mounts`",
             "mount it: `mount -t cgroup2 cgroup2 /sys/fs/cgroup`",
             "or say where: `reconciler apply --cgroup-parent /containers DIR`",
-            "as an ordinary user under systemd (v2 alone): "
-            "`systemd-run --user --scope -p Delegate=yes reconciler apply DIR`",
+            "with systemd: `systemd-run --user --scope -p Delegate=yes reconciler apply DIR`",
         ),
     ),
 )

@@ -33,10 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Send it. Raises: NameNotFound, ContainerNotRunning, RecordCorrupt, SystemError."""
-    container = load_container(make_engine(args), args.name)
+    from reconciler.control import by_hand
+
+    engine = make_engine(args)
+    container = load_container(engine, args.name)
     is_dropped = not _has_effect(container.record, args.signal)  # asked while it is sure to live
     container.signal(args.signal)
     name = _spell(args.signal)
+    by_hand.note(engine.state_dir, "signal", args.name, f"sent {name}")
     if args.output != "table":
         sent = {"name": args.name, "signal": args.signal, "signalName": name}
         emit_data(sent | {"dropped": is_dropped}, args.output)

@@ -89,7 +89,7 @@ class Sample(NamedTuple):
     at: float
     stats: dict[str, Stats]
     pressures: dict[str, dict[str, float]]
-    without: str | None
+    without: str | None = None
 
     def since(self, before: Sample) -> list[Usage]:
         """Return what was used between two samples, most CPU first.

@@ -81,7 +81,8 @@ def test_an_object_is_spelled_with_all_that_is_set_in_it_zero_included() -> None
 def test_a_probe_is_spelled_as_a_spec_file_writes_it_with_every_field() -> None:
     http = HttpCheck(port=80, path="/a", host="::1", headers={"X-A": "b"})
     assert spell_probe(Probe(http=http, interval_ns=90 * 10**9)) == (
-        "http: {port: 80, path: /a, host: ::1, headers: {X-A: (sha256 3e23e8160039)}}, initialDelay: 0s, "
+        "http: {port: 80, path: /a, host: ::1, headers: {X-A: (sha256 3e23e8160039)}}, "
+        "initialDelay: 0s, "
         "interval: 1m30s, timeout: 1s, failureThreshold: 3, successThreshold: 1"
     )
     for probe, check in (
