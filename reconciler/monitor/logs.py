@@ -99,12 +99,16 @@ class LogFile:
         self._ensure_open()
 
 
+def open_fifo(path: str) -> int:
+    """Open the reading end, not waiting for a writer: there is end of file until one comes."""
+    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
 class LogStream:
     """One FIFO's reading end: cuts what comes in into stamped lines."""
 
     def __init__(self, fifo: str, name: str, log: LogFile) -> None:
-        # Opened without waiting for a writer; there is end of file until one comes.
-        self.fd = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        self.fd = open_fifo(fifo)
         self.log = log
         self._tag = f" {name} ".encode()
         self._partial = b""

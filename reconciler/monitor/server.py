@@ -23,6 +23,7 @@ from reconciler.monitor import messages
 from reconciler.monitor.children import Child, adopt, kill_and_reap, make_run
 from reconciler.monitor.execs import Exec
 from reconciler.monitor.launch import launch, parse_status, read_status
+from reconciler.monitor.logs import open_fifo
 from reconciler.monitor.oom import OomLooks
 from reconciler.monitor.run_file import RUN_FILE, read_run
 from reconciler.monitor.steps import decode_steps
@@ -186,6 +187,25 @@ class Monitor:
         directory = plan["directory"]
         if os.path.basename(directory) in self.children:
             raise FileExistsError(17, "the container has an init already", directory)
+        # Held open from before the clone: what a container has written that ends before its Child
+        # is made would be gone with the last descriptor.
+        held = [open_fifo(os.path.join(directory, name)) for name in plan["logStreams"]]
+        try:
+            child = self._launch(plan, directory)
+        finally:
+            for fd in held:
+                os.close(fd)
+        child.starter = sock
+        self._take(child)
+        self._watch(child.status_fd, partial(self.on_launch_status, child))
+        try:
+            child.save()
+        except OSError:
+            self._discard(child)
+            raise
+
+    def _launch(self, plan: dict[str, Any], directory: str) -> Child:
+        """Clone the init of a launch plan. Raises: OSError."""
         launched = launch(
             [CloseOthers(3, []), *decode_steps(plan["steps"])],
             plan["cloneFlags"],
@@ -202,14 +222,7 @@ class Monitor:
             kill_and_reap(launched.pid, launched.pidfd)
             raise
         child.status_fd = launched.status_fd
-        child.starter = sock
-        self._take(child)
-        self._watch(child.status_fd, partial(self.on_launch_status, child))
-        try:
-            child.save()
-        except OSError:
-            self._discard(child)
-            raise
+        return child
 
     def do_wait(self, sock: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
         """Answer with the exit of a container, now or when it comes."""

@@ -322,7 +322,7 @@ def test_a_change_that_needs_a_restart_leaves_the_container_running(
     run("apply", source)
     pid = items(run)["web"]["pid"]
     write(source, "web.yaml", 'command: [sleep, "1000"]\nenv: {A: x}\n')
-    assert "restarted web: env.A none -> x" in run("apply", source).stdout
+    assert "restarted web: env.A none -> (hidden)" in run("apply", source).stdout
     web = items(run)["web"]
     assert (web["state"], web["restarts"]) == ("running", 0)
     assert web["pid"] != pid

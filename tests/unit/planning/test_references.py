@@ -190,9 +190,9 @@ def test_variables_of_an_env_file_without_restart_are_for_the_next_start() -> No
     observed = make_observed(spec_with(env_file("1", "A", "B"), env={"A": "1", "B": "1", "C": "1"}))
     spec = spec_with(env_file("2", "A", "N"), env={"A": "2", "N": "1", "C": "1"})
     assert changes(spec, observed) == [
-        ("env.A 1 -> 2", ChangeClass.RECORD),
-        ("env.B 1 -> none", ChangeClass.RECORD),
-        ("env.N none -> 1", ChangeClass.RECORD),
+        ("env.A (hidden) -> (hidden)", ChangeClass.RECORD),
+        ("env.B (hidden) -> none", ChangeClass.RECORD),
+        ("env.N none -> (hidden)", ChangeClass.RECORD),
         ("envFile./a.env content 1 -> 2", ChangeClass.RECORD),
     ]
     assert isinstance(plan(spec, observed), Update)
