@@ -8,7 +8,7 @@ hides no other.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from reconciler.cgroup.canonical import canonical_limits
 from reconciler.control.failures import read_failures
@@ -42,8 +42,13 @@ from reconciler.model.world import Failure, Observed, Problem, World
 _EXIT_PATIENCE_S = 1.0
 
 
-def observe(engine: EnginePort, now: float) -> World:
-    """Return the world at `now` (wall-clock seconds). Raises: what listing records raises."""
+def observe(engine: EnginePort, clock: Callable[[], float]) -> World:
+    """Return the world, and the wall-clock time in seconds at which it was so.
+
+    The time is taken after the look: an exit that is noted during it must not lie in the future.
+
+    Raises: what listing records raises.
+    """
     _ensure_monitor(engine)
     containers: dict[str, Observed] = {}
     unobserved: dict[str, Problem] = {}
@@ -62,7 +67,7 @@ def observe(engine: EnginePort, now: float) -> World:
                 containers[name] = observed
     return World(
         containers=_with_hostnames(containers),
-        now=now,
+        now=clock(),
         unobserved=unobserved,
         failures=_failures(engine.run_dir),
         health=read_all_health(engine.run_dir, containers.values()),

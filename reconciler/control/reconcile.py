@@ -167,7 +167,7 @@ class Reconciler:
     def _look(self, options: PlanOptions, failures: dict[str, Failure] | None = None) -> PassReport:
         """Load, observe and plan. `failures` replace those on disk, which may be full."""
         desired = self._loader.load(self._sources)
-        world = observe(self._engine, self._clock())
+        world = observe(self._engine, self._clock)
         if failures is not None:
             world = replace(world, failures=failures)
         desired, unenforced = leave_out_preferred(self._engine, desired)

@@ -326,4 +326,4 @@ def test_a_plan_and_a_status_are_json(engine: Engine, source: Path) -> None:
     report = look(engine, source)
     json.dumps(report.plan.to_json())
     json.dumps(status_items(report))
-    assert observe(engine, wall_s()).containers["web"].status is Status.RUNNING
+    assert observe(engine, wall_s).containers["web"].status is Status.RUNNING

@@ -39,7 +39,7 @@ def web(engine: FakeEngine) -> FakeContainer:
 
 
 def probe(engine: FakeEngine, clock: FakeClock) -> bool:
-    return probe_due(engine, observe(engine, clock()).containers.values())
+    return probe_due(engine, observe(engine, clock).containers.values())
 
 
 def health(engine: FakeEngine) -> Health:
@@ -58,7 +58,7 @@ def test_one_round_checks_what_is_due_and_what_has_waited_for_the_startup_probe(
     assert probe(engine, clock)
     assert checks(engine) == ["execute started", "execute true"]
     assert (health(engine).startup.passes, health(engine).liveness.passes) == (True, True)
-    assert observe(engine, clock()).health == {"web": health(engine)}
+    assert observe(engine, clock).health == {"web": health(engine)}
     assert not probe(engine, clock)
     assert len(checks(engine)) == 2
 
@@ -107,12 +107,12 @@ def test_who_takes_a_claim_over_goes_on_from_what_was_found_meanwhile(
 ) -> None:
     other, desk = Claims(engine.run_dir), Desk(engine, is_spread=False)
     assert other.take("web")
-    desk.look_after(targets_of(observe(engine, clock()).containers.values()))
+    desk.look_after(targets_of(observe(engine, clock).containers.values()))
     (entry,) = desk.take_due()
     assert not desk.work(entry)
     probe_free = Desk(engine, is_spread=False)  # what the other one does
     other.close()
-    probe_free.look_after(targets_of(observe(engine, clock()).containers.values()))
+    probe_free.look_after(targets_of(observe(engine, clock).containers.values()))
     for one in probe_free.take_due():
         probe_free.work(one)
     probe_free.close()
@@ -164,7 +164,7 @@ def test_a_verdict_that_cannot_be_written_is_tried_again_and_then_wakes(
     path = Path(engine.run_dir, "containers/web/health.json")
     path.mkdir(parents=True)  # in the way of the file
     desk = Desk(engine, is_spread=False)
-    desk.look_after(targets_of(observe(engine, clock()).containers.values()))
+    desk.look_after(targets_of(observe(engine, clock).containers.values()))
     (entry,) = desk.take_due()
     assert not desk.work(entry)
     path.rmdir()

@@ -31,7 +31,7 @@ def threads() -> list[str]:
 def test_without_probes_there_is_no_thread(engine: FakeEngine, clock: FakeClock) -> None:
     start(engine, 3, Probes())
     scheduler = ProbeScheduler(engine, lambda: None)
-    scheduler.look_after(observe(engine, clock()).containers.values())
+    scheduler.look_after(observe(engine, clock).containers.values())
     assert threads() == []
     scheduler.close()
 
@@ -49,10 +49,10 @@ def test_many_probes_are_checked_by_a_few_threads_and_each_transition_wakes(
             is_done.set()
 
     scheduler = ProbeScheduler(engine, wake)
-    scheduler.look_after(observe(engine, clock()).containers.values())
+    scheduler.look_after(observe(engine, clock).containers.values())
     assert is_done.wait(PATIENCE_S)
     assert max(woken) <= MAX_THREADS + 1
-    assert all(one.readiness.passes for one in observe(engine, clock()).health.values())
+    assert all(one.readiness.passes for one in observe(engine, clock).health.values())
     scheduler.close()
     for one in threading.enumerate():
         if one.name in ("probes", "probe"):
