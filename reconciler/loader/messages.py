@@ -16,6 +16,7 @@ from typing import Any
 from reconciler.errors.codes import ErrorCode
 from reconciler.loader.document import Node
 from reconciler.loader.findings import Finding, Path
+from reconciler.loader.foreign import instead_of
 from reconciler.loader.schema import inline_references, load_schema
 
 _TYPE_NAMES = {
@@ -87,6 +88,8 @@ def _missing(name: str, properties: dict[str, Any]) -> str:
 
 
 def _suggest_field(name: str, properties: dict[str, Any], path: Path) -> str:
+    if not path and (remedy := instead_of(name)):
+        return f"; {remedy}"
     if close := _closest(name, properties):
         return f"; did you mean '{close}'?"
     elsewhere = _places().get(name.lower(), ())
@@ -126,7 +129,7 @@ def _closest(text: str, choices: Iterable[str]) -> str | None:
 def _explain(error: Any, node: Node) -> str:
     value, limit = error.instance, error.validator_value
     if error.validator == "type":
-        return _explain_type(value, limit, node)
+        return _explain_type(value, limit, node, error.schema)
     if error.validator == "enum":
         return _explain_enum(value, limit)
     if error.validator == "format":
@@ -139,7 +142,7 @@ def _explain(error: Any, node: Node) -> str:
     return template.format(value=_shown(value), limit=limit, about=about)
 
 
-def _explain_type(value: Any, expected: str | list[str], node: Node) -> str:
+def _explain_type(value: Any, expected: str | list[str], node: Node, schema: dict[str, Any]) -> str:
     names = [expected] if isinstance(expected, str) else expected
     wanted = " or ".join(_TYPE_NAMES[name] for name in names)
     if value is None:
@@ -151,7 +154,8 @@ def _explain_type(value: Any, expected: str | list[str], node: Node) -> str:
         remedy = f"; put it in quotes: {json.dumps(written)}" if "string" in names else ""
         return f"expected {wanted}, got {kind}{written}{remedy}"
     if isinstance(value, str):
-        return f"expected {wanted}, got the text {_shown(value)}{_text_remedy(value, names)}"
+        remedy = _text_remedy(value, names) or _choice_remedy(value, schema)
+        return f"expected {wanted}, got the text {_shown(value)}{remedy}"
     kind = "a mapping" if isinstance(value, dict) else "a list"
     is_pairs = isinstance(value, list) and "object" in names and _are_pairs(value)
     remedy = "; write 'NAME: value', not '- NAME=value'" if is_pairs else ""
@@ -173,6 +177,14 @@ def _text_remedy(value: str, names: list[str]) -> str:
             return ""
     if names in (["integer"], ["number"]) and value.isdecimal():
         return "; remove the quotes"
+    return ""
+
+
+def _choice_remedy(value: str, schema: dict[str, Any]) -> str:
+    """Return the mapping to write for a text that is a choice of one of its fields."""
+    for name, field in schema.get("properties", {}).items():
+        if value in field.get("enum", ()):
+            return f"; write {{{name}: {value}}}"
     return ""
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from reconciler.loader.foreign import INSTEAD
+from reconciler.loader.schema import load_schema
 from tests.unit.loader.samples import parse_text, told
 
 BOOLS = "security: {noNewPrivileges: %s}\ncommand: [a]"
@@ -24,6 +28,27 @@ MISTAKES = {
     "a field in the wrong place": (
         "command: [a]\nmemory: {max: 1Mi}",
         "2:1: memory: unknown field 'memory'; did you mean 'resources.memory'? [SpecSchema]",
+    ),
+    "an image": (
+        "command: [a]\nimage: nginx",
+        (
+            "2:1: image: unknown field 'image'; no images are fetched: unpack one into a directory"
+            " and write 'rootfs: {path: DIR}' [SpecSchema]"
+        ),
+    ),
+    "a field of compose files": (
+        "command: [a]\nmem_limit: 1g",
+        (
+            "2:1: mem_limit: unknown field 'mem_limit';"
+            " write 'resources: {memory: {max: 256Mi}}' [SpecSchema]"
+        ),
+    ),
+    "restart as in compose files": (
+        "command: [a]\nrestart: always",
+        (
+            "2:10: restart: expected a mapping, got the text 'always';"
+            " write {policy: always} [SpecSchema]"
+        ),
     ),
     "a field unlike any other, where few are known": (
         "command: [a]\nlogs: {zzz: 1}",
@@ -377,3 +402,13 @@ def test_a_file_name_that_is_no_name_asks_for_another_or_for_the_field() -> None
 def test_thousands_of_mistakes_are_cut_to_a_hundred() -> None:
     text = "command: [a]\n" + "".join(f"field{number}: 1\n" for number in range(5000))
     assert len(parse_text(text).problems) == 100
+
+
+@pytest.mark.parametrize("name", sorted(INSTEAD))
+def test_what_is_to_be_written_instead_of_another_tools_field_names_fields_that_exist(
+    name: str,
+) -> None:
+    """The mapping in quotes is valid, or its first word is a field of the schema."""
+    assert name not in {field.lower() for field in load_schema()["properties"]}
+    for quoted in re.findall(r"'([a-zA-Z]+)[^']*'", INSTEAD[name]):
+        assert quoted in load_schema()["properties"]
