@@ -18,7 +18,7 @@ from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.linux.mount import MountAttr, MountFlag
 from reconciler.model.config import Config
 from reconciler.model.isolation import Device, MountSpec
-from reconciler.monitor.steps import attributes, listed, root
+from reconciler.monitor.steps import attributes, listed, mounts, root
 
 _RDONLY = int(MountAttr.RDONLY)
 _KERNEL_TYPES = ("proc", "sysfs")
@@ -80,8 +80,8 @@ def make_listed_steps(
         *(step for one in parts for step in one.attached),
         *made,
         *(step for one in parts for step in one.last),
-        *([listed.LockPaths(locked)] if locked else ()),
-        *([listed.HidePaths(masked)] if masked else ()),
+        *([mounts.ReadonlyPaths(locked)] if locked else ()),
+        *([mounts.MaskPaths(masked)] if masked else ()),
         *([root.SetRootReadonly()] if config.rootfs.readonly else ()),
     ]
 
@@ -237,7 +237,8 @@ class _Listed:
         self.created.append(listed.NewFs(self._key, fs_type, item.source, words, attributes))
         if options.add_all:
             self.created.append(listed.SetTreeAttributes(self._key, options.add_all, 0, True))
-        self._attach(is_directory=True, is_plain=fs_type in _KERNEL_TYPES)
+        is_plain = fs_type in _KERNEL_TYPES or self._target == "/dev"
+        self._attach(is_directory=True, is_plain=is_plain)
         if is_late:
             self.last.append(listed.ChangeMount(self._target, _RDONLY, 0, False))
 

@@ -69,7 +69,9 @@ FSOPEN_CLOEXEC = 1
 FSMOUNT_CLOEXEC = 1
 FSCONFIG_SET_FLAG, FSCONFIG_SET_STRING, FSCONFIG_CMD_CREATE = 0, 1, 6
 MNT_DETACH = 2
+RESOLVE_NO_XDEV = 1
 RESOLVE_NO_MAGICLINKS = 2
+RESOLVE_BENEATH = 8
 RESOLVE_IN_ROOT = 16
 _MOUNT_ATTR_ATIME = 0x70
 _ATIME_CHOICES = int(MountAttr.NOATIME | MountAttr.STRICTATIME)
@@ -186,6 +188,19 @@ def open_in_root(root_fd: int, path: str, flags: int) -> int:
 
     Raises: OSError with the path.
     """
-    how = struct.pack("=3Q", flags | os.O_CLOEXEC, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+    return _open(root_fd, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+
+
+def open_beneath(top_fd: int, path: str, flags: int, *, in_one_mount: bool = False) -> int:
+    """Open `path` below `top_fd`, no link or `..` leading out of it (openat2(2)).
+
+    Raises: OSError with the path.
+    """
+    resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | (RESOLVE_NO_XDEV if in_one_mount else 0)
+    return _open(top_fd, path, flags, resolve)
+
+
+def _open(top_fd: int, path: str, flags: int, resolve: int) -> int:
+    how = struct.pack("=3Q", flags | os.O_CLOEXEC, 0, resolve)
     encoded = os.fsencode(path.lstrip("/") or ".")
-    return check(openat2(root_fd, encoded, how, len(how)), path)
+    return check(openat2(top_fd, encoded, how, len(how)), path)

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from reconciler.linux import mount, process
 from reconciler.linux.proc import write_file
 from reconciler.monitor.steps.context import Context
-from reconciler.monitor.steps.listed import make_target, open_target
+from reconciler.monitor.steps.places import attach, make_place, open_terminal_master
 
 _NEWTIME = int(process.CloneFlag.NEWTIME)
 _TIOCSPTLCK = 0x40045431
@@ -229,14 +229,14 @@ class OpenConsole(NamedTuple):
         return "open the console"
 
     def execute(self, context: Context) -> None:
-        master = os.open("/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+        master = open_terminal_master(context)
         fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
         slave = fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
         if self.rows or self.columns:
             size = struct.pack("4H", self.rows, self.columns, 0, 0)
             fcntl.ioctl(slave, termios.TIOCSWINSZ, size)
         os.fchown(slave, self.uid, -1)
-        self._mount(slave)
+        self._mount(context, slave)
         with socket.socket(fileno=os.dup(context.streams[0])) as sock:
             socket.send_fds(sock, [b"/dev/ptmx"], [master])
         os.close(master)
@@ -246,12 +246,11 @@ class OpenConsole(NamedTuple):
             os.dup2(slave, target)
         os.close(slave)
 
-    def _mount(self, slave: int) -> None:
+    def _mount(self, context: Context, slave: int) -> None:
         """Mount the very terminal on /dev/console: no name is looked up (CVE-2025-52565)."""
-        make_target("/dev/console", is_directory=False, is_plain=True)
-        target = open_target("/dev/console", is_plain=True)
+        target = make_place(context, "/dev/console", is_directory=False, is_plain=True)
         tree = mount.clone_tree_at(slave, recursive=False)
-        mount.attach_tree_at(tree, target)
+        attach(tree, target, "/dev/console")
         os.close(tree)
         os.close(target)
 

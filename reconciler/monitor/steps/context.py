@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,15 +13,22 @@ class Context:
     """State of one set-up.
 
     `status_fd` is where the parent reads; `streams` are descriptors that came with the request;
-    `trees` are fds of detached mounts, by the key of the step that opened them; `state` is the
-    container's, for hooks; `listener` takes the notifications of the seccomp filter, with
-    `listener_message`.
+    `trees` are fds of detached mounts, by the key of the step that opened them; `anchors` those
+    of the mounts on /proc, /sys and /dev (see `places`); `state` is the container's, for hooks;
+    `listener` takes the notifications of the seccomp filter, with `listener_message`.
     """
 
     def __init__(self, status_fd: int, streams: tuple[int, ...]) -> None:
         self.status_fd = status_fd
         self.streams = streams
         self.trees: dict[str, int] = {}
+        self.anchors: dict[str, int] = {}
         self.listener: socket.socket | None = None
         self.listener_message = b""
         self.state: dict[str, Any] | None = None
+
+    def drop_anchors(self) -> None:
+        """Close the anchors: the container's tree is there."""
+        for fd in self.anchors.values():
+            os.close(fd)
+        self.anchors.clear()

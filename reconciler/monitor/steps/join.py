@@ -24,6 +24,7 @@ from reconciler.linux import process
 from reconciler.linux.proc import is_same_process
 from reconciler.linux.process import CloneFlag
 from reconciler.monitor.steps.context import Context
+from reconciler.monitor.steps.places import open_terminal_master
 
 _STREAMS = (0, 1, 2)
 _TIOCSPTLCK = 0x40045431
@@ -100,7 +101,7 @@ class OpenTerminal(NamedTuple):
         return "open a terminal"
 
     def execute(self, context: Context) -> None:
-        master = os.open("/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+        master = open_terminal_master(context)
         fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
         slave = fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY)
         size = struct.pack("4H", self.rows, self.columns, 0, 0)

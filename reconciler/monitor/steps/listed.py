@@ -4,12 +4,12 @@
     after the pivot    AttachAt: the target is opened inside the root, which is `/` by then, and
                        without magic links; what was opened is what is mounted on
 
-A target is never named twice, so that nobody who can write to the root can swap it in between.
+A target is never named twice: see `places`.
 """
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import os
 import stat
 from typing import Any, NamedTuple
@@ -17,11 +17,9 @@ from typing import Any, NamedTuple
 from reconciler.linux import mount as m
 from reconciler.linux.userns import open_user_namespace
 from reconciler.monitor.steps.context import Context
+from reconciler.monitor.steps.places import ANCHORED, make_directories, make_place, open_place
 
-_RDONLY = int(m.MountAttr.RDONLY)
 _IDMAP = int(m.MountAttr.IDMAP)
-_MASK = int(m.MountAttr.RDONLY | m.MountAttr.NOSUID | m.MountAttr.NODEV | m.MountAttr.NOEXEC)
-_NULL_DEVICE = os.makedev(1, 3)
 _NODE_TYPES = {"c": stat.S_IFCHR, "u": stat.S_IFCHR, "b": stat.S_IFBLK, "p": stat.S_IFIFO}
 _PROPAGATIONS = tuple(
     int(flag)
@@ -91,8 +89,8 @@ class MapIds(NamedTuple):
 class AttachAt(NamedTuple):
     """Attach a detached mount to `target`, made where it is missing.
 
-    With `is_plain` the target may not be a symbolic link (CVE-2019-19921). `copies_up`: what the
-    directory held before is in the new file system too.
+    With `is_plain` the target may not be a symbolic link (CVE-2019-19921), and an anchor is what
+    is mounted. `copies_up`: what the directory held before is in the new file system too.
     """
 
     key: str
@@ -108,8 +106,9 @@ class AttachAt(NamedTuple):
 
     def execute(self, context: Context) -> None:
         tree = context.trees.pop(self.key)
-        make_target(self.target, is_directory=self.is_directory, is_plain=self.is_plain)
-        target = open_target(self.target, is_plain=self.is_plain)
+        target = make_place(
+            context, self.target, is_directory=self.is_directory, is_plain=self.is_plain
+        )
         try:
             if self.copies_up:
                 _copy_up(target, tree)
@@ -122,35 +121,12 @@ class AttachAt(NamedTuple):
             raise OSError(error.errno, error.strerror, self.target) from error
         finally:
             os.close(target)
+        if self.target in ANCHORED and self.target in context.anchors:
+            os.close(context.anchors.pop(self.target))  # covered
+        if self.is_plain and self.target in ANCHORED:
+            context.anchors[self.target] = tree
+        else:
             os.close(tree)
-
-
-def make_target(path: str, *, is_directory: bool, is_plain: bool = False) -> None:
-    """Make a mount point where it is missing, with the directories above it. Raises: OSError."""
-    try:
-        os.close(open_target(path, is_plain=is_plain))
-        return
-    except FileNotFoundError:
-        pass  # it is made now
-    real = path if is_plain else os.path.realpath(path)  # a dangling link, inside this root
-    if is_directory:
-        os.makedirs(real, 0o755, exist_ok=True)
-        return
-    os.makedirs(os.path.dirname(real), 0o755, exist_ok=True)
-    os.close(os.open(real, os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644))
-
-
-def open_target(path: str, *, is_plain: bool = False) -> int:
-    """Return an O_PATH descriptor of `path`, by no magic link. Raises: OSError with the path."""
-    root = os.open("/", os.O_PATH | os.O_CLOEXEC)
-    try:
-        fd = m.open_in_root(root, path, os.O_PATH | (os.O_NOFOLLOW if is_plain else 0))
-    finally:
-        os.close(root)
-    if is_plain and stat.S_ISLNK(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise OSError(errno.ENOTDIR, "it must be a directory and is a symbolic link", path)
-    return fd
 
 
 def _copy_up(source: int, tree: int) -> None:
@@ -214,7 +190,13 @@ class ChangeMount(NamedTuple):
         return f"set the flags of {self.path}"
 
     def execute(self, context: Context) -> None:
-        m.set_mount_attributes(self.path, self.add, self.clear, recursive=self.recursive)
+        target = open_place(context, self.path)
+        try:
+            m.set_mount_attributes(target, self.add, self.clear, recursive=self.recursive)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self.path) from error
+        finally:
+            os.close(target)
 
 
 class SetPropagation(NamedTuple):
@@ -239,17 +221,30 @@ class MakeNodes(NamedTuple):
         return "make device nodes " + " ".join(str(node[0]) for node in self.nodes)
 
     def execute(self, context: Context) -> None:
-        for path, kind, major, minor, mode, uid, gid in self.nodes:
-            os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
-            number = os.makedev(major, minor)
+        before = os.umask(0)
+        for node in self.nodes:
+            path, kind = node[0], _NODE_TYPES[node[1]]
+            directory, name = os.path.split(path)
+            fd = make_directories(context, directory)
             try:
-                os.mknod(path, _NODE_TYPES[kind] | mode, number)
-            except FileExistsError:
-                found = os.lstat(path)
-                if stat.S_IFMT(found.st_mode) != _NODE_TYPES[kind] or found.st_rdev != number:
-                    raise
-            os.chmod(path, mode)
-            os.chown(path, uid, gid)
+                self._make_node(fd, name, kind, node)
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, path) from error
+            finally:
+                os.close(fd)
+        os.umask(before)
+
+    def _make_node(self, fd: int, name: str, kind: int, node: list[Any]) -> None:
+        _, _, major, minor, mode, uid, gid = node
+        number = os.makedev(major, minor)
+        try:
+            os.mknod(name, kind | mode, number, dir_fd=fd)
+        except FileExistsError:
+            found = os.stat(name, dir_fd=fd, follow_symlinks=False)
+            if stat.S_IFMT(found.st_mode) != kind or found.st_rdev != number:
+                raise
+            return
+        os.chown(name, uid, gid, dir_fd=fd, follow_symlinks=False)
 
 
 class MakeLinks(NamedTuple):
@@ -262,59 +257,11 @@ class MakeLinks(NamedTuple):
 
     def execute(self, context: Context) -> None:
         for path, target in self.links:
-            if not os.path.lexists(path):
-                os.symlink(target, path)
-
-
-class HidePaths(NamedTuple):
-    """Cover paths: a directory by an empty one, all else by the null device.
-
-    Both sides are held open, and the null device is looked at there (CVE-2025-31133).
-    """
-
-    paths: list[str]
-
-    def describe(self) -> str:
-        return "mask " + " ".join(self.paths)
-
-    def execute(self, context: Context) -> None:
-        null = open_target("/dev/null", is_plain=True) if self.paths else -1
-        if null >= 0 and os.fstat(null).st_rdev != _NULL_DEVICE:
-            raise OSError(errno.EINVAL, "/dev/null is not the null device", "/dev/null")
-        empty = -1
-        for path in self.paths:
-            try:
-                target = open_target(path)
-            except (FileNotFoundError, NotADirectoryError):  # this kernel does not show it
-                continue
-            is_directory = stat.S_ISDIR(os.fstat(target).st_mode)
-            if is_directory and empty < 0:
-                empty = m.new_filesystem("tmpfs", "tmpfs", ["size=0k", "mode=755"], _MASK)
-            tree = m.clone_tree_at(empty if is_directory else null, recursive=False)
-            m.attach_tree_at(tree, target)
-            os.close(tree)
-            os.close(target)
-
-
-class LockPaths(NamedTuple):
-    """Make paths read-only by mounting them over themselves."""
-
-    paths: list[str]
-
-    def describe(self) -> str:
-        return "make read-only " + " ".join(self.paths)
-
-    def execute(self, context: Context) -> None:
-        for path in self.paths:
-            try:
-                target = open_target(path)
-            except (FileNotFoundError, NotADirectoryError):
-                continue
-            tree = m.clone_tree_at(target, recursive=True)
-            m.set_mount_attributes(tree, _RDONLY, recursive=True)
-            m.attach_tree_at(tree, target)
-            os.close(tree)
-            os.close(target)
+            directory, name = os.path.split(path)
+            fd = open_place(context, directory)
+            with contextlib.suppress(FileExistsError):
+                os.symlink(target, name, dir_fd=fd)
+            os.close(fd)
 
 
 STEPS = (
@@ -326,6 +273,4 @@ STEPS = (
     SetPropagation,
     MakeNodes,
     MakeLinks,
-    HidePaths,
-    LockPaths,
 )

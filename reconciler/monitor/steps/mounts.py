@@ -1,7 +1,7 @@
 """Steps that mount file systems inside the new root, after the pivot.
 
 Every path is resolved inside the container's root, which is `/` by then: no symlink in it
-can reach the host.
+can reach the host. `places` says how.
 """
 
 from __future__ import annotations
@@ -12,6 +12,13 @@ from typing import NamedTuple
 
 from reconciler.linux import mount as m
 from reconciler.monitor.steps.context import Context
+from reconciler.monitor.steps.places import (
+    ANCHORED,
+    attach,
+    make_place,
+    open_null_device,
+    open_place,
+)
 
 _DEVICES = (
     ("null", 1, 3),
@@ -30,11 +37,10 @@ _DEVICE_LINKS = (
 )
 
 # Plain numbers: the enum's operators are slow, and slower in a fresh child.
-_BIND = int(m.MountFlag.BIND)
-_RBIND = int(m.MountFlag.BIND | m.MountFlag.REC)
-_MASK = int(m.MountFlag.RDONLY | m.MountFlag.NOSUID | m.MountFlag.NODEV | m.MountFlag.NOEXEC)
+_MASK = int(m.MountAttr.RDONLY | m.MountAttr.NOSUID | m.MountAttr.NODEV | m.MountAttr.NOEXEC)
 _ATTR_RDONLY = int(m.MountAttr.RDONLY)
-_NULL_DEVICE = os.makedev(1, 3)
+_SAME_BITS = 0xF  # RDONLY to NOEXEC are the same in both interfaces
+_FLAG_NOATIME, _ATTR_NOATIME = int(m.MountFlag.NOATIME), int(m.MountAttr.NOATIME)
 
 
 class MakeTarget(NamedTuple):
@@ -47,14 +53,7 @@ class MakeTarget(NamedTuple):
         return f"make mount point {self.path}"
 
     def execute(self, context: Context) -> None:
-        if os.path.exists(self.path):
-            return
-        path = os.path.realpath(self.path)  # through symlinks that dangle, inside this root
-        if self.is_directory:
-            os.makedirs(path, 0o755, exist_ok=True)
-            return
-        os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644))
+        os.close(make_place(context, self.path, is_directory=self.is_directory))
 
 
 class MountFs(NamedTuple):
@@ -69,7 +68,17 @@ class MountFs(NamedTuple):
         return f"mount {self.fs_type} on {self.target}"
 
     def execute(self, context: Context) -> None:
-        m.mount(self.fs_type, self.target, self.fs_type, self.flags, self.data)
+        words = self.data.split(",") if self.data else []
+        attributes = self.flags & _SAME_BITS | (_ATTR_NOATIME if self.flags & _FLAG_NOATIME else 0)
+        is_anchor = self.target in ANCHORED
+        tree = m.new_filesystem(self.fs_type, self.fs_type, words, attributes)
+        target = open_place(context, self.target, is_plain=is_anchor)
+        attach(tree, target, self.target)
+        os.close(target)
+        if is_anchor:
+            context.anchors[self.target] = tree
+        else:
+            os.close(tree)
 
 
 class AttachTree(NamedTuple):
@@ -83,7 +92,9 @@ class AttachTree(NamedTuple):
 
     def execute(self, context: Context) -> None:
         tree = context.trees.pop(self.key)
-        m.attach_tree(tree, self.target)
+        target = open_place(context, self.target)
+        attach(tree, target, self.target)
+        os.close(target)
         os.close(tree)
 
 
@@ -94,18 +105,21 @@ class MakeDevices(NamedTuple):
         return "make device nodes in /dev"
 
     def execute(self, context: Context) -> None:
+        fd = context.anchors["/dev"]
         for name, major, minor in _DEVICES:
-            path = f"/dev/{name}"
-            os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(major, minor))
-            os.chmod(path, 0o666)
+            os.mknod(name, stat.S_IFCHR | 0o666, os.makedev(major, minor), dir_fd=fd)
+            os.chmod(name, 0o666, dir_fd=fd)
         for name, target in _DEVICE_LINKS:
-            os.symlink(target, f"/dev/{name}")
+            os.symlink(target, name, dir_fd=fd)
         for name in ("pts", "shm", "mqueue"):
-            os.mkdir(f"/dev/{name}", 0o755)
+            os.mkdir(name, 0o755, dir_fd=fd)
 
 
 class MaskPaths(NamedTuple):
-    """Cover what the kernel shows and a container has no business with."""
+    """Cover what the kernel shows and a container has no business with.
+
+    A directory by an empty one, all else by the null device (CVE-2025-31133).
+    """
 
     paths: list[str]
 
@@ -113,21 +127,24 @@ class MaskPaths(NamedTuple):
         return "mask " + " ".join(self.paths)
 
     def execute(self, context: Context) -> None:
-        if os.stat("/dev/null").st_rdev != _NULL_DEVICE:
-            raise OSError(22, "/dev/null is not the null device", "/dev/null")
+        null = open_null_device(context, os.O_PATH) if self.paths else -1
+        empty = -1
         for path in self.paths:
             try:
-                is_directory = stat.S_ISDIR(os.lstat(path).st_mode)
-            except FileNotFoundError:  # this kernel does not show it
+                target = open_place(context, path)
+            except (FileNotFoundError, NotADirectoryError):  # this kernel does not show it
                 continue
-            if is_directory:
-                m.mount("tmpfs", path, "tmpfs", _MASK, "size=0k,mode=755")
-            else:
-                m.mount("/dev/null", path, None, _BIND)
+            is_directory = stat.S_ISDIR(os.fstat(target).st_mode)
+            if is_directory and empty < 0:
+                empty = m.new_filesystem("tmpfs", "tmpfs", ["size=0k", "mode=755"], _MASK)
+            tree = m.clone_tree_at(empty if is_directory else null, recursive=False)
+            attach(tree, target, path)
+            os.close(tree)
+            os.close(target)
 
 
 class ReadonlyPaths(NamedTuple):
-    """Make parts of /proc read-only."""
+    """Make paths read-only by mounting them over themselves."""
 
     paths: list[str]
 
@@ -136,9 +153,15 @@ class ReadonlyPaths(NamedTuple):
 
     def execute(self, context: Context) -> None:
         for path in self.paths:
-            if os.path.lexists(path):
-                m.mount(path, path, None, _RBIND)
-                m.set_mount_attributes(path, _ATTR_RDONLY, recursive=True)
+            try:
+                target = open_place(context, path)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            tree = m.clone_tree_at(target, recursive=True)
+            m.set_mount_attributes(tree, _ATTR_RDONLY, recursive=True)
+            attach(tree, target, path)
+            os.close(tree)
+            os.close(target)
 
 
 STEPS = (MakeTarget, MountFs, AttachTree, MakeDevices, MaskPaths, ReadonlyPaths)

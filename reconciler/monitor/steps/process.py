@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from reconciler.linux import capabilities, net, process, seccomp
 from reconciler.linux.proc import write_file
 from reconciler.monitor.steps.context import Context
+from reconciler.monitor.steps.places import open_null_device
 
 _NEWCGROUP = int(process.CloneFlag.NEWCGROUP)
 _EXEC_PATH_DEFAULT = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -72,7 +73,7 @@ class OpenOutput(NamedTuple):
     def execute(self, context: Context) -> None:
         os.setsid()
         for path, fd in ((self.stdout, 1), (self.stderr, 2)):
-            _redirect(path, os.O_RDWR, fd)
+            _redirect(os.open(path, os.O_RDWR | os.O_CLOEXEC), fd)
             try:
                 os.fchown(fd, self.uid, self.gid)
             except PermissionError:  # in a user namespace, where nothing of the host's can be given
@@ -88,7 +89,7 @@ class DiscardOutput(NamedTuple):
     def execute(self, context: Context) -> None:
         os.setsid()
         for fd in (1, 2):
-            _redirect("/dev/null", os.O_RDWR, fd)
+            _redirect(open_null_device(context, os.O_RDWR), fd)
 
 
 class KeepStreams(NamedTuple):
@@ -126,11 +127,10 @@ class OpenInput(NamedTuple):
         return "open /dev/null"
 
     def execute(self, context: Context) -> None:
-        _redirect("/dev/null", os.O_RDONLY, 0)
+        _redirect(open_null_device(context, os.O_RDONLY), 0)
 
 
-def _redirect(path: str, flags: int, target_fd: int) -> None:
-    fd = os.open(path, flags | os.O_CLOEXEC)
+def _redirect(fd: int, target_fd: int) -> None:
     os.dup2(fd, target_fd)
     if fd != target_fd:
         os.close(fd)
@@ -226,6 +226,7 @@ class Confine(NamedTuple):
         return f"become {self.uid}:{self.gid}"
 
     def execute(self, context: Context) -> None:
+        context.drop_anchors()
         if not self.no_new_privileges:
             self._filter(context)  # seccomp(2) wants CAP_SYS_ADMIN then, which is still ours here
         effective, permitted, inheritable, bounding, ambient = self.capabilities
