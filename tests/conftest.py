@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -78,6 +79,18 @@ def run_dirs() -> Iterator[RunDirs]:
     dirs.state_dir.mkdir(mode=0o700)
     yield dirs
     shutil.rmtree(base)
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """Return a bound datagram socket, as a service manager's or the journal's."""
+    flags = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC
+    directory = tempfile.mkdtemp(prefix="rc-", dir="/tmp")
+    with socket.socket(socket.AF_UNIX, flags) as sock:
+        sock.bind(f"{directory}/socket")
+        sock.settimeout(20)
+        yield sock
+    shutil.rmtree(directory)
 
 
 @pytest.fixture(scope="session")

@@ -103,7 +103,8 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--log-format",
         choices=("text", "json"),
-        help="the form of what goes to standard error (default: text on a terminal, else json)",
+        help="the form of what goes to standard error (default: text on a terminal, structured"
+        " records in systemd's journal, else json)",
     )
     group.add_argument("--debug", action="store_true", help="log more; show stack traces")
     group.add_argument("-h", "--help", action="help", help="show this and end")

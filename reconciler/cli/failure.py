@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from reconciler.cli.instance import is_journal
 from reconciler.errors import ConfigInvalid, ErrorCode, ReconcilerError
 
 _EXIT_CODES = {
@@ -40,10 +41,11 @@ def report(error: Exception, arguments: Sequence[str]) -> int:
     form = _chosen(arguments, "--output", "-o")
     if form in ("json", "yaml"):
         _write_data(known, form)
-    if _chosen(arguments, "--log-format") == "json":
+    log_form = _chosen(arguments, "--log-format") or ("journal" if is_journal() else "text")
+    if log_form != "text":
         from reconciler.control import logs
 
-        logs.configure(sys.stderr, is_json=True, level="DEBUG" if is_debug else "INFO")
+        logs.configure(sys.stderr, form=log_form, level="DEBUG" if is_debug else "INFO")
         logs.log_failure(known)
     else:
         print(describe(known), file=sys.stderr)

@@ -41,14 +41,33 @@ def configure_logs(args: argparse.Namespace, *, is_told_on_stdout: bool = False)
     """
     from reconciler.control import logs
 
-    is_json = is_log_json(args)
-    level = "WARNING" if is_told_on_stdout and not is_json else "INFO"
-    logs.configure(sys.stderr, is_json=is_json, level="DEBUG" if args.debug else level)
+    form = log_form(args)
+    level = "WARNING" if is_told_on_stdout and form == "text" else "INFO"
+    logs.configure(sys.stderr, form=form, level="DEBUG" if args.debug else level)
 
 
-def is_log_json(args: argparse.Namespace) -> bool:
-    """Tell whether the log is for programs: if it says so, or where no terminal shows it."""
-    return args.log_format == "json" if args.log_format else not sys.stderr.isatty()
+def log_form(args: argparse.Namespace) -> str:
+    """Return the form of the log: as asked for, else text on a terminal, and json elsewhere.
+
+    journal: standard error leads to systemd's journal, which takes structured records.
+    """
+    if args.log_format:
+        return str(args.log_format)
+    if sys.stderr.isatty():
+        return "text"
+    return "journal" if is_journal() else "json"
+
+
+def is_journal() -> bool:
+    """Tell whether standard error leads to systemd's journal."""
+    if "JOURNAL_STREAM" not in os.environ:
+        return False
+    from reconciler.linux.journal import is_journal as is_journal_fd
+
+    try:
+        return is_journal_fd(sys.stderr.fileno())
+    except (OSError, ValueError):  # no file at all: a test's
+        return False
 
 
 def make_options(args: argparse.Namespace) -> PlanOptions:

@@ -9,9 +9,12 @@ from __future__ import annotations
 import json
 import logging
 import time
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from reconciler.model.moment import format_time
+
+if TYPE_CHECKING:
+    from reconciler.control.logs import Settings
 
 _STANDARD = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) | {"message"}
 _FAILURE_FIELDS = ("code", "name", "container", "operation", "step", "errno", "path")
@@ -51,12 +54,17 @@ class TextFormatter(logging.Formatter):
         return "\n".join(filter(None, (f"{line}  {known}" if known else line, detail)))
 
 
-def install(logger: logging.Logger, stream: TextIO, level: str, is_json: bool) -> Handler:
-    """Have the records of `logger` and those below it written to `stream` alone."""
-    handler = Handler(stream)
-    handler.setFormatter(JsonFormatter() if is_json else TextFormatter())
+def install(logger: logging.Logger, settings: Settings) -> Handler:
+    """Have the records of `logger` and those below it written to one place alone."""
+    if settings.form == "journal":
+        from reconciler.control.log_journal import JournalHandler
+
+        handler: Handler = JournalHandler(settings.stream)
+    else:
+        handler = Handler(settings.stream)
+        handler.setFormatter(JsonFormatter() if settings.form == "json" else TextFormatter())
     logger.handlers = [handler]
-    logger.setLevel(level)
+    logger.setLevel(settings.level)
     logger.propagate = False
     return handler
 

@@ -23,10 +23,10 @@ ROOT = "reconciler"
 
 @frozen
 class Settings:
-    """Where records go, in which form; `level` is a name of the standard library's."""
+    """Where records go; `form`: text, json or journal; `level`: the standard library's name."""
 
     stream: TextIO
-    is_json: bool
+    form: str
     level: str = "INFO"
 
 
@@ -37,10 +37,14 @@ class _State:
     lock = allocate_lock()
 
 
-def configure(stream: TextIO, *, is_json: bool | None = None, level: str = "INFO") -> None:
-    """Have records written to `stream`: as text when it is a terminal, else as JSON lines."""
-    form = not stream.isatty() if is_json is None else is_json
-    _State.pending = Settings(stream=stream, is_json=form, level=level)
+def configure(stream: TextIO, *, form: str | None = None, level: str = "INFO") -> None:
+    """Have records written to `stream`, as text when it is a terminal, else as JSON lines.
+
+    `form` says which: text or json; journal: as structured records to systemd's journal, where
+    the stream leads as well.
+    """
+    known = form or ("text" if stream.isatty() else "json")
+    _State.pending = Settings(stream=stream, form=known, level=level)
 
 
 def get_logger(part: str) -> logging.Logger:
@@ -52,7 +56,7 @@ def get_logger(part: str) -> logging.Logger:
         if settings is not None:
             from reconciler.control.log_format import install
 
-            install(logging.getLogger(ROOT), settings.stream, settings.level, settings.is_json)
+            install(logging.getLogger(ROOT), settings)
     return logging.getLogger(f"{ROOT}.{part}")
 
 

@@ -31,9 +31,11 @@ from reconciler.control.probes.scheduler import ProbeScheduler
 from reconciler.control.reconcile import Reconciler
 from reconciler.control.wake import WAKE_FILE
 from reconciler.daemon.files import FileWatcher
+from reconciler.daemon.heart import Heart
 from reconciler.daemon.wakeups import SignalPipe, WakeUp
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.linux.clock import wall_s
+from reconciler.linux.notify import Notifier
 from reconciler.loader.watched import Interest
 from reconciler.model.frozen import frozen
 from reconciler.model.world import Problem
@@ -77,14 +79,20 @@ class Watch:
         *,
         options: PlanOptions,
         settings: Settings,
+        notifier: Notifier = Notifier(),  # noqa: B008  (it has no state)
     ) -> None:
         self._engine = engine
         self._sources = list(sources)
         self._log = get_logger("watch")
         self._settings = settings
         self._signals = SignalPipe()
+        self._heart = Heart(notifier)
         self._reconciler = Reconciler(
-            engine, sources, options=options, should_stop=self._signals.is_told_to_end
+            engine,
+            sources,
+            options=options,
+            should_stop=self._signals.is_told_to_end,
+            progress=self._heart,
         )
         self._changed = WakeUp()
         self._told = WakeUp()
@@ -114,11 +122,13 @@ class Watch:
             self._subscribe()
             self._find_watched()
             self._request("start")
+            self.on_sign_of_life_due()
             while not self._is_ending:
                 self._await_event()
                 if self._reasons and not self._is_ending:
                     self._pass()
         finally:
+            self._heart.on_stop()
             self._close()
         self._log.info("ended; the containers run on")
 
@@ -180,10 +190,17 @@ class Watch:
             self._subscribe()
         self._request("retry")
 
+    def on_sign_of_life_due(self) -> None:
+        """Tell systemd that the loop goes round."""
+        self._heart.beat()
+        if self._heart.interval_s is not None:
+            self._set_timer(self.on_sign_of_life_due, self._heart.interval_s)
+
     def on_signal(self, number: int) -> None:
         """End on SIGTERM and SIGINT; look at once on SIGHUP."""
         self._log.info("got %s", signal.Signals(number).name)
         if number == signal.SIGHUP:
+            self._heart.on_reload()
             self._request("SIGHUP")
         else:
             self._is_ending = True
@@ -312,8 +329,10 @@ class Watch:
             report = self._reconciler.run_pass(lock_timeout_s=self._settings.lock_timeout_s)
         except ReconcilerError as error:
             self.on_pass_failed(error)
+            self._heart.on_pass_end(error)
         else:
             self.on_pass_done(report)
+            self._heart.on_pass_end(report)
             if self._find_watched():
                 self.on_files_changed()  # what is not yet watched may have changed meanwhile
 

@@ -37,7 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Watch until SIGTERM or SIGINT."""
     from reconciler.daemon.watch import Settings, Watch
+    from reconciler.linux.notify import take_notifier
 
+    notifier = take_notifier()
     configure_logs(args)
     watch = Watch(
         make_engine(args),
@@ -49,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
             max_settle_s=args.max_settle,
             poll_s=args.poll,
         ),
+        notifier=notifier,
     )
     watch.run()
     return 0

@@ -85,7 +85,7 @@ def test_records_of_every_part_go_to_the_one_stream() -> None:
 
 def test_text_is_for_people() -> None:
     stream = io.StringIO()
-    logs.configure(stream, is_json=False)
+    logs.configure(stream, form="text")
     logs.log_info("restart web", fields=["env.A", "user"], reason="its spec changed", empty="")
     text = stream.getvalue()
     assert text[8:].startswith(" info    restart web  fields=env.A,user reason=")
@@ -95,14 +95,14 @@ def test_text_is_for_people() -> None:
 def test_a_stack_trace_comes_with_debug_alone() -> None:
     for level, is_there in (("INFO", False), ("DEBUG", True)):
         stream = io.StringIO()
-        logs.configure(stream, is_json=False, level=level)
+        logs.configure(stream, form="text", level=level)
         logs.log_failure(ERROR)
         assert ("stack trace:" in stream.getvalue()) is is_there
 
 
 def test_a_log_that_cannot_be_written_stops_nothing() -> None:
     full = open("/dev/full", "w")  # noqa: SIM115  (closing it fails, too)
-    logs.configure(full, is_json=True)
+    logs.configure(full, form="json")
     logs.log_info("restart web")
     (handler,) = logging.getLogger("reconciler").handlers
     assert handler.__dict__["lost"] == 1
