@@ -28,7 +28,7 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
-LANES = frozenset({"unit", "contract", "integration", "e2e", "guest", "rootless", "bench"})
+LANES = frozenset({"unit", "contract", "integration", "e2e", "guest", "fire", "rootless", "bench"})
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
