@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-from functools import cached_property
-from typing import NamedTuple
 
 from reconciler.cgroup import core, device_control, tree
 from reconciler.cgroup.canonical import (
@@ -44,6 +42,7 @@ from reconciler.cgroup.v1 import memory as v1_memory
 from reconciler.cgroup.v2 import io as v2_io
 from reconciler.cgroup.v2 import unified as v2_unified
 from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.lean import NamedTuple, cached_property
 from reconciler.linux.clock import wall_s
 from reconciler.model.config import Resources
 from reconciler.model.frozen import replace

@@ -12,9 +12,9 @@ import os
 import select
 import signal
 import time
-from collections.abc import Mapping
 
 from reconciler.cgroup import files
+from reconciler.lean import Mapping
 
 UNIFIED = "unified"
 FREEZER = "freezer"

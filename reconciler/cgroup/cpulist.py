@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from reconciler.cgroup import convert, files
 from reconciler.cgroup.canonical import Limits, Unsupported
+from reconciler.lean import Mapping
 
 
 def out_of_range(wanted: Limits, allowed_files: Mapping[str, str]) -> list[Unsupported]:

@@ -8,10 +8,9 @@ cgroups(7), cgroup_namespaces(7).
 from __future__ import annotations
 
 import re
-from enum import StrEnum
-from typing import NamedTuple
 
 from reconciler.cgroup import files
+from reconciler.lean import NamedTuple, StrEnum
 from reconciler.model.frozen import field, frozen
 
 _OCTAL = re.compile(r"\\([0-7]{3})")

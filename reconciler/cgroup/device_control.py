@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
 
 from reconciler.cgroup import files
 from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.lean import Iterable
 from reconciler.linux import bpf
 from reconciler.model.isolation import DeviceRule
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
 
 from reconciler.cgroup import files
 from reconciler.cgroup.canonical import MEMORY_MAX
 from reconciler.cgroup.convert import PAGE_BYTES
 from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.lean import Callable, Mapping
 from reconciler.model.value import Value
 
 STEPS_MAX = 32

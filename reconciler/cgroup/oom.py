@@ -6,12 +6,11 @@ nothing. `paths` is as in `core`.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
-from collections.abc import Mapping
 
 from reconciler.cgroup import core, files
+from reconciler.lean import Mapping, suppress
 
 _UNLIMITED_FROM_BYTES = 2**62  # v1 shows the most pages that the kernel can count
 _V1_FILES = ("memory.usage_in_bytes", "memory.max_usage_in_bytes", "memory.limit_in_bytes")
@@ -53,12 +52,12 @@ class OomNotice:
     def __init__(self, paths: Mapping[str, str]) -> None:
         self.mask = select.EPOLLIN if "memory" in paths else select.EPOLLPRI
         self.fd = -1
-        with contextlib.suppress(OSError):  # without it, a kill is only told less exactly
+        with suppress(OSError):  # without it, a kill is only told less exactly
             self.fd = _open_v1(paths["memory"]) if "memory" in paths else _open_v2(paths)
 
     def drain(self) -> None:
         """Make the descriptor wait for the next time."""
-        with contextlib.suppress(OSError):  # it was drained before, or the cgroup is gone
+        with suppress(OSError):  # it was drained before, or the cgroup is gone
             if self.mask == select.EPOLLIN:
                 os.eventfd_read(self.fd)
             else:

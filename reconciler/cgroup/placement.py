@@ -7,13 +7,12 @@ the root is exempt), so there the nearest ancestor that can is taken.
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator
 
 from reconciler.cgroup import core, files
 from reconciler.cgroup.detect import Hierarchies, Hierarchy
 from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.lean import Iterator, suppress
 
 DEVICES = "devices"
 WANTED_V2 = frozenset({"memory", "cpu", "cpuset", "pids", "io"})
@@ -41,7 +40,7 @@ def base_paths(
     }
     for name in FURTHER_V1 if has_bpf else (*FURTHER_V1, DEVICES):
         if name in hierarchies.v1:
-            with contextlib.suppress(ReconcilerError):  # without it, what needs it is refused
+            with suppress(ReconcilerError):  # without it, what needs it is refused
                 bases[name] = _base_v1(hierarchies.v1[name], parent)
     if hierarchies.unified:
         bases[core.UNIFIED] = _base_v2(hierarchies.unified, parent)

@@ -5,13 +5,13 @@ Called by the drivers (and by the monitor if it ever has to clean up).
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import time
 
 from reconciler.cgroup import files
 from reconciler.cgroup.core import descend
+from reconciler.lean import suppress
 
 _REMOVE_WAIT_S = 2.0
 _FIRST_PAUSE_S = 0.0005
@@ -25,7 +25,7 @@ def make(path: str) -> list[str]:
 
     Raises: OSError with the path.
     """
-    with contextlib.suppress(FileNotFoundError):  # mostly the parent is there
+    with suppress(FileNotFoundError):  # mostly the parent is there
         return [path] if files.mkdir(path) else []
     missing = [path]
     while not files.exists(os.path.dirname(missing[-1])):
@@ -57,7 +57,7 @@ def remove(path: str) -> None:
 
     Raises: OSError with the path; EBUSY while a process lives in it.
     """
-    with contextlib.suppress(OSError):  # mostly it is empty
+    with suppress(OSError):  # mostly it is empty
         files.rmdir(path)
         return
     deadline = time.monotonic() + _REMOVE_WAIT_S

@@ -7,11 +7,10 @@ file of cgroup v2 there; a spec file only those without a field. Source: config-
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any
 
 from reconciler.cgroup import convert
 from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.lean import Any, Callable
 from reconciler.model.config import (
     HugetlbLimit,
     IoDeviceLimits,

@@ -7,12 +7,9 @@ call from any thread. Figures come from the kernel, never from memory.
 
 from __future__ import annotations
 
-import contextlib
 import signal as signal_module
 import time
 from _thread import allocate_lock
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from reconciler.engine.failures import SetupFailed, about, not_running, translate_setup_failure
 from reconciler.engine.fresh_cgroup import fresh_cgroup
@@ -21,6 +18,7 @@ from reconciler.engine.process import Process
 from reconciler.engine.run_state import read_status, signal_init
 from reconciler.engine.store import destroyed
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
+from reconciler.lean import TYPE_CHECKING, Iterator, contextmanager
 from reconciler.linux.proc import pids_beside, read_boot_id
 from reconciler.linux.signals import can_reach_init
 from reconciler.model.config import Command, Config, Resources
@@ -349,7 +347,7 @@ class Container:
         self.refresh()
         return exit_status
 
-    @contextlib.contextmanager
+    @contextmanager
     def _locked(self, *, lenient: bool = False) -> Iterator[None]:
         with self._engine.store.lock(self.id):
             try:
@@ -359,7 +357,7 @@ class Container:
                     raise
             yield
 
-    @contextlib.contextmanager
+    @contextmanager
     def _unlocked(self, verb: str) -> Iterator[None]:
         """Read the record; say of what fails then whether a destroyer or the end is to blame."""
         self.refresh()
@@ -377,7 +375,7 @@ class Container:
             cause = "it has no cgroup: its user has none delegated"
             raise self._error(ErrorCode.CgroupUnavailable, verb, cause)
 
-    @contextlib.contextmanager
+    @contextmanager
     def _translate(self, verb: str) -> Iterator[None]:
         try:
             yield

@@ -11,10 +11,9 @@ from __future__ import annotations
 import json
 import os
 import select
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
 
 from reconciler.engine.failures import not_running
+from reconciler.lean import Any, Callable, NamedTuple, Sequence
 from reconciler.linux.clock import wall_s
 from reconciler.linux.proc import is_same_process
 from reconciler.linux.process import read_exit_status

@@ -14,13 +14,9 @@ processes do is seen.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Iterator
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
 
 from reconciler.cgroup.choose import choose_driver
 from reconciler.cgroup.detect import Mode
@@ -31,6 +27,7 @@ from reconciler.engine.failures import about
 from reconciler.engine.limits import check_devices
 from reconciler.engine.store import Store
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
+from reconciler.lean import TYPE_CHECKING, Any, Iterator, cached_property, contextmanager
 from reconciler.linux.clock import wall_s
 from reconciler.model.config import Command, Config, Resources
 from reconciler.model.frozen import replace
@@ -232,7 +229,7 @@ class Engine:
         self.store.prepare()
         return self.monitor.subscribe()
 
-    @contextlib.contextmanager
+    @contextmanager
     def lock(self, timeout_s: float) -> Iterator[None]:
         """Hold the lock that lets one reconciler at a time change things.
 

@@ -9,16 +9,14 @@ Made by Container.oom, ended by Container.destroy before anything else, and by i
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 from _thread import allocate_lock
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 from reconciler.cgroup import core
 from reconciler.cgroup.oom import OomNotice
 from reconciler.engine.process import until_readable
+from reconciler.lean import Iterator, Mapping, NamedTuple, suppress
 from reconciler.linux.clock import wall_s
 from reconciler.linux.inotify import Inotify, read_events, watch_directory
 from reconciler.monitor.run_file import RUN_FILE
@@ -119,7 +117,7 @@ class OomEvents:
         with self._mutex:
             self._is_closed = True
             self._release()
-        with contextlib.suppress(ValueError):  # closed before
+        with suppress(ValueError):  # closed before
             self._siblings.remove(self)
 
     # --- iteration
@@ -211,7 +209,7 @@ class OomEvents:
             self._notice = None
         os.close(self._watch_fd)
         self._watch_fd = -1
-        with contextlib.suppress(BlockingIOError):
+        with suppress(BlockingIOError):
             os.eventfd_write(self._end_fd, 1)
 
     def _release(self) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
-from collections.abc import Iterator
-from typing import Any
 
 from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.lean import Any, Iterator, contextmanager
 from reconciler.model.config import Command
 from reconciler.model.record import Record
 
@@ -103,7 +101,7 @@ def not_running(container_id: str, operation: str) -> ReconcilerError:
     )
 
 
-@contextlib.contextmanager
+@contextmanager
 def about(container_id: str, operation: str) -> Iterator[None]:
     """Say of an error raised within which container and operation it is about.
 

@@ -5,12 +5,9 @@ Called by Container.start.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
-
 from reconciler.engine.failures import about
 from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.lean import TYPE_CHECKING, Iterator, contextmanager
 from reconciler.model.record import Record
 
 if TYPE_CHECKING:
@@ -19,7 +16,7 @@ if TYPE_CHECKING:
 _KILL_PATIENCE_S = 30.0
 
 
-@contextlib.contextmanager
+@contextmanager
 def fresh_cgroup(engine: Engine, record: Record) -> Iterator[None]:
     """Have a cgroup with the limits and device rules, and take it back when what follows fails.
 

@@ -5,13 +5,12 @@ Called by Container and Engine. The cgroup drivers know how each limit is writte
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator
 
 from reconciler.cgroup.driver import CgroupDriver
 from reconciler.engine.failures import about
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
+from reconciler.lean import Iterator, contextmanager
 from reconciler.linux.proc import is_first_user_namespace
 from reconciler.model.config import Config, Resources
 from reconciler.model.record import Record
@@ -19,7 +18,7 @@ from reconciler.model.record import Record
 _HOW_DEVICES = "mount cgroup2 and keep CAP_BPF and CAP_NET_ADMIN, or mount v1's devices hierarchy"
 
 
-@contextlib.contextmanager
+@contextmanager
 def changed_limits(driver: CgroupDriver, record: Record, resources: Resources) -> Iterator[None]:
     """Have other limits in force; the record's again when what is done meanwhile fails.
 

@@ -8,13 +8,12 @@ changed. Source: runtime-spec config.md (Mounts), config-linux.md (Default Files
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any
 
 from reconciler.engine.mount_options import MountOptions, parse_options
 from reconciler.engine.setup_mounts import find_root
 from reconciler.engine.setup_namespaces import format_map, has_user_namespace, id_maps
 from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.lean import Any, Mapping
 from reconciler.linux.mount import MountAttr, MountFlag
 from reconciler.model.config import Config
 from reconciler.model.isolation import Device, MountSpec

@@ -5,16 +5,15 @@ Called by Container and Engine. A lost monitor is replaced; the new one adopts w
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import json
 import os
 import socket
 from _thread import allocate_lock
-from typing import Any, Self
 
 from reconciler.engine.failures import SetupFailed
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
+from reconciler.lean import Any, Self, suppress
 from reconciler.linux.memfd import make_sealed_memfd
 from reconciler.model.codec import from_dict
 from reconciler.model.state import ExitStatus
@@ -74,7 +73,7 @@ class MonitorClient:
         Raises: MonitorUnavailable.
         """
         sock = self._connect()
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # to be read as its end
+        with suppress(BrokenPipeError, ConnectionResetError):  # to be read as its end
             messages.send(sock, {"op": "wait", "id": container_id})
         return PendingExit(sock, pid, container_id)
 

@@ -6,8 +6,7 @@ Sources: runtime-spec config.md (Linux mount options), mount(8), mount_setattr(2
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from reconciler.lean import NamedTuple
 from reconciler.linux.mount import MountAttr, MountFlag
 
 _A = MountAttr

@@ -5,9 +5,8 @@ Called by Container; asyncio is loaded for a coroutine alone.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.lean import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import asyncio

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import TYPE_CHECKING
 
 from reconciler.engine.failures import SetupFailed
 from reconciler.engine.rootless import is_rootless
+from reconciler.lean import TYPE_CHECKING
 from reconciler.linux import sockets
 from reconciler.linux.process import CloneFlag
 from reconciler.linux.unix_sockets import connect_unix_in_root_of

@@ -10,10 +10,9 @@ Root inside is the user outside. Where newuidmap and newgidmap are installed and
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import Any
 
 from reconciler.engine.setup_mounts import FRESH, MASKED_PATHS, READONLY_PATHS
+from reconciler.lean import Any, Sequence
 from reconciler.model.config import Config, Mount, MountType
 from reconciler.model.frozen import replace
 from reconciler.model.isolation import IdMapping, MountSpec, NamespaceMode

@@ -10,9 +10,9 @@ from __future__ import annotations
 import errno
 import json
 import os
-from typing import Any, NamedTuple
 
 from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.lean import Any, NamedTuple
 from reconciler.linux import seccomp
 from reconciler.linux.seccomp import Condition, Rules, Verdict, compile_filter
 from reconciler.linux.syscall_numbers import syscall_numbers

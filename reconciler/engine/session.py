@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
+from reconciler.lean import Protocol
 from reconciler.model.state import ExitStatus
 
 

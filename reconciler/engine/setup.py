@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import Any, NamedTuple
 
 from reconciler.engine import listed_mounts, setup_mounts, setup_namespaces, setup_process
 from reconciler.engine.rootless import is_rootless
@@ -16,6 +15,7 @@ from reconciler.engine.setup_process import DEFAULT_PATH
 from reconciler.engine.store import STREAMS
 from reconciler.engine.users import Identity, look_up_user
 from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.lean import Any, NamedTuple
 from reconciler.model.config import Command, Config
 from reconciler.model.frozen import replace
 from reconciler.model.isolation import NamespaceMode

@@ -6,9 +6,9 @@ Called by `setup`. Only host paths are looked at; nothing is changed.
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.lean import Any
 from reconciler.linux.mount import MountAttr, MountFlag, open_in_root
 from reconciler.model.config import Config, Mount, MountType
 from reconciler.monitor.steps import mounts, root

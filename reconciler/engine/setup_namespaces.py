@@ -7,10 +7,10 @@ namespaces(7), user_namespaces(7), runtime-spec config-linux.md.
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from reconciler.engine.users import Identity
 from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.lean import Any
 from reconciler.linux.process import CloneFlag
 from reconciler.model.config import Config, NetworkMode
 from reconciler.model.isolation import IdMapping, NamespaceMode

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import base64
 import os
-from typing import Any
 
 from reconciler.engine.users import Identity
 from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.lean import Any
 from reconciler.linux import capabilities
 from reconciler.model.config import Config, SeccompMode
 from reconciler.model.isolation import IoPriority, Isolation, Scheduler

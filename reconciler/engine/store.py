@@ -10,16 +10,14 @@ dot are neither and are swept. The lock of a container is flock(2) on its direct
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import itertools
 import json
 import os
-from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any
 
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
+from reconciler.lean import Any, Iterator, contextmanager
 from reconciler.linux.proc import read_file
 from reconciler.model.codec import from_dict, to_dict
 from reconciler.model.frozen import replace
@@ -159,7 +157,7 @@ class Store:
             if name.startswith(".") and not os.path.exists(f"/proc/{pid}"):
                 _remove_tree(os.path.join(self.containers_dir, name))
 
-    @contextlib.contextmanager
+    @contextmanager
     def lock(self, container_id: str) -> Iterator[None]:
         """Hold the container's lock, against other threads and processes alike.
 

@@ -7,12 +7,12 @@ monitor, where one lives, else us. Source: setrlimit(2), proc(5) (oom_score_adj)
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 from reconciler.cgroup.canonical import Unsupported
 from reconciler.cgroup.driver import CgroupDriver
 from reconciler.engine.seccomp_profile import default_filter
 from reconciler.errors import ReconcilerError
+from reconciler.lean import Iterator
 from reconciler.linux.proc import read_file
 from reconciler.model.config import Config, SeccompMode
 

@@ -6,9 +6,9 @@ Source: passwd(5), group(5).
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.lean import NamedTuple
 from reconciler.linux.mount import open_in_root
 
 _FILE_MAX = 4 * 2**20

@@ -8,9 +8,9 @@ at the boundary of the engine, by `from_os_error`.
 from __future__ import annotations
 
 import errno as errno_module
-from typing import Any
 
 from reconciler.errors.codes import ErrorCode
+from reconciler.lean import Any
 
 __all__ = ["ConfigInvalid", "ErrorCode", "ReconcilerError", "from_os_error"]
 

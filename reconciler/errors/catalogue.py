@@ -5,9 +5,8 @@ Called by the command line alone; nobody else needs to load the texts.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from reconciler.errors import ErrorCode, ReconcilerError, engine_texts, loop_texts, oci_texts
+from reconciler.lean import NamedTuple
 
 
 class Entry(NamedTuple):

@@ -4,7 +4,7 @@
 loader's, 150-199 the control loop's and the command line's.
 """
 
-from enum import IntEnum
+from reconciler.lean import IntEnum
 
 
 class ErrorCode(IntEnum):

@@ -10,9 +10,8 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
-from collections.abc import Sequence
-from typing import NamedTuple
 
+from reconciler.lean import NamedTuple, Sequence
 from reconciler.linux.libc import bpf, check
 
 BPF_PROG_LOAD, BPF_PROG_ATTACH = 5, 8

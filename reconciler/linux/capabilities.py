@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import ctypes
 import struct
-from collections.abc import Iterable
-from functools import cache
-from typing import NamedTuple
 
+from reconciler.lean import Iterable, NamedTuple, cache
 from reconciler.linux.libc import check, libc
 from reconciler.linux.proc import read_file
 from reconciler.linux.process import prctl

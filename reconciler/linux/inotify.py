@@ -5,17 +5,17 @@ Called by the engine. Standard library and `libc` alone.
 
 from __future__ import annotations
 
-import enum
 import os
 import struct
 
+from reconciler.lean import IntFlag
 from reconciler.linux.libc import check, libc
 
 _EVENT = struct.Struct("iIII")  # struct inotify_event without its name
 _BUFFER_BYTES = 65536
 
 
-class Inotify(enum.IntFlag):
+class Inotify(IntFlag):
     """IN_* of linux/inotify.h."""
 
     MOVED_TO = 0x80

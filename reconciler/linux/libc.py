@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable
-from functools import partial
+
+from reconciler.lean import Callable, partial
 
 libc = ctypes.CDLL(None, use_errno=True)
 

@@ -6,10 +6,10 @@ move_mount(2) (include/uapi/linux/mount.h), pivot_root(2), openat2(2). Needs Lin
 
 from __future__ import annotations
 
-import enum
 import os
 import struct
 
+from reconciler.lean import IntFlag
 from reconciler.linux.libc import (
     check,
     fsconfig,
@@ -24,7 +24,7 @@ from reconciler.linux.libc import (
 )
 
 
-class MountFlag(enum.IntFlag):
+class MountFlag(IntFlag):
     """MS_* of linux/mount.h."""
 
     RDONLY = 1
@@ -44,7 +44,7 @@ class MountFlag(enum.IntFlag):
     STRICTATIME = 1 << 24
 
 
-class MountAttr(enum.IntFlag):
+class MountAttr(IntFlag):
     """MOUNT_ATTR_* of linux/mount.h."""
 
     RDONLY = 1

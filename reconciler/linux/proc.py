@@ -6,8 +6,8 @@ Called by the monitor, the engine and the control loop. Source: proc(5).
 from __future__ import annotations
 
 import os
-from functools import cache
-from typing import NamedTuple
+
+from reconciler.lean import NamedTuple, cache
 
 
 class ProcStat(NamedTuple):

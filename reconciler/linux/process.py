@@ -7,13 +7,13 @@ Sources: clone(2), pidfd_open(2), prctl(2), close_range(2), kernel include/uapi/
 from __future__ import annotations
 
 import ctypes
-import enum
 import errno
 import fcntl
 import os
 import signal
 import struct
 
+from reconciler.lean import IntFlag
 from reconciler.linux.libc import (
     SYS_CLONE3,
     check,
@@ -25,7 +25,7 @@ from reconciler.linux.libc import (
 )
 
 
-class CloneFlag(enum.IntFlag):
+class CloneFlag(IntFlag):
     """CLONE_* of linux/sched.h."""
 
     NEWTIME = 0x80

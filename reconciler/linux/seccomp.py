@@ -11,9 +11,8 @@ from __future__ import annotations
 import ctypes
 import errno
 import struct
-from collections.abc import Mapping
-from typing import NamedTuple
 
+from reconciler.lean import Mapping, NamedTuple
 from reconciler.linux.libc import check, seccomp
 
 AUDIT_ARCH_X86_64 = 0xC000003E

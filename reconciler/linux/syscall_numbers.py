@@ -7,9 +7,9 @@ and, for aarch64, include/uapi/asm-generic/unistd.h with what arch/arm64 asks fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cache
 from types import MappingProxyType
+
+from reconciler.lean import Mapping, cache
 
 # Each line: the number of its first name; those after it count up from there.
 _X86_64 = """

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable
+
+from reconciler.lean import Callable, Iterable
 
 _CLONE_NEWUTS = 0x4000000
 

@@ -6,13 +6,7 @@ fields take their defaults. One decoder is made per class and kept.
 
 from __future__ import annotations
 
-import types
-import typing
-from collections.abc import Callable
-from enum import Enum
-from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar
-
+from reconciler.lean import TYPE_CHECKING, Any, Callable, TypeVar, cache
 from reconciler.model.frozen import fields, is_frozen
 
 if TYPE_CHECKING:
@@ -33,8 +27,8 @@ def to_dict(value: Any) -> Any:
         return [to_dict(item) for item in value]
     if isinstance(value, dict):
         return {key: to_dict(item) for key, item in value.items()}
-    if isinstance(value, Enum):
-        return value.value
+    if isinstance(value, (str, int)):  # an enum's member
+        return str(value) if isinstance(value, str) else int(value)
     return value
 
 
@@ -85,7 +79,9 @@ def from_dict(cls: type[T], data: Any) -> T:
 
     Raises: TypeError or ValueError when the data does not fit the class.
     """
-    return typing.cast(T, _decoder(typing.cast(Any, cls))(data))
+    hint: Any = cls
+    made: T = _decoder(hint)(data)
+    return made
 
 
 @cache
@@ -102,16 +98,19 @@ def _field_defaults(cls: type) -> tuple[tuple[str, Any], ...]:
 @cache
 def _decoder(hint: Any) -> Callable[[Any], Any]:
     """Return the function that turns JSON data into a value of type `hint`."""
+    import types
+    import typing
+
     if is_frozen(hint):
-        return _class_decoder(typing.cast(type, hint))
+        return _class_decoder(hint)
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
         return _optional_decoder(args)
     if origin is tuple:
         inner = _decoder(args[0])  # of a fixed tuple all items are of one type
         return lambda data: tuple(map(inner, data))
-    if isinstance(hint, type) and issubclass(hint, Enum):
-        return hint
+    if isinstance(hint, type) and issubclass(hint, (str, int)) and hint not in _PLAIN:
+        return hint  # an enum
     if origin is dict and args[1] not in _PLAIN:
         value = _decoder(args[1])
         return lambda data: {key: value(item) for key, item in data.items()}
@@ -119,12 +118,14 @@ def _decoder(hint: Any) -> Callable[[Any], Any]:
 
 
 def _optional_decoder(args: tuple[Any, ...]) -> Callable[[Any], Any]:
-    inner = _decoder(next(arg for arg in args if arg is not types.NoneType))
+    inner = _decoder(next(arg for arg in args if arg is not type(None)))
     return lambda data: None if data is None else inner(data)
 
 
 def _class_decoder(cls: type) -> Callable[[Any], Any]:
-    hints = typing.get_type_hints(cls)
+    from typing import get_type_hints
+
+    hints = get_type_hints(cls)
     decoders = {item.name: _decoder(hints[item.name]) for item in fields(cls)}
     required = {item.name for item in fields(cls) if item.is_required()}
 

@@ -7,8 +7,7 @@ record, never changed. Units stand in the names: bytes, ns, milli (thousandths o
 
 from __future__ import annotations
 
-from enum import StrEnum
-
+from reconciler.lean import StrEnum
 from reconciler.model.frozen import field, frozen
 from reconciler.model.isolation import Isolation
 

@@ -15,9 +15,9 @@ Point(x=1, y=2)
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
+
+from reconciler.lean import TYPE_CHECKING, Any, Callable, NamedTuple, NoReturn, TypeVar
 
 if TYPE_CHECKING:
     from typing import dataclass_transform

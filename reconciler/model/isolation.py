@@ -6,8 +6,7 @@ The defaults are what a spec file gets. Source: runtime-spec 1.3, config.md and 
 
 from __future__ import annotations
 
-from enum import StrEnum
-
+from reconciler.lean import StrEnum
 from reconciler.model.frozen import field, frozen
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import socket
 import time
-from typing import Any
 
 from reconciler.cgroup import core
 from reconciler.cgroup.oom import OomNotice, memory_figures
+from reconciler.lean import Any, suppress
 from reconciler.linux.clock import wall_s
 from reconciler.linux.proc import is_same_process, read_stat
 from reconciler.linux.process import read_exit_status
@@ -65,7 +64,7 @@ class Child:
             return False
         self.outlived_oom_at = time.monotonic()
         self.run["oomKills"] = kills
-        with contextlib.suppress(OSError):  # a full disk: only a later monitor would read it
+        with suppress(OSError):  # a full disk: only a later monitor would read it
             self.save()
         return True
 
@@ -177,7 +176,7 @@ def make_exit(
 
 def kill_and_reap(pid: int, pidfd: int) -> None:
     """End a child of ours whose container cannot be kept, and collect it."""
-    with contextlib.suppress(ProcessLookupError):
+    with suppress(ProcessLookupError):
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-    with contextlib.suppress(ChildProcessError):
+    with suppress(ChildProcessError):
         os.waitpid(pid, 0)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
-from typing import Any
 
+from reconciler.lean import Any, suppress
 from reconciler.monitor.children import kill_and_reap, make_exit
 from reconciler.monitor.launch import Launched, parse_status, read_status
 
@@ -51,7 +50,7 @@ class Exec:
         """Kill what is left and close everything."""
         self._reap_joiner()
         if self.status_fd >= 0:
-            with contextlib.suppress(BlockingIOError):
+            with suppress(BlockingIOError):
                 self.read_status()
             pid, _ = parse_status(self._said)
             if pid is not None and not self.pid:

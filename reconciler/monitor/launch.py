@@ -14,15 +14,13 @@ their own child. The calling process must have a single thread.
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import json
 import os
 import resource
 import signal
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
 
+from reconciler.lean import Any, Iterator, NamedTuple, Sequence, contextmanager
 from reconciler.linux.capabilities import last_cap
 from reconciler.linux.process import (
     PR_GET_DUMPABLE,
@@ -117,7 +115,7 @@ def _open_gate(gate: tuple[int, int], pid: int, pidfd: int, id_maps: dict[str, s
         raise
 
 
-@contextlib.contextmanager
+@contextmanager
 def _children_in(pid_namespace: str | None) -> Iterator[None]:
     """Have children born in another pid namespace (setns(2): the caller itself stays)."""
     if pid_namespace is None:

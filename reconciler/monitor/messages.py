@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import json
 import socket
-from typing import Any
+
+from reconciler.lean import Any
 
 PACKET_MAX = 65536
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 import os
 import signal
 import time
-from typing import TYPE_CHECKING
 
+from reconciler.lean import TYPE_CHECKING
 from reconciler.linux.proc import read_file
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import NamedTuple
 
+from reconciler.lean import NamedTuple
 from reconciler.linux.process import CloneFlag
 from reconciler.monitor.launch import launch, parse_status, read_status
 from reconciler.monitor.steps.context import Context

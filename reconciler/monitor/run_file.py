@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
 
+from reconciler.lean import Any
 from reconciler.linux.proc import read_file
 
 RUN_FILE = "run.json"

@@ -6,17 +6,14 @@ and no client has been there for `linger_s`.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import select
 import socket
 import struct
 import sys
-from collections.abc import Callable
-from functools import partial
-from typing import Any
 
+from reconciler.lean import Any, Callable, partial, suppress
 from reconciler.linux.memfd import read_memfd
 from reconciler.linux.proc import read_boot_id
 from reconciler.monitor import messages
@@ -294,7 +291,7 @@ class Monitor:
         del self.children[child.id]
         kill_and_reap(child.run["pid"], child.pidfd)
         child.close()
-        with contextlib.suppress(FileNotFoundError):
+        with suppress(FileNotFoundError):
             os.unlink(os.path.join(child.directory, RUN_FILE))
 
     def _unwatch_child(self, child: Child) -> None:
@@ -313,7 +310,7 @@ class Monitor:
 
     def _answer(self, sock: socket.socket, message: dict[str, Any]) -> None:
         """Send the one answer of a connection and end it."""
-        with contextlib.suppress(OSError):  # a client that is gone needs no answer
+        with suppress(OSError):  # a client that is gone needs no answer
             messages.send(sock, message)
         self._drop(sock)
 
@@ -353,10 +350,10 @@ class Monitor:
         except Exception:  # noqa: BLE001 - one client's trouble is not the others'
             import traceback
 
-            with contextlib.suppress(OSError):  # the log may be what has no room
+            with suppress(OSError):  # the log may be what has no room
                 traceback.print_exc(file=sys.stderr)
 
     def _remove_empty_parents(self) -> None:
         for path in self.parents:
-            with contextlib.suppress(OSError):  # in use by another instance, or gone
+            with suppress(OSError):  # in use by another instance, or gone
                 os.rmdir(path)

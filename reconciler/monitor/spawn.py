@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
+from reconciler.lean import TYPE_CHECKING
 from reconciler.linux.memfd import make_sealed_memfd
 from reconciler.linux.proc import read_file
 from reconciler.monitor.names import LOG_NAME

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, NamedTuple
 
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
+from reconciler.lean import Any, NamedTuple
 from reconciler.linux.proc import read_file
 from reconciler.oci.fields import Fields
 

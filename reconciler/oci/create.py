@@ -6,11 +6,11 @@ import json
 import os
 import pwd
 import socket
-from typing import NamedTuple
 
 from reconciler.engine.container import Container
 from reconciler.engine.direct import LaunchOptions
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
+from reconciler.lean import NamedTuple
 from reconciler.model.config import Config
 from reconciler.oci import cgroups
 from reconciler.oci.bundle import Bundle

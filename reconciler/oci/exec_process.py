@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.lean import Any
 from reconciler.model.config import Command, Config
 from reconciler.model.frozen import replace
 from reconciler.model.frozen import replace as replace_frozen

@@ -6,9 +6,8 @@ Extensibility: they are ignored).
 
 from __future__ import annotations
 
-from typing import Any
-
 from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.lean import Any
 
 _NAMES = {str: "a text", int: "a number", bool: "true or false", list: "a list", dict: "an object"}
 

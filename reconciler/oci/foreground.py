@@ -5,15 +5,14 @@ Called by `run` and `exec`. With a terminal of the container's `terminal` joins 
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import signal
 import socket
-from collections.abc import Iterator
 from types import FrameType
 
 from reconciler.engine.direct import wait_status_of
+from reconciler.lean import ExitStack, Iterator, contextmanager, suppress
 from reconciler.oci.terminal import Terminal
 
 # What is ours alone, cannot be caught, or says that something is wrong with ourselves.
@@ -30,7 +29,7 @@ class Foreground:
     def __init__(self) -> None:
         self._pending: list[int] = []
         self._ours: socket.socket | None = None
-        self._stack = contextlib.ExitStack()
+        self._stack = ExitStack()
 
     def __enter__(self) -> Foreground:
         self._wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -88,14 +87,14 @@ class Foreground:
         self._pending.append(number)
 
     def _pass_on(self, pidfd: int, terminal: Terminal | None) -> None:
-        with contextlib.suppress(BlockingIOError):
+        with suppress(BlockingIOError):
             os.read(self._wake_read, 4096)
         pending, self._pending = self._pending, []
         for number in pending:
             if number == signal.SIGWINCH and terminal is not None:
                 terminal.resize()
                 continue
-            with contextlib.suppress(ProcessLookupError):
+            with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(pidfd, number)
 
 
@@ -105,7 +104,7 @@ def code_of(wait_status: int) -> int:
     return 128 - code if code < 0 else code
 
 
-@contextlib.contextmanager
+@contextmanager
 def _closing(fd: int) -> Iterator[int]:
     try:
         yield fd

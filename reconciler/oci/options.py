@@ -6,8 +6,7 @@ command of the container's takes all that follows its first argument as they are
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import Any, NamedTuple
+from reconciler.lean import Any, Enum, NamedTuple
 
 
 class Kind(Enum):

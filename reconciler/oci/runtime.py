@@ -10,13 +10,12 @@ from __future__ import annotations
 import json
 import os
 import time
-from functools import cached_property
-from typing import Any
 
 from reconciler.engine.container import Container
 from reconciler.engine.direct import DirectLauncher, is_waiting
 from reconciler.engine.engine import Engine
 from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.lean import Any, cached_property
 from reconciler.model.state import Status
 from reconciler.oci.log import Log
 from reconciler.oci.options import Values

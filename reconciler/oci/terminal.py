@@ -6,12 +6,12 @@ nothing more is read for it meanwhile. Our terminal, if any, is raw meanwhile an
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import termios
 import tty
-from typing import Any
+
+from reconciler.lean import Any, suppress
 
 _CHUNK = 65536
 _DRAIN_MS = 100
@@ -40,7 +40,7 @@ class Terminal:
 
     def resize(self) -> None:
         """Give it the size of ours, if ours has one."""
-        with contextlib.suppress(OSError, termios.error):
+        with suppress(OSError, termios.error):
             size = os.get_terminal_size(0)
             if size.lines and size.columns:
                 termios.tcsetwinsize(self._master, (size.lines, size.columns))
@@ -62,7 +62,7 @@ class Terminal:
             self._to_master = os.read(0, _CHUNK)
             self._has_input = bool(self._to_master)
         if self._to_master:
-            with contextlib.suppress(BlockingIOError, OSError):
+            with suppress(BlockingIOError, OSError):
                 self._to_master = self._to_master[os.write(self._master, self._to_master) :]
 
     def drain(self) -> None:

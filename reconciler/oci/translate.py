@@ -8,8 +8,8 @@ Source: runtime-spec config.md, config-linux.md, versions 1.0 to 1.3.
 from __future__ import annotations
 
 import os
-from typing import Any
 
+from reconciler.lean import Any
 from reconciler.model.config import Config, LogLimits, NetworkMode, Rootfs
 from reconciler.model.frozen import replace
 from reconciler.model.isolation import Isolation, Namespaces

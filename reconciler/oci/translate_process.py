@@ -5,9 +5,7 @@ Called by `translate` and by the verb `exec`. Source: runtime-spec config.md, Pr
 
 from __future__ import annotations
 
-from functools import cache
-from typing import NamedTuple
-
+from reconciler.lean import NamedTuple, cache
 from reconciler.linux.capabilities import NUMBERS, last_cap, read_own
 from reconciler.model.config import Rlimit, SeccompMode, Security
 from reconciler.model.isolation import Capabilities, IoPriority, Isolation, Scheduler

@@ -71,7 +71,7 @@ def test_the_layers_of_the_import_contract_are_the_packages_on_disk() -> None:
         name.strip()
         for line in import_contract("layers")["layers"]
         for name in line.split("|")
-        if not name.startswith("(")  # a module that is optional: __main__
+        if not name.startswith("(")  # a module: __main__, lean
     ]
     packages = [path.parent.name for path in PACKAGE.glob("*/__init__.py")]
     assert sorted(layers) == sorted(packages)

@@ -6,8 +6,7 @@ brought down first.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 from reconciler.cgroup import convert, core, files, lowering
 from reconciler.cgroup.canonical import (
@@ -24,6 +23,7 @@ from reconciler.cgroup.canonical import (
     Unsupported,
     changed_fields,
 )
+from reconciler.lean import Callable, suppress
 from reconciler.model.frozen import replace
 from reconciler.model.state import MemoryStats, Stats
 from reconciler.model.value import Value
@@ -147,7 +147,7 @@ def _reclaimer(path: str) -> Callable[[int, int], None]:
         return lambda _usage, aim: files.write_text(f"{path}/memory.high", str(aim))
 
     def reclaim(usage: int, aim: int) -> None:
-        with contextlib.suppress(BlockingIOError):  # EAGAIN: less was reclaimed than asked for
+        with suppress(BlockingIOError):  # EAGAIN: less was reclaimed than asked for
             files.write_text(f"{path}/memory.reclaim", str(usage - aim))
 
     return reclaim

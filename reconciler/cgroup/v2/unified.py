@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 from reconciler.cgroup import convert, files
 from reconciler.cgroup.canonical import (
@@ -18,6 +18,7 @@ from reconciler.cgroup.canonical import (
     typed_rows,
 )
 from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.lean import Iterable
 from reconciler.model.frozen import replace
 from reconciler.model.state import Pressure, Stats
 from reconciler.model.value import Value

@@ -7,8 +7,7 @@ namespaces; the last one never returns.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
-
+from reconciler.lean import Any, Protocol
 from reconciler.monitor.steps import attributes, join, listed, mounts, process, root
 from reconciler.monitor.steps.context import Context
 

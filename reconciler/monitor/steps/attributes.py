@@ -14,8 +14,8 @@ import os
 import socket
 import struct
 import termios
-from typing import NamedTuple
 
+from reconciler.lean import NamedTuple
 from reconciler.linux import mount, process
 from reconciler.linux.proc import write_file
 from reconciler.monitor.steps.context import Context

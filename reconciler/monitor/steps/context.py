@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+
+from reconciler.lean import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import socket

@@ -18,8 +18,8 @@ import os
 import socket
 import struct
 import termios
-from typing import NamedTuple
 
+from reconciler.lean import NamedTuple
 from reconciler.linux import process
 from reconciler.linux.proc import is_same_process
 from reconciler.linux.process import CloneFlag

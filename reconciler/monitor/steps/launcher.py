@@ -18,8 +18,8 @@ import errno
 import json
 import os
 import stat
-from typing import Any, NamedTuple
 
+from reconciler.lean import Any, NamedTuple
 from reconciler.linux.programs import run_program
 from reconciler.monitor.steps.context import Context
 from reconciler.monitor.steps.process import Execute, give_streams

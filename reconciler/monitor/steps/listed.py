@@ -9,11 +9,10 @@ A target is never named twice: see `places`.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
-from typing import Any, NamedTuple
 
+from reconciler.lean import Any, NamedTuple, suppress
 from reconciler.linux import mount as m
 from reconciler.linux.userns import open_user_namespace
 from reconciler.monitor.steps.context import Context
@@ -259,7 +258,7 @@ class MakeLinks(NamedTuple):
         for path, target in self.links:
             directory, name = os.path.split(path)
             fd = open_place(context, directory)
-            with contextlib.suppress(FileExistsError):
+            with suppress(FileExistsError):
                 os.symlink(target, name, dir_fd=fd)
             os.close(fd)
 

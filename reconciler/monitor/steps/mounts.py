@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import NamedTuple
 
+from reconciler.lean import NamedTuple
 from reconciler.linux import mount as m
 from reconciler.monitor.steps.context import Context
 from reconciler.monitor.steps.places import (

@@ -10,11 +10,11 @@ write to the same file system and exchange names meanwhile (CVE-2021-30465, CVE-
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import stat
 
+from reconciler.lean import suppress
 from reconciler.linux import mount as m
 from reconciler.monitor.steps.context import Context
 
@@ -57,7 +57,7 @@ def make_place(context: Context, path: str, *, is_directory: bool, is_plain: boo
         return fd
     try:
         name = os.path.basename(real)
-        with contextlib.suppress(FileExistsError):
+        with suppress(FileExistsError):
             flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
             os.close(os.open(name, flags, 0o644, dir_fd=fd))
         return os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
@@ -74,7 +74,7 @@ def make_directories(context: Context, path: str) -> int:
     fd = os.open("/", _DIRECTORY) if top is None else os.dup(top)
     try:
         for part in filter(None, below.split("/")):
-            with contextlib.suppress(FileExistsError):
+            with suppress(FileExistsError):
                 os.mkdir(part, 0o755, dir_fd=fd)
             inner = os.open(part, _DIRECTORY, dir_fd=fd)
             os.close(fd)

@@ -9,8 +9,8 @@ import resource
 import signal
 import socket
 import stat
-from typing import Any, NamedTuple
 
+from reconciler.lean import Any, NamedTuple
 from reconciler.linux import capabilities, net, process, seccomp
 from reconciler.linux.proc import write_file
 from reconciler.monitor.steps.context import Context

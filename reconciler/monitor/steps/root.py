@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from typing import NamedTuple
 
+from reconciler.lean import NamedTuple, suppress
 from reconciler.linux import mount as m
 from reconciler.monitor.steps.context import Context
 
@@ -157,7 +156,7 @@ class DetachMounts(NamedTuple):
 
     def execute(self, context: Context) -> None:
         for path in self.paths:
-            with contextlib.suppress(OSError):  # not a mount point
+            with suppress(OSError):  # not a mount point
                 while True:
                     m.unmount(path)
 

@@ -7,10 +7,10 @@ import os
 import select
 import sys
 import time
-from typing import Any
 
 from reconciler.engine.container import Container
 from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.lean import Any
 from reconciler.model.quantity import parse_duration
 from reconciler.model.state import Stats
 from reconciler.oci.options import Values

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 
 from reconciler.engine.container import Container
 from reconciler.engine.direct import DirectProcess, LaunchOptions
 from reconciler.engine.failures import SetupFailed, translate_setup_failure
 from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.lean import ExitStack
 from reconciler.model.config import Command
 from reconciler.model.frozen import replace
 from reconciler.model.record import Record
@@ -29,7 +29,7 @@ def run(runtime: Runtime, options: Values, arguments: list[str]) -> int:
         check_terminal(command.terminal is not None, has_socket=bool(path))
     record = _placed(runtime, container, options["cgroup"])
     runtime.launcher.options = LaunchOptions(preserved=options["preserve-fds"])
-    with contextlib.ExitStack() as stack:
+    with ExitStack() as stack:
         foreground = None if is_detached else stack.enter_context(Foreground())
         streams = [0, 1, 2]
         if path:

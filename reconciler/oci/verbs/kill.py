@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 
 from reconciler.engine.container import Container
 from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.lean import suppress
 from reconciler.oci.options import Values
 from reconciler.oci.runtime import Runtime, refuse
 
@@ -44,7 +44,7 @@ def parse_signal(text: str) -> int:
 
 def _signal_all(runtime: Runtime, container: Container, number: int) -> None:
     for pid in container.processes():
-        with contextlib.suppress(ProcessLookupError):
+        with suppress(ProcessLookupError):
             os.kill(pid, number)
 
 

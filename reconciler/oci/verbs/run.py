@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-
+from reconciler.lean import ExitStack
 from reconciler.oci.bundle import load_bundle
 from reconciler.oci.create import Launch, check_terminal, connect_console, make_container
 from reconciler.oci.foreground import Foreground
@@ -21,7 +20,7 @@ def run(runtime: Runtime, options: Values, arguments: list[str]) -> int:
     path = options["console-socket"]
     if options["detach"] or path:
         check_terminal(has_terminal, has_socket=bool(path))
-    with contextlib.ExitStack() as stack:
+    with ExitStack() as stack:
         foreground = None if options["detach"] else stack.enter_context(Foreground())
         console_fd = -1
         if path:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
 
 from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.lean import Any
 from reconciler.model.quantity import parse_size
 from reconciler.oci.bundle import read_json_object
 from reconciler.oci.fields import Fields

@@ -25,6 +25,7 @@ def test_the_monitors_part_imports_the_standard_library_alone() -> None:
             "reconciler.cgroup.core",
             "reconciler.cgroup.files",
             "reconciler.cgroup.tree",
+            "reconciler.lean",
         ]
     )
 
