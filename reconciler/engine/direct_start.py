@@ -26,7 +26,7 @@ from reconciler.monitor.steps.launcher import (
     RunHooks,
 )
 from reconciler.monitor.steps.mounts import MakeTarget
-from reconciler.monitor.steps.process import ChangeDirectory, Confine, Execute, KeepStreams
+from reconciler.monitor.steps.process import ChangeDirectory, Confine, KeepStreams
 from reconciler.monitor.steps.root import EnterRoot, SetRootReadonly
 
 _NOBODY_TOLD = {"step": None, "kind": None, "errno": 3, "path": None}
@@ -118,7 +118,8 @@ def _make_fifo(path: str) -> int:
 
 def _extend(steps: list[Any], options: LaunchOptions, fds: _Descriptors) -> list[Any]:
     """Return the steps with those that wait and run hooks in their places."""
-    execute = steps[-1] = _preserving(steps[-1], options.preserved)
+    steps = _preserving(steps, options.preserved)
+    execute = steps[-1]
     before_root: list[Any] = []
     if options.runtime_hooks is not None:
         before_root.append(AwaitRuntime(fds.pipe_read, fds.pipe_write))
@@ -157,13 +158,13 @@ def _joining(steps: list[Any], preserved: int) -> list[Any]:
         if isinstance(step, Confine):
             changed.append(GiveStreams(step.uid))
         changed.append(step)
-    changed[-1] = _preserving(changed[-1], preserved)
-    return changed
+    return _preserving(changed, preserved)
 
 
-def _preserving(step: object, preserved: int) -> Execute:
-    assert isinstance(step, Execute)
-    return step._replace(preserved=preserved)
+def _preserving(steps: list[Any], preserved: int) -> list[Any]:
+    return [
+        step._replace(preserved=preserved) if isinstance(step, Confine) else step for step in steps
+    ]
 
 
 def _launch(plan: dict[str, Any], steps: list[Any], options: LaunchOptions) -> Launched:

@@ -228,16 +228,16 @@ class _Listed:
     def _new(self, *, is_v2: bool) -> None:
         item, options = self._item, self._options
         fs_type = "cgroup2" if item.type == "cgroup" and is_v2 else item.type or ""
-        # What is read-only in the end still has to be filled.
-        is_filled = self._target == "/dev" or options.copies_up
-        is_late = is_filled and bool(options.add & _RDONLY)
-        attributes = options.add & ~_RDONLY if is_late else options.add
         words = [word for word in options.data if word]
+        takes_mode = fs_type == "tmpfs" and not any(word.startswith("mode=") for word in words)
+        # What is read-only in the end still has to be filled.
+        is_filled = self._target == "/dev" or fs_type == "tmpfs"
+        attributes = options.add | options.add_all
+        is_late = is_filled and bool(attributes & _RDONLY)
+        attributes &= ~_RDONLY if is_late else -1
         self.created.append(listed.NewFs(self._key, fs_type, item.source, words, attributes))
-        if options.add_all:
-            self.created.append(listed.SetTreeAttributes(self._key, options.add_all, 0, True))
         is_plain = fs_type in _KERNEL_TYPES or self._target == "/dev"
-        self._attach(is_directory=True, is_plain=is_plain)
+        self._attach(is_directory=True, is_plain=is_plain, takes_mode=takes_mode)
         if is_late:
             self.last.append(listed.ChangeMount(self._target, _RDONLY, 0, False))
 
@@ -264,7 +264,7 @@ class _Listed:
             every = listed.SetTreeAttributes(self._key, options.add_all, options.clear_all, True)
             self.opened.append(every)
 
-    def _attach(self, *, is_directory: bool, is_plain: bool) -> None:
+    def _attach(self, *, is_directory: bool, is_plain: bool, takes_mode: bool = False) -> None:
         options: MountOptions = self._options
         self.attached.append(
             listed.AttachAt(
@@ -275,6 +275,7 @@ class _Listed:
                 options.copies_up,
                 options.propagation,
                 options.propagation_all,
+                takes_mode,
             )
         )
 

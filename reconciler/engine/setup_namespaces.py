@@ -154,7 +154,7 @@ def parameter_steps(container_id: str, config: Config) -> list[Any]:
             steps.append(attributes.SetDomainname(isolation.domainname))
     if isolation.sysctl:
         _check_sysctls(config)
-        values = [[name, value] for name, value in isolation.sysctl.items()]
+        values = [[dotted_name(name), value] for name, value in isolation.sysctl.items()]
         steps.append(attributes.WriteSysctls(values))
     return steps
 
@@ -164,9 +164,15 @@ def _check_namespace(name: str, path: str) -> None:
         raise _invalid(f"namespaces.{name}", f"the namespace {path} does not exist")
 
 
+def dotted_name(name: str) -> str:
+    """Return a kernel parameter's name with dots where it has slashes (sysctl.d(5))."""
+    separator = next((char for char in name if char in "./"), ".")
+    return name if separator == "." else name.translate({ord("/"): ".", ord("."): "/"})
+
+
 def _check_sysctls(config: Config) -> None:
     """Refuse parameters that are not of a namespace of the container's own."""
-    for name in config.isolation.sysctl:
+    for name in map(dotted_name, config.isolation.sysctl):
         owner = _owner_of(name)
         if owner is None:
             message = f"the kernel parameter {name} is not of a namespace: it is the whole host's"

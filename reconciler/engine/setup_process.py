@@ -85,8 +85,8 @@ def process_steps(container_id: str, config: Config, identity: Identity) -> list
     steps += _limit_steps(config)
     return [
         *steps,
-        _confine(config, identity),
         process.ChangeDirectory(config.workdir),
+        _confine(config, identity),
         process.Execute(list(config.command), environment(container_id, config, identity)),
     ]
 
@@ -97,7 +97,8 @@ def environment(container_id: str, config: Config, identity: Identity) -> dict[s
     if given is not None:
         pairs = (item.partition("=") for item in given)
         found = {name: value for name, _, value in pairs if name}
-        found.setdefault("HOME", identity.home)
+        if not found.get("HOME"):  # what is empty counts as not given, for every other runtime
+            found["HOME"] = identity.home
         return found
     hostname = config.hostname or container_id
     return {"PATH": DEFAULT_PATH, "HOME": identity.home, "HOSTNAME": hostname} | config.env

@@ -11,6 +11,7 @@ import re
 MAX_NAME_LENGTH = 63
 MAX_ID_LENGTH = 200  # of a container that no spec names: podman's ids have 64, a file name 255
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*", re.ASCII)
+_ID = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.+-]*", re.ASCII)  # as runc and crun have it
 
 
 def is_valid_id(text: str) -> bool:
@@ -26,11 +27,12 @@ def explain_id(text: str, longest: int = MAX_NAME_LENGTH) -> str | None:
         return f"the name is empty; {rule}"
     if len(text) > longest:
         return f"{shown} has {len(text)} characters; {rule}"
-    if text[0] in "-._":
+    pattern = _NAME if longest == MAX_NAME_LENGTH else _ID
+    if text[0] in "-._" and not pattern.fullmatch(text[0]):
         return f"{shown} begins with {text[0]!r}; a name begins with a letter or a digit"
     if ".." in text:
         return f"{shown} contains '..'; {rule}"
-    if not _NAME.fullmatch(text):
-        bad = next(char for char in text if not _NAME.fullmatch("a" + char))
+    if not pattern.fullmatch(text):
+        bad = next(char for char in text if not pattern.fullmatch("a" + char))
         return f"{shown} contains {bad!r}; {rule}"
     return None

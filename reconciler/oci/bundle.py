@@ -63,9 +63,13 @@ def read_json_object(path: str) -> dict[str, Any]:
 def _check_version(fields: Fields, version: str) -> None:
     """Take every 1.x (semver.org): what a later one adds is refused where it is used."""
     numbers = version.partition("-")[0].partition("+")[0].split(".")
-    if len(numbers) != 3 or not all(part.isdecimal() for part in numbers):
+    if len(numbers) != 3 or not all(map(_is_version_number, numbers)):
         raise fields.invalid("ociVersion", f"must be a version such as 1.2.0, and is '{version}'")
     if int(numbers[0]) != 1:
         raise fields.unsupported(
             "ociVersion", f"version {version} is not one of {LEAST_VERSION} to {MOST_VERSION}"
         )
+
+
+def _is_version_number(text: str) -> bool:
+    return text.isdecimal() and text == str(int(text))

@@ -31,6 +31,9 @@ def run(words: list[str]) -> int:
             return _show(_overview())
         return _wrong_usage(Log(None, is_json=False, is_debug=False), str(error), None)
     log = _make_log(values)
+    if values["log-format"] not in ("text", "json"):
+        problem = f"--log-format is text or json, not {values['log-format']!r}"
+        return _wrong_usage(log, problem, None)
     if values["version"]:
         return _show(_version())
     if not rest or rest[0] in ("help", "h"):

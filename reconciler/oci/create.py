@@ -19,6 +19,7 @@ from reconciler.oci.options import Values
 from reconciler.oci.runtime import DISABLED, RESOURCES_NOTE, Runtime
 from reconciler.oci.translate import translate_bundle
 from reconciler.oci.translate_process import refused_capabilities
+from reconciler.oci.translate_resources import ignored_limits
 
 
 class Launch(NamedTuple):
@@ -38,7 +39,12 @@ def make_container(
     Raises: ConfigInvalid, NotSupported, IdInUse, what `Container.start` raises, HookFailed.
     """
     has_cgroups = runtime.cgroup_manager != DISABLED
-    config = translate_bundle(bundle, has_cgroups=has_cgroups, no_pivot=options["no-pivot"])
+    config = translate_bundle(
+        bundle,
+        has_cgroups=has_cgroups,
+        no_pivot=options["no-pivot"],
+        needs_process=not launch.waits,
+    )
     _warn(runtime, bundle)
     container = _create(runtime, bundle, config, container_id, has_cgroups=has_cgroups)
     try:
@@ -135,3 +141,5 @@ def _warn(runtime: Runtime, bundle: Bundle) -> None:
     if refused:
         what = "unknown here, or not ours to give"
         runtime.log.warning(f"cannot grant {', '.join(refused)}: {what}")
+    for name in ignored_limits(bundle.fields.child("linux").child("resources")):
+        runtime.log.warning(f"{name} is ignored: kernels no longer have this limit")

@@ -1,20 +1,18 @@
 """Failures in the words by which conmon, podman and docker know them.
 
 Called by `main`. podman looks for `executable file not found in` and `permission denied` in the
-text to choose its exit code (127, 126), docker and conmon for the former alone.
+text to choose its exit code (127, 126), docker and conmon for the former alone; for a path, and for
+the interpreter of a script, it is `no such file or directory`.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 
 from reconciler.errors import ErrorCode, ReconcilerError
 
-_ADDED = {
-    ErrorCode.CommandNotFound: "executable file not found in $PATH",
-    ErrorCode.CommandNotExecutable: "permission denied",
-    ErrorCode.IdInUse: "container with given ID already exists",
-}
+_BY_ERRNO = {errno.ENOENT: "no such file or directory", errno.ENOEXEC: "exec format error"}
 _SWAPPED = {
     ErrorCode.ContainerNotExists: "container does not exist",
     ErrorCode.ContainerDestroyed: "container does not exist",
@@ -33,8 +31,23 @@ def describe(error: Exception, verb: str) -> str:
     return f"internal error: cannot {verb}: {error!r}; please report it with this text"
 
 
+def _added(error: ReconcilerError) -> str | None:
+    """Return the words that are looked for, beside ours."""
+    match error.code:
+        case ErrorCode.IdInUse:
+            return "container with given ID already exists"
+        case ErrorCode.CommandNotFound if "/" not in (error.path or ""):
+            return "executable file not found in $PATH"
+        case ErrorCode.CommandNotFound:
+            return _BY_ERRNO[errno.ENOENT]
+        case ErrorCode.CommandNotExecutable:
+            return _BY_ERRNO.get(error.errno or 0, "permission denied")
+        case _:
+            return None
+
+
 def _told(error: ReconcilerError) -> str:
-    message, added = error.message, _ADDED.get(error.code)
+    message, added = error.message, _added(error)
     if added is not None:
         return f"{message}: {added}"
     known = _SWAPPED.get(error.code)

@@ -27,13 +27,14 @@ def runtime_hooks(container: Container) -> Callable[[int], bytes] | None:
     It runs prestart and createRuntime hooks, and raises HookFailed.
     """
     hooks = container.config.isolation.hooks
-    first = hooks.prestart + hooks.create_runtime
-    if not (first or hooks.create_container or hooks.start_container):
+    is_needed = hooks.prestart or hooks.create_runtime
+    if not (is_needed or hooks.create_container or hooks.start_container):
         return None
 
     def run_and_tell(pid: int) -> bytes:
         state = hook_state(container, "creating", pid)
-        run_hooks(container.id, "createRuntime", first, state)
+        run_hooks(container.id, "prestart", hooks.prestart, state)
+        run_hooks(container.id, "createRuntime", hooks.create_runtime, state)
         return json.dumps(state).encode()
 
     return run_and_tell

@@ -18,23 +18,31 @@ from reconciler.oci.fields import Fields
 from reconciler.oci.translate_hooks import translate_hooks
 from reconciler.oci.translate_linux import translate_linux
 from reconciler.oci.translate_mounts import translate_mounts
-from reconciler.oci.translate_process import ProcessParts, translate_process
+from reconciler.oci.translate_process import ProcessParts, no_process, translate_process
 from reconciler.oci.translate_resources import translate_resources
 
 _NAMESPACES = ("pid", "network", "mount", "ipc", "uts", "user", "cgroup", "time")
 
 
-def translate_bundle(bundle: Bundle, *, has_cgroups: bool, no_pivot: bool = False) -> Config:
+def translate_bundle(
+    bundle: Bundle, *, has_cgroups: bool, no_pivot: bool = False, needs_process: bool = True
+) -> Config:
     """Return the Config of a bundle. `has_cgroups`: limits can be enforced.
+
+    Without a process, unless it is needed, the Config has an empty command: config.md asks for one
+    by the time of `start`.
 
     Raises: ConfigInvalid, NotSupported.
     """
     fields = bundle.fields
-    if "process" not in fields:
-        raise fields.invalid("process", "is required")
     if "root" not in fields:
         raise fields.invalid("root", "is required")
-    process = translate_process(fields.child("process"))
+    if "process" in fields:
+        process = translate_process(fields.child("process"))
+    elif needs_process:
+        raise fields.invalid("process", "is required")
+    else:
+        process = no_process()
     linux = fields.child("linux")
     namespaces = _namespaces(linux)
     isolation = translate_linux(linux, process.isolation)

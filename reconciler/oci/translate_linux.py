@@ -36,9 +36,17 @@ def translate_linux(linux: Fields, isolation: Isolation) -> Isolation:
         devices=_devices(linux),
         device_rules=_device_rules(linux.child("resources")),
         sysctl=linux.texts_by_name("sysctl"),
-        masked_paths=linux.texts("maskedPaths"),
-        readonly_paths=linux.texts("readonlyPaths"),
+        masked_paths=_absolute_paths(linux, "maskedPaths"),
+        readonly_paths=_absolute_paths(linux, "readonlyPaths"),
     )
+
+
+def _absolute_paths(linux: Fields, name: str) -> tuple[str, ...]:
+    paths = linux.texts(name)
+    for index, path in enumerate(paths):
+        if not path.startswith("/"):
+            raise linux.invalid(f"{name}[{index}]", f"must be an absolute path, and is '{path}'")
+    return paths
 
 
 def _time_offsets(fields: Fields) -> dict[str, tuple[int, int]]:

@@ -63,6 +63,11 @@ def translate_process(process: Fields) -> ProcessParts:
     )
 
 
+def no_process() -> ProcessParts:
+    """Return the parts of a process that is not given: it has no command."""
+    return translate_process(Fields({"args": ["-"], "cwd": "/"}, "process"))._replace(command=())
+
+
 def refused_capabilities(process: Fields) -> list[str]:
     """Return the capabilities that cannot be granted, which is worth a warning and no more.
 

@@ -21,7 +21,9 @@ from reconciler.model.config import (
 from reconciler.oci.fields import Fields
 
 # Gone from the kernel, or never of use: 0 and false are not asking for it.
-_CANNOT = {"memory": ("kernel", "kernelTCP"), "blockIO": ("leafWeight",)}
+_CANNOT = {"blockIO": ("leafWeight",)}
+# Not recommended by the specification since 1.0.2, and ignored by every runtime.
+_IGNORED = {"memory": ("kernel", "kernelTCP")}
 _THROTTLES = {
     "throttleReadBpsDevice": "read_bytes",
     "throttleWriteBpsDevice": "write_bytes",
@@ -55,6 +57,17 @@ def translate_resources(resources: Fields, *, has_cgroups: bool) -> Resources:
     return limits
 
 
+def ignored_limits(resources: Fields) -> list[str]:
+    """Return the paths of limits that are given and that no kernel has any more."""
+    groups = ((resources.child(group), names) for group, names in _IGNORED.items())
+    return [
+        fields.where(name)
+        for fields, names in groups
+        for name in names
+        if fields.data.get(name) not in (None, 0, -1)
+    ]
+
+
 def _limit(fields: Fields, name: str) -> int | None:
     """Return a limit; None for unlimited, which is said by -1 or by 0 (as runc has it)."""
     value = fields.number(name)
@@ -74,9 +87,16 @@ def _memory(fields: Fields) -> MemoryLimits:
         max_bytes=limit,
         swap_bytes=swap,
         reservation_bytes=_limit(fields, "reservation"),
-        swappiness=fields.natural("swappiness"),
+        swappiness=_swappiness(fields),
         disable_oom_killer=fields.flag("disableOOMKiller"),
     )
+
+
+def _swappiness(fields: Fields) -> int | None:
+    value = fields.natural("swappiness")
+    if value is not None and value > 100:
+        raise fields.invalid("swappiness", f"must be 0 to 100, and is {value}")
+    return value
 
 
 def _cpu(fields: Fields) -> CpuLimits:
@@ -130,6 +150,9 @@ def _hugetlb(fields: Fields) -> HugetlbLimit:
 
 def _rdma(fields: Fields) -> tuple[RdmaLimit, ...]:
     children = {name: fields.child(name) for name in fields.data}
+    for name, one in children.items():
+        if "hcaHandles" not in one and "hcaObjects" not in one:
+            raise fields.invalid(name, "needs hcaHandles or hcaObjects")
     return tuple(
         RdmaLimit(
             device=name,

@@ -16,7 +16,8 @@ class Context:
     `status_fd` is where the parent reads; `streams` are descriptors that came with the request;
     `trees` are fds of detached mounts, by the key of the step that opened them; `anchors` those
     of the mounts on /proc, /sys and /dev (see `places`); `state` is the container's, for hooks;
-    `listener` takes the notifications of the seccomp filter, with `listener_message`.
+    `closed_directory` is the working directory when it is the user's alone to enter; `listener`
+    takes the notifications of the seccomp filter, with `listener_message`.
     """
 
     def __init__(self, status_fd: int, streams: tuple[int, ...]) -> None:
@@ -27,6 +28,7 @@ class Context:
         self.listener: socket.socket | None = None
         self.listener_message = b""
         self.state: dict[str, Any] | None = None
+        self.closed_directory: str | None = None
 
     def drop_anchors(self) -> None:
         """Close the anchors: the container's tree is there."""

@@ -93,10 +93,11 @@ class AwaitStart(NamedTuple):
     env: dict[str, str]
 
     def describe(self) -> str:
-        return f"execute {self.argv[0]}"
+        return "execute " + "".join(self.argv[:1])
 
     def execute(self, context: Context) -> None:
-        _check(Execute(self.argv, self.env).find())
+        if self.argv:  # else there is nothing to start, which `start` tells
+            _check(Execute(self.argv, self.env).find())
         _tell(context, "start")
         os.read(self.go_fd, 1)
         os.close(context.status_fd)

@@ -89,7 +89,8 @@ class AttachAt(NamedTuple):
     """Attach a detached mount to `target`, made where it is missing.
 
     With `is_plain` the target may not be a symbolic link (CVE-2019-19921), and an anchor is what
-    is mounted. `copies_up`: what the directory held before is in the new file system too.
+    is mounted. `copies_up`: what the directory held before is in the new file system too;
+    `takes_mode`: its root gets the mode of the directory, if there was one.
     """
 
     key: str
@@ -99,18 +100,22 @@ class AttachAt(NamedTuple):
     copies_up: bool
     propagation: int
     propagation_all: int
+    takes_mode: bool = False
 
     def describe(self) -> str:
         return f"mount on {self.target}"
 
     def execute(self, context: Context) -> None:
         tree = context.trees.pop(self.key)
+        takes_mode = self.takes_mode and os.path.isdir(self.target)
         target = make_place(
             context, self.target, is_directory=self.is_directory, is_plain=self.is_plain
         )
         try:
             if self.copies_up:
                 _copy_up(target, tree)
+            elif takes_mode:
+                _copy_mode(target, tree)
             m.attach_tree_at(tree, target)
             for kind in _PROPAGATIONS:
                 for flags, recursive in ((self.propagation, False), (self.propagation_all, True)):
@@ -126,6 +131,15 @@ class AttachAt(NamedTuple):
             context.anchors[self.target] = tree
         else:
             os.close(tree)
+
+
+def _copy_mode(source: int, tree: int) -> None:
+    """Give the root of the new file system the mode of the directory `source`, as runc does."""
+    fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=tree)
+    try:
+        os.fchmod(fd, stat.S_IMODE(os.fstat(source).st_mode))
+    finally:
+        os.close(fd)
 
 
 def _copy_up(source: int, tree: int) -> None:

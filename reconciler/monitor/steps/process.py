@@ -190,7 +190,10 @@ class SetOomScore(NamedTuple):
 
 
 class ChangeDirectory(NamedTuple):
-    """Enter the working directory, which must be inside the root (CVE-2024-21626)."""
+    """Enter the working directory, which must be inside the root (CVE-2024-21626).
+
+    Before `Confine`, as a filter may forbid it; that enters what is open to the user alone.
+    """
 
     path: str
 
@@ -198,19 +201,27 @@ class ChangeDirectory(NamedTuple):
         return f"enter working directory {self.path}"
 
     def execute(self, context: Context) -> None:
-        os.chdir(self.path)
         try:
-            os.getcwd()
-        except FileNotFoundError as error:  # getcwd(2): the kernel finds no way there from `/`
-            text = "it is outside of the container's root file system"
-            raise OSError(errno.EXDEV, text, self.path) from error
+            _enter_directory(self.path)
+        except PermissionError:
+            context.closed_directory = self.path
+
+
+def _enter_directory(path: str) -> None:
+    os.chdir(path)
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:  # getcwd(2): the kernel finds no way there from `/`
+        text = "it is outside of the container's root file system"
+        raise OSError(errno.EXDEV, text, path) from error
 
 
 class Confine(NamedTuple):
     """Become the user, keep the given capabilities alone, forbid new ones, filter system calls.
 
     `capabilities` are the bit masks of the effective, permitted, inheritable, bounding and
-    ambient set.
+    ambient set. Descriptors but `preserved` ones from 3 on are marked to be closed at execve(2).
+    What comes after this may meet the filter: no more system calls than it takes.
     """
 
     uid: int
@@ -221,12 +232,14 @@ class Confine(NamedTuple):
     seccomp_filter: str
     seccomp_flags: int
     umask: int
+    preserved: int = 0
 
     def describe(self) -> str:
         return f"become {self.uid}:{self.gid}"
 
     def execute(self, context: Context) -> None:
         context.drop_anchors()
+        process.close_on_exec_from(3 + self.preserved)
         if not self.no_new_privileges:
             self._filter(context)  # seccomp(2) wants CAP_SYS_ADMIN then, which is still ours here
         effective, permitted, inheritable, bounding, ambient = self.capabilities
@@ -239,6 +252,8 @@ class Confine(NamedTuple):
         os.setresuid(self.uid, self.uid, self.uid)
         capabilities.set_capabilities(effective, permitted, inheritable)
         capabilities.set_ambient(ambient)
+        if context.closed_directory is not None:
+            _enter_directory(context.closed_directory)
         if self.no_new_privileges:
             process.prctl(process.PR_SET_NO_NEW_PRIVS, 1)
             self._filter(context)
@@ -257,14 +272,10 @@ class Confine(NamedTuple):
 
 
 class Execute(NamedTuple):
-    """Find the command on PATH and become it, with `preserved` descriptors from 3 on.
-
-    Never returns.
-    """
+    """Find the command on PATH and become it. Never returns."""
 
     argv: list[str]
     env: dict[str, str]
-    preserved: int = 0
 
     def describe(self) -> str:
         return f"execute {self.argv[0]}"
@@ -274,7 +285,6 @@ class Execute(NamedTuple):
         for number in _IGNORABLE:  # by Python, or by whoever started us; the command must not
             if signal.getsignal(number) is signal.SIG_IGN:
                 signal.signal(number, signal.SIG_DFL)
-        process.close_on_exec_from(3 + self.preserved)
         try:
             os.execve(path, self.argv, self.env)
         except OSError as error:

@@ -21,7 +21,12 @@ def run(runtime: Runtime, options: Values, arguments: list[str]) -> int:
         status = runtime.status(container)
         if status != "created":
             raise _refuse(container.id, status)
-        _release(runtime, container)
+        if container.config.command:
+            _release(runtime, container)
+    if not container.config.command:
+        container.stop(9, 0)
+        why = "its config.json has no process to run"
+        raise refuse(container.id, ErrorCode.ConfigInvalid, "start", why)
     run_poststart(runtime, container)
     return 0
 

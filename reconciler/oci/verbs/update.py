@@ -11,7 +11,7 @@ from reconciler.model.quantity import parse_size
 from reconciler.oci.bundle import read_json_object
 from reconciler.oci.fields import Fields
 from reconciler.oci.options import Values
-from reconciler.oci.runtime import DISABLED, RESOURCES_NOTE, Runtime
+from reconciler.oci.runtime import DISABLED, RESOURCES_NOTE, Runtime, refuse
 from reconciler.oci.translate_resources import translate_resources
 
 # Option: where its value goes in linux.resources.
@@ -36,6 +36,9 @@ _CANNOT = ("l3-cache-schema", "mem-bw-schema")
 def run(runtime: Runtime, options: Values, arguments: list[str]) -> int:
     """Change what is given, keep the rest. Raises: ConfigInvalid, LimitNotApplied, ..."""
     container = runtime.load(arguments[0])
+    if runtime.status(container) == "stopped":
+        why = "it is stopped"
+        raise refuse(container.id, ErrorCode.ContainerNotRunning, "update the limits of", why)
     changes = _read(options["resources"]) if options["resources"] else _from_options(options)
     former: dict[str, Any] = json.loads(container.annotations[RESOURCES_NOTE])
     merged = merge(former, changes)
