@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 from reconciler.errors.codes import ErrorCode
 from reconciler.loader.document import DocumentError, decode_text
-from reconciler.loader.parsed import printable
 from reconciler.loader.sources import FileTrouble
+from reconciler.model.text import printable
 
 _NAME = re.compile(r"[^\s=\"'#;]+")
 _ESCAPE = re.compile(r'\\(["\\$`])')

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from reconciler.errors.codes import ErrorCode
 from reconciler.loader.cache import Cache, Entry
 from reconciler.loader.layers import Layers, Piece
-from reconciler.loader.parsed import Parsed, make_problem, printable
+from reconciler.loader.parsed import Parsed, make_problem
 from reconciler.loader.reader import Reader
 from reconciler.loader.sources import (
     FileTrouble,
@@ -26,6 +26,7 @@ from reconciler.loader.sources import (
     stem_of,
 )
 from reconciler.model.frozen import replace
+from reconciler.model.text import printable
 from reconciler.model.world import Problem, Source, SourceStatus
 
 if TYPE_CHECKING:

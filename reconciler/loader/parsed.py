@@ -43,8 +43,3 @@ def make_problem(
     return Problem(
         code=int(code), name=code.name, message=message, file=file, line=line, column=column
     )
-
-
-def printable(path: str) -> str:
-    """Return the path with what cannot be printed (also bytes that are no UTF-8) escaped."""
-    return path if path.isprintable() else ascii(path)[1:-1]

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from reconciler.errors.codes import ErrorCode
-from reconciler.loader.parsed import printable
 from reconciler.loader.sources import FileTrouble, Stamp
+from reconciler.model.text import printable
 
 MAX_ENTRIES = 10_000
 MAX_BYTES = 64 * 2**20

@@ -51,8 +51,9 @@ def read_json_object(path: str) -> dict[str, Any]:
         raise ReconcilerError(ErrorCode.ConfigInvalid, message, path=path) from error
     except OSError as error:
         raise from_os_error(error, f"cannot read {path}") from error
-    except ValueError as error:
-        message = f"cannot read {path}: it is not JSON: {error}"
+    except (ValueError, RecursionError) as error:
+        cause = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        message = f"cannot read {path}: it is not JSON: {cause}"
         raise ReconcilerError(ErrorCode.ConfigInvalid, message, path=path) from error
     if not isinstance(data, dict):
         message = f"cannot read {path}: it must hold an object"

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.lean import Any
+from reconciler.model.text import printable
 
+_MAX_SHOWN = 500  # characters of a message: a value may have a mebibyte
 _NAMES = {str: "a text", int: "a number", bool: "true or false", list: "a list", dict: "an object"}
 
 
@@ -94,13 +96,17 @@ class Fields:
 
     def invalid(self, name: str, problem: str) -> ReconcilerError:
         """Return the error for a field that is wrong."""
-        where = self.where(name)
-        return ReconcilerError(ErrorCode.ConfigInvalid, f"{where} {problem}", field=where)
+        where = printable(self.where(name))
+        return ReconcilerError(
+            ErrorCode.ConfigInvalid, f"{where} {printable(problem[:_MAX_SHOWN])}", field=where
+        )
 
     def unsupported(self, name: str, problem: str) -> ReconcilerError:
         """Return the error for a field that this engine, or this host, cannot do."""
-        where = self.where(name)
-        return ReconcilerError(ErrorCode.NotSupported, f"{where}: {problem}", field=where)
+        where = printable(self.where(name))
+        return ReconcilerError(
+            ErrorCode.NotSupported, f"{where}: {printable(problem[:_MAX_SHOWN])}", field=where
+        )
 
     def _get(self, name: str, kind: type) -> Any:
         value = self.data.get(name)

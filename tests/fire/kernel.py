@@ -49,10 +49,11 @@ class ModelKernel(FakeEngine):
             self.touched.add(name)
         if verb == "start":
             self._look_at_start(name)
-            self.ended.discard(name)
         if verb.startswith("stop"):
             self.stops.append((name, self._running_dependents(name)))
         super().note(verb, name)
+        if verb == "start":
+            self.ended.discard(name)
 
     def revive(self) -> None:
         """Let a fresh reconciler come: the lock of a dead process is free."""

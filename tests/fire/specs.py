@@ -34,7 +34,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
         {"policy": st.sampled_from(["always", "on-failure", "never"])},
         optional={
             "backoff": st.fixed_dictionaries(
-                {"initial": st.sampled_from(["0s", "1s", "9s"])},
+                {"initial": st.sampled_from(["100ms", "1s", "9s"])},
                 optional={"jitter": st.sampled_from([0, 0.5])},
             ),
             "maxAttempts": st.integers(1, 3),

@@ -174,3 +174,17 @@ def test_limits_of_every_controller_have_their_fields(tmp_path: Path) -> None:
     assert limits.rdma[0].hca_handles == 3
     assert limits.net.priorities == (("eth0", 5),)
     assert limits.unified == (("memory.high", "1000"),)
+
+
+def test_a_file_that_is_nested_too_deeply_is_no_json(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("[" * 100_000)
+    with pytest.raises(ReconcilerError, match="nested too deeply") as caught:
+        load_bundle(str(tmp_path))
+    assert caught.value.code is ErrorCode.ConfigInvalid
+
+
+def test_a_message_is_one_short_line_whatever_a_field_has(tmp_path: Path) -> None:
+    with pytest.raises(ReconcilerError) as caught:
+        _translate(tmp_path, _set(_SPEC, "ociVersion", "\x1b[31m\n" * 1000))
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 2500
