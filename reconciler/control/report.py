@@ -6,7 +6,7 @@ from reconciler.control.enforcement import Unenforced
 from reconciler.control.outcome import Outcome
 from reconciler.control.transitions import Transitions
 from reconciler.errors import ErrorCode
-from reconciler.model.action import Plan, Wait, WaitKind
+from reconciler.model.action import Action, Plan, Wait, WaitKind
 from reconciler.model.frozen import field, frozen
 from reconciler.model.world import Desired, World
 
@@ -34,7 +34,8 @@ class PassReport:
     `plan` is the last plan that was made; with nothing executed it is what is to be done, after
     a convergence what is left. `outcomes` are of all passes, in order. `world` is what was
     observed last, after the outcomes. `transitions`: since when conditions are as they are.
-    `unenforced` are preferred fields that this host cannot enforce.
+    `unenforced` are preferred fields that this host cannot enforce. `begun` are actions that go
+    on after the pass; `held_up` are containers on which some do, and those connected with them.
     """
 
     desired: Desired
@@ -43,6 +44,12 @@ class PassReport:
     outcomes: tuple[Outcome, ...] = ()
     transitions: Transitions = field(default_factory=dict)
     unenforced: Unenforced = field(default_factory=dict)
+    begun: tuple[Action, ...] = ()
+    held_up: frozenset[str] = frozenset()
+
+    def to_do(self) -> tuple[Action, ...]:
+        """Return the actions of the plan that nothing under way holds up."""
+        return tuple(action for action in self.plan.actions if action.name not in self.held_up)
 
     def exit_code(self, *, detailed: bool = False) -> int:
         """Return the exit code of the design; `detailed`: pending changes are 2.

@@ -8,6 +8,7 @@ periodic pass. Everything happens in the thread that calls `run`.
     exits ------------|
     commands ---------|
     probes -----------|
+    actions ended ----|
     backoff over -----+--> request --> pass --> timers: periodic, backoff, retry
     SIGHUP, periodic -'     ^           |
                             '-----------'  while a pass still changes something
@@ -29,16 +30,17 @@ from reconciler.control.logs import get_logger, log_failure
 from reconciler.control.patience import Patience
 from reconciler.control.probes.scheduler import ProbeScheduler
 from reconciler.control.reconcile import Reconciler
+from reconciler.control.under_way import UnderWay
 from reconciler.control.wake import WAKE_FILE
 from reconciler.daemon.files import FileWatcher
 from reconciler.daemon.heart import Heart
+from reconciler.daemon.problems import Problems
 from reconciler.daemon.wakeups import SignalPipe, WakeUp
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.linux.clock import wall_s
 from reconciler.linux.notify import Notifier
 from reconciler.loader.watched import Interest
 from reconciler.model.frozen import frozen
-from reconciler.model.world import Problem
 from reconciler.planning.plan import PlanOptions
 
 if TYPE_CHECKING:
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
     from reconciler.model.state import ExitStatus
 
 _RETRY_S = 1.0
+# For so long the end of the daemon waits for graceful stops; then they are the next one's.
+_END_PATIENCE_S = 2.0
 # So many actions in a row on one container: two sides are at war over it.
 _MAX_ACTIONS_IN_A_ROW = 20
 
@@ -87,16 +91,20 @@ class Watch:
         self._settings = settings
         self._signals = SignalPipe()
         self._heart = Heart(notifier)
+        self._changed = WakeUp()
+        self._told = WakeUp()
+        self._probed = WakeUp()
+        self._ended = WakeUp()
+        should_stop = self._signals.is_told_to_end
+        self._under_way = UnderWay(engine, self._ended.set, should_stop)
         self._reconciler = Reconciler(
             engine,
             sources,
             options=options,
-            should_stop=self._signals.is_told_to_end,
+            should_stop=should_stop,
             progress=self._heart,
+            under_way=self._under_way,
         )
-        self._changed = WakeUp()
-        self._told = WakeUp()
-        self._probed = WakeUp()
         self._probes = ProbeScheduler(engine, self._probed.set)
         self._files = FileWatcher(self._wake)
         self._run_dir = os.path.realpath(engine.run_dir)
@@ -105,8 +113,9 @@ class Watch:
         self._timers: dict[Callable[[], None], float] = {}  # what to call when (monotonic)
         self._reasons: set[str] = set()  # why a pass is due
         self._first_change: float | None = None
-        self._problems: tuple[Problem, ...] = ()
+        self._problems = Problems(engine.state_dir)
         self._patience = Patience(_MAX_ACTIONS_IN_A_ROW)
+        self._is_at_war = False
         self._is_ending = False
 
     def run(self) -> None:
@@ -180,6 +189,13 @@ class Watch:
         """Look at once: a container has become ready, or its probes ask for its end."""
         self._request("a probe's verdict changed")
 
+    def on_actions_ended(self) -> None:
+        """Look at once what has become of actions that took their time."""
+        if self._is_at_war:
+            self._set_timer(self.on_retry_elapsed, _RETRY_S)
+        else:
+            self._request("actions have ended")
+
     def on_interval_elapsed(self) -> None:
         """Look for drift, which nobody tells of."""
         self._request("interval elapsed")
@@ -207,19 +223,23 @@ class Watch:
 
     def on_pass_done(self, report: PassReport) -> None:
         """Set the timers for what the plan leaves to be done later."""
-        self._tell_problems(report.plan.problems)
+        self._problems.tell(report.plan.problems)
         self._probes.look_after(report.world.containers.values())
         self._set_timer(self.on_interval_elapsed, self._settings.interval_s)
         due = report.next_due()
         if due is not None:
             self._set_timer(self.on_backoff_elapsed, due - wall_s())
-        if self._patience.lasts_for(report.plan.actions):
-            self._request("converging")
+        acted = (*report.to_do(), *report.begun)
+        if self._patience.lasts_for(acted):
+            if report.to_do():
+                self._request("converging")
             return
-        if report.plan.actions:
-            names = ", ".join(action.name for action in report.plan.actions)
+        self._is_at_war = bool(acted)
+        if acted:
+            names = ", ".join(sorted({action.name for action in acted}))
             self._log.warning("no end of changes to %s: pausing", names)
-        self._patience.renew()
+        if acted or not report.held_up:
+            self._patience.renew()
 
     def on_pass_failed(self, error: ReconcilerError) -> None:
         """Try the whole pass again soon; another reconciler at work is no failure."""
@@ -240,7 +260,7 @@ class Watch:
     def _await_event(self) -> None:
         """Wait for descriptors and timers, and call the method of each event."""
         poll = select.poll()
-        own = (self._signals, self._changed, self._told, self._probed)
+        own = (self._signals, self._changed, self._told, self._probed, self._ended)
         fds = [one.fileno() for one in own]
         if self._exits is not None:
             fds.append(self._exits.fileno())
@@ -259,6 +279,9 @@ class Watch:
         if self._probed.fileno() in ready:
             self._probed.clear()
             self.on_probe_changed()
+        if self._ended.fileno() in ready:
+            self._ended.clear()
+            self.on_actions_ended()
         if self._exits is not None and self._exits.fileno() in ready:
             self._take_exits(self._exits)
         self._call_timers()
@@ -336,28 +359,9 @@ class Watch:
             if self._find_watched():
                 self.on_files_changed()  # what is not yet watched may have changed meanwhile
 
-    def _tell_problems(self, problems: tuple[Problem, ...]) -> None:
-        """Log what has become wrong since the pass before, and when nothing is wrong any more."""
-        for problem in problems:
-            if problem not in self._problems:
-                log_failure(_to_error(problem))
-                self._note(problem)
-        if self._problems and not problems:
-            self._log.info("no problems any more")
-        self._problems = problems
-
-    def _note(self, problem: Problem) -> None:
-        event = make_event(
-            wall_s(),
-            problem.name,
-            problem.spec_name,
-            code=problem.code,
-            cause="found by a pass",
-            message=problem.describe(),
-        )
-        append_event(self._engine.state_dir, event)
-
     def _close(self) -> None:
+        if left := self._under_way.close(_END_PATIENCE_S):
+            self._log.info("left to the next reconciler: %s", ", ".join(sorted(left)))
         self._probes.close()
         self._probed.close()
         self._files.close()
@@ -365,6 +369,8 @@ class Watch:
             self._exits.close()
         self._changed.close()
         self._told.close()
+        if not self._under_way.names():  # else a thread may still set it
+            self._ended.close()
         self._signals.close()
 
 
@@ -374,16 +380,3 @@ def load_own_modules() -> None:
         package = import_module(f"reconciler.{layer}")
         for module in walk_packages(package.__path__, f"{package.__name__}."):
             import_module(module.name)
-
-
-def _to_error(problem: Problem) -> ReconcilerError:
-    return ReconcilerError(
-        ErrorCode(problem.code),
-        problem.describe(),
-        container=problem.spec_name,
-        operation="watch",
-        file=problem.file,
-        line=problem.line,
-        column=problem.column,
-        field=problem.field,
-    )

@@ -27,6 +27,25 @@ def graph_of(specs: Iterable[Spec | None]) -> dict[str, list[str]]:
     return graph
 
 
+def connected(graph: Graph) -> dict[str, str]:
+    """Return for each name one that stands for all that it is connected with, both ways."""
+    neighbours: dict[str, list[str]] = {name: [] for name in graph}
+    for name, steps in graph.items():
+        for step in steps:
+            if step in neighbours:
+                neighbours[name].append(step)
+                neighbours[step].append(name)
+    found: dict[str, str] = {}
+    for root in neighbours:
+        waiting = [] if root in found else [root]
+        while waiting:
+            name = waiting.pop()
+            if name not in found:
+                found[name] = root
+                waiting += neighbours[name]
+    return found
+
+
 def dependency_order(graph: Graph) -> list[str]:
     """Return all names, each after those that it depends on; else as the graph has them."""
     order: list[str] = []

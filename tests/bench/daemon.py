@@ -53,8 +53,12 @@ def await_quiet(place: Place, daemon_pid: int, count: int) -> None:
 
 def cpu_ns(pids: Iterable[int]) -> int:
     """Return the CPU time of processes with all their threads so far, in nanoseconds."""
-    files = (task / "schedstat" for pid in pids for task in Path(f"/proc/{pid}/task").iterdir())
-    return sum(int(file.read_text().split()[0]) for file in files)
+    total = 0
+    for pid in pids:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+                total += int((task / "schedstat").read_text().split()[0])
+    return total
 
 
 def monitor_pid(place: Place) -> int:

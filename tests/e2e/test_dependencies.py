@@ -112,7 +112,8 @@ def test_apply_waits_no_longer_than_it_is_told_and_the_next_one_goes_on(
 
 
 def test_what_cannot_be_started_is_not_waited_for(reconciler: Instance) -> None:
-    reconciler.write("db.yaml", {"command": ["/no/such"]})
+    patient = {"backoff": {"initial": "1h", "max": "1h"}}
+    reconciler.write("db.yaml", {"command": ["/no/such"], "restart": patient})
     reconciler.write("web.yaml", sleeper(dependsOn={"db": "ready"}))
     result = reconciler.apply("--wait", "1h", exits=1)
     assert "! still waiting for others: web" in result.out

@@ -63,6 +63,7 @@ def test_a_crash_loop_ends_after_its_attempts_and_begins_anew_with_a_new_spec(
     assert (item["state"], item["restarts"], item["lastExit"]["code"]) == ("failed", 2, 3)
     file.write_text(text.replace("exit 3", "exit 4"))
     assert done(converge(engine, source))[0] == "start"
+    engine.load("web").wait(30)
     until_it_ends(engine, source)
     assert shown(engine, source)["lastExit"]["code"] == 4
 

@@ -382,5 +382,5 @@ def test_ten_thousand_unchanged_files_with_drop_ins_are_loaded_without_parsing_t
         subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
         for _ in range(2)
     )
-    assert first == f"{count} 0 ['C', 'D', 'E'] True True"
+    assert first == f"{count} 0 ['C', 'D', 'E'] True False"
     assert second == f"{count} 0 ['C', 'D', 'E'] False False"
