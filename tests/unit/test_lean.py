@@ -1,6 +1,7 @@
 """The stand-ins of `reconciler.lean` do what the originals of the standard library do."""
 
-# mypy: disable-error-code="attr-defined,misc,unreachable,func-returns-value,redundant-expr,has-type"
+# mypy: disable-error-code="attr-defined,misc,unreachable,func-returns-value,has-type"
+# mypy: disable-error-code="redundant-expr"
 # These classes have a base that it cannot see: it takes their members for plain values.
 
 from __future__ import annotations
