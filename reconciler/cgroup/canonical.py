@@ -28,12 +28,10 @@ no cgroup.
 
 from __future__ import annotations
 
-from typing import cast
-
 from reconciler.cgroup import convert
 from reconciler.cgroup.devices import device_number
 from reconciler.cgroup.unified_fields import fold_unified
-from reconciler.lean import Any, Callable, Mapping, NamedTuple, TypeVar
+from reconciler.lean import Any, Callable, Mapping, NamedTuple, TypeVar, cast
 from reconciler.model.config import CpuLimits, HugetlbLimit, IoDeviceWeight, IoLimits, Resources
 from reconciler.model.frozen import frozen
 from reconciler.model.value import Value

@@ -7,9 +7,10 @@ was written and what is wanted compare equal.
 from __future__ import annotations
 
 import os
-import re
 
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([KMGTPEkmgtpe]?)", re.ASCII)
+from reconciler.lean import ASCII, pattern
+
+_SIZE = pattern(r"([0-9]+(?:\.[0-9]+)?)([KMGTPEkmgtpe]?)", ASCII)
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 # What v1 shows for "no limit": the kernel counts pages in a signed long.
 MEMORY_UNLIMITED_BYTES = (2**63 - 1) // PAGE_BYTES * PAGE_BYTES

@@ -10,11 +10,10 @@ from __future__ import annotations
 import errno
 import os
 import select
-import signal
 import time
 
 from reconciler.cgroup import files
-from reconciler.lean import Mapping
+from reconciler.lean import Mapping, signal
 
 UNIFIED = "unified"
 FREEZER = "freezer"

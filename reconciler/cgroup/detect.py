@@ -7,13 +7,11 @@ cgroups(7), cgroup_namespaces(7).
 
 from __future__ import annotations
 
-import re
-
 from reconciler.cgroup import files
-from reconciler.lean import NamedTuple, StrEnum
+from reconciler.lean import NamedTuple, StrEnum, pattern
 from reconciler.model.frozen import field, frozen
 
-_OCTAL = re.compile(r"\\([0-7]{3})")
+_OCTAL = pattern(r"\\([0-7]{3})")
 
 
 class Mode(StrEnum):
@@ -135,7 +133,7 @@ def _parse_mount(line: str) -> _Mount | None:
 
 
 def _unescape(text: str) -> str:
-    return _OCTAL.sub(lambda match: chr(int(match[1], 8)), text)
+    return text if "\\" not in text else _OCTAL.sub(lambda match: chr(int(match[1], 8)), text)
 
 
 def _read_controllers(mount_point: str) -> tuple[str, ...]:

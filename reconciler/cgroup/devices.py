@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 
 from reconciler.cgroup import files
+from reconciler.lean import ASCII, pattern
 
-_NUMBER = re.compile(r"[0-9]+:[0-9]+", re.ASCII)
+_NUMBER = pattern(r"[0-9]+:[0-9]+", ASCII)
 
 
 def device_number(device: str) -> str:

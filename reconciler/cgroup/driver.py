@@ -7,11 +7,9 @@ controllers share a directory; every method touches each directory once.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from reconciler.cgroup.canonical import LimitFacts, Limits, Unsupported
 from reconciler.cgroup.detect import Mode
-from reconciler.lean import Mapping, Protocol
+from reconciler.lean import Collection, Mapping, Protocol
 from reconciler.model.config import Resources
 from reconciler.model.isolation import DeviceRule
 from reconciler.model.state import Stats

@@ -7,11 +7,10 @@ fails then, and no access with SIGBUS. Shown is that of pages in use.
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Collection
 
 from reconciler.cgroup import convert, files
 from reconciler.cgroup.canonical import HUGETLB, Limits, Unsupported, changed_fields, typed_rows
+from reconciler.lean import Collection, pattern
 from reconciler.model.frozen import replace
 from reconciler.model.state import HugetlbStats, Stats
 from reconciler.model.value import Value
@@ -31,7 +30,7 @@ class Hugetlb:
         self._usage = "usage_in_bytes" if is_v1 else "current"
         self._unlimited = "-1" if is_v1 else "max"
         self._is_v1 = is_v1
-        self._names = re.compile(rf"hugetlb\.([0-9]+)([KMG]B)\.{self._limit}")
+        self._names = pattern(rf"hugetlb\.([0-9]+)([KMG]B)\.{self._limit}")
 
     def shown_fields(self, base: str) -> tuple[str, ...]:
         """Return the fields that all cgroups show: none without being asked."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from reconciler.cgroup import convert, files
 from reconciler.cgroup.canonical import RDMA, Limits, Unsupported, changed_fields, typed_rows
+from reconciler.lean import Collection
 from reconciler.model.frozen import replace
 from reconciler.model.state import RdmaStats, Stats
 from reconciler.model.value import Value

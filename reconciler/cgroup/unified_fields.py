@@ -6,11 +6,9 @@ file of cgroup v2 there; a spec file only those without a field. Source: config-
 
 from __future__ import annotations
 
-import re
-
 from reconciler.cgroup import convert
 from reconciler.errors import ErrorCode, ReconcilerError
-from reconciler.lean import Any, Callable
+from reconciler.lean import Any, Callable, pattern
 from reconciler.model.config import (
     HugetlbLimit,
     IoDeviceLimits,
@@ -20,7 +18,7 @@ from reconciler.model.config import (
 )
 from reconciler.model.frozen import replace
 
-_HUGETLB = re.compile(r"hugetlb\.([0-9]+)([KMG])B\.max")
+_HUGETLB = pattern(r"hugetlb\.([0-9]+)([KMG])B\.max")
 _Parsed = dict[str, Any]
 
 

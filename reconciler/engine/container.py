@@ -7,7 +7,6 @@ call from any thread. Figures come from the kernel, never from memory.
 
 from __future__ import annotations
 
-import signal as signal_module
 import time
 from _thread import allocate_lock
 
@@ -19,6 +18,7 @@ from reconciler.engine.run_state import read_status, signal_init
 from reconciler.engine.store import destroyed
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.lean import TYPE_CHECKING, Iterator, contextmanager
+from reconciler.lean import signal as signal_module
 from reconciler.linux.proc import pids_beside, read_boot_id
 from reconciler.linux.signals import can_reach_init
 from reconciler.model.config import Command, Config, Resources

@@ -8,12 +8,11 @@ Light: what starts a process is in `direct_start`, loaded for that alone.
 
 from __future__ import annotations
 
-import json
 import os
 import select
 
 from reconciler.engine.failures import not_running
-from reconciler.lean import Any, Callable, NamedTuple, Sequence
+from reconciler.lean import Any, Callable, NamedTuple, Sequence, json
 from reconciler.linux.clock import wall_s
 from reconciler.linux.proc import is_same_process
 from reconciler.linux.process import read_exit_status

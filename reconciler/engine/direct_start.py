@@ -5,12 +5,11 @@ The calling process must have a single thread.
 
 from __future__ import annotations
 
-import json
 import os
 
 from reconciler.engine.direct import GO_FIFO, STATUS_FIFO, LaunchOptions, read_all, read_some
 from reconciler.engine.failures import SetupFailed
-from reconciler.lean import Any
+from reconciler.lean import Any, json
 from reconciler.linux.proc import read_boot_id
 from reconciler.monitor.children import kill_and_reap, make_run
 from reconciler.monitor.launch import Launched, launch, parse_status

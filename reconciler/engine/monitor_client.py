@@ -6,14 +6,12 @@ Called by Container and Engine. A lost monitor is replaced; the new one adopts w
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-import socket
 from _thread import allocate_lock
 
 from reconciler.engine.failures import SetupFailed
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
-from reconciler.lean import Any, Self, suppress
+from reconciler.lean import Any, Self, json, socket, suppress
 from reconciler.linux.memfd import make_sealed_memfd
 from reconciler.model.codec import from_dict
 from reconciler.model.state import ExitStatus

@@ -7,11 +7,10 @@ user namespace first, which no thread among others can (setns(2)): a child of th
 from __future__ import annotations
 
 import os
-import socket
 
 from reconciler.engine.failures import SetupFailed
 from reconciler.engine.rootless import is_rootless
-from reconciler.lean import TYPE_CHECKING
+from reconciler.lean import TYPE_CHECKING, socket
 from reconciler.linux import sockets
 from reconciler.linux.process import CloneFlag
 from reconciler.linux.unix_sockets import connect_unix_in_root_of

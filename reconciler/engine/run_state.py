@@ -6,11 +6,11 @@ Called by Container. Reads nothing of the record directory.
 from __future__ import annotations
 
 import os
-import signal
 
 from reconciler.cgroup.driver import CgroupDriver
 from reconciler.engine.failures import not_running
 from reconciler.errors import from_os_error
+from reconciler.lean import signal
 from reconciler.linux.proc import is_same_process, read_boot_id
 from reconciler.model.record import Record
 from reconciler.model.state import Status

@@ -8,11 +8,10 @@ have is passed over, as libseccomp's callers do. Source: runtime-spec config-lin
 from __future__ import annotations
 
 import errno
-import json
 import os
 
 from reconciler.errors import ErrorCode, ReconcilerError
-from reconciler.lean import Any, NamedTuple
+from reconciler.lean import Any, NamedTuple, json
 from reconciler.linux import seccomp
 from reconciler.linux.seccomp import Condition, Rules, Verdict, compile_filter
 from reconciler.linux.syscall_numbers import syscall_numbers

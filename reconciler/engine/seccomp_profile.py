@@ -9,10 +9,8 @@ It may not load the filter. Sources: capabilities(7), the manual page of each ca
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from reconciler.errors import ErrorCode, ReconcilerError
-from reconciler.lean import Iterator
+from reconciler.lean import Iterator, lru_cache
 from reconciler.linux.seccomp import (
     AUDIT_ARCH_AARCH64,
     AUDIT_ARCH_X86_64,

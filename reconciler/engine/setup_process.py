@@ -5,7 +5,7 @@ Called by `setup`. Pure but for looking at the host's kernel features.
 
 from __future__ import annotations
 
-import base64
+import binascii
 import os
 
 from reconciler.engine.users import Identity
@@ -169,13 +169,13 @@ def _seccomp_filter(config: Config) -> tuple[str, int]:
         from reconciler.engine.seccomp_oci import compile_profile
 
         profile = compile_profile(config.isolation.seccomp)
-        return base64.b64encode(profile.program).decode(), profile.flags
+        return _encode(profile.program), profile.flags
     if config.security.seccomp is SeccompMode.UNCONFINED:
         return "", 0
     from reconciler.engine.seccomp_profile import default_filter
 
     program = default_filter(frozenset(config.security.capabilities), os.uname().machine)
-    return base64.b64encode(program).decode(), 0
+    return _encode(program), 0
 
 
 def _scheduling(one: Scheduler) -> attributes.SetScheduling:
@@ -238,3 +238,7 @@ def _invalid(field: str, message: str) -> ReconcilerError:
 
 def _unsupported(field: str, message: str) -> ReconcilerError:
     return ReconcilerError(ErrorCode.NotSupported, message, field=field)
+
+
+def _encode(program: bytes) -> str:
+    return binascii.b2a_base64(program, newline=False).decode()

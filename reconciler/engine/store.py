@@ -12,12 +12,10 @@ from __future__ import annotations
 
 import fcntl
 import itertools
-import json
 import os
-from functools import lru_cache
 
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
-from reconciler.lean import Any, Iterator, contextmanager
+from reconciler.lean import Any, Iterator, contextmanager, json, lru_cache
 from reconciler.linux.proc import read_file
 from reconciler.model.codec import from_dict, to_dict
 from reconciler.model.frozen import replace

@@ -10,15 +10,13 @@ from __future__ import annotations
 import array
 import errno
 import os
-import re
-import socket
 import struct
-from collections.abc import Mapping
 
+from reconciler.lean import Mapping, pattern, socket
 from reconciler.linux.memfd import make_sealed_memfd
 
 SOCKET = "/run/systemd/journal/socket"
-_NOT_OF_A_NAME = re.compile(r"[^A-Z0-9_]")
+_NOT_OF_A_NAME = pattern(r"[^A-Z0-9_]")
 _NAME_MAX = 64
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import time
 from collections.abc import MutableMapping
+
+from reconciler.lean import socket
 
 _FIRST_FD = 3
 

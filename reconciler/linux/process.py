@@ -10,10 +10,9 @@ import ctypes
 import errno
 import fcntl
 import os
-import signal
 import struct
 
-from reconciler.lean import IntFlag
+from reconciler.lean import IntFlag, signal
 from reconciler.linux.libc import (
     SYS_CLONE3,
     check,

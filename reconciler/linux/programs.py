@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import select
-import signal
+
+from reconciler.lean import signal
 
 _OUTPUT_SHOWN = 2048
 

@@ -6,8 +6,8 @@ Sources: setns(2), network_namespaces(7).
 from __future__ import annotations
 
 import os
-import socket
 
+from reconciler.lean import socket
 from reconciler.linux.process import CloneFlag, setns
 
 

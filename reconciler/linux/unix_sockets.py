@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 import stat
 import struct
 
+from reconciler.lean import socket
 from reconciler.linux.mount import open_in_root
 
 

@@ -15,9 +15,7 @@ Point(x=1, y=2)
 
 from __future__ import annotations
 
-from operator import attrgetter
-
-from reconciler.lean import TYPE_CHECKING, Any, Callable, NamedTuple, NoReturn, TypeVar
+from reconciler.lean import TYPE_CHECKING, Any, Callable, NamedTuple, NoReturn, TypeVar, attrgetter
 
 if TYPE_CHECKING:
     from typing import dataclass_transform

@@ -6,12 +6,11 @@ and the default host name, hence the rule. Pure functions.
 
 from __future__ import annotations
 
-import re
-
 MAX_NAME_LENGTH = 63
 MAX_ID_LENGTH = 200  # of a container that no spec names: podman's ids have 64, a file name 255
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*", re.ASCII)
-_ID = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_.+-]*", re.ASCII)  # as runc and crun have it
+_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+_NAME = _LETTERS | frozenset("_.-")
+_ID = _NAME | frozenset("+")  # as runc and crun have it
 
 
 def is_valid_id(text: str) -> bool:
@@ -27,12 +26,13 @@ def explain_id(text: str, longest: int = MAX_NAME_LENGTH) -> str | None:
         return f"the name is empty; {rule}"
     if len(text) > longest:
         return f"{shown} has {len(text)} characters; {rule}"
-    pattern = _NAME if longest == MAX_NAME_LENGTH else _ID
-    if text[0] in "-._" and not pattern.fullmatch(text[0]):
+    is_name = longest == MAX_NAME_LENGTH
+    if text[0] in ("-._" if is_name else "-."):
         return f"{shown} begins with {text[0]!r}; a name begins with a letter or a digit"
     if ".." in text:
         return f"{shown} contains '..'; {rule}"
-    if not pattern.fullmatch(text):
-        bad = next(char for char in text if not pattern.fullmatch("a" + char))
+    allowed = _NAME if is_name else _ID
+    if not allowed.issuperset(text) or text[0] == "+":
+        bad = next((char for char in text if char not in allowed), text[0])
         return f"{shown} contains {bad!r}; {rule}"
     return None

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
-import socket
 import time
 
 from reconciler.cgroup import core
 from reconciler.cgroup.oom import OomNotice, memory_figures
-from reconciler.lean import Any, suppress
+from reconciler.lean import Any, signal, socket, suppress
 from reconciler.linux.clock import wall_s
 from reconciler.linux.proc import is_same_process, read_stat
 from reconciler.linux.process import read_exit_status

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import socket
 
-from reconciler.lean import Any, suppress
+from reconciler.lean import Any, socket, suppress
 from reconciler.monitor.children import kill_and_reap, make_exit
 from reconciler.monitor.launch import Launched, parse_status, read_status
 

@@ -15,12 +15,10 @@ their own child. The calling process must have a single thread.
 from __future__ import annotations
 
 import gc
-import json
 import os
 import resource
-import signal
 
-from reconciler.lean import Any, Iterator, NamedTuple, Sequence, contextmanager
+from reconciler.lean import Any, Iterator, NamedTuple, Sequence, contextmanager, json, signal
 from reconciler.linux.capabilities import last_cap
 from reconciler.linux.process import (
     PR_GET_DUMPABLE,

@@ -11,10 +11,10 @@ import fcntl
 import gc
 import os
 import resource
-import socket
 import sys
 import time
 
+from reconciler.lean import socket
 from reconciler.linux import process
 from reconciler.monitor import launch
 from reconciler.monitor.names import LOCK_NAME, LOG_NAME, SOCKET_NAME

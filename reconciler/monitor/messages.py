@@ -15,10 +15,7 @@ something to say; end of file before an answer means that the monitor is gone.
 
 from __future__ import annotations
 
-import json
-import socket
-
-from reconciler.lean import Any
+from reconciler.lean import Any, json, socket
 
 PACKET_MAX = 65536
 

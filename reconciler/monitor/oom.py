@@ -10,10 +10,9 @@ looks, a little later, whether init lives on; what init has outlived does not ex
 from __future__ import annotations
 
 import os
-import signal
 import time
 
-from reconciler.lean import TYPE_CHECKING
+from reconciler.lean import TYPE_CHECKING, signal
 from reconciler.linux.proc import read_file
 
 if TYPE_CHECKING:

@@ -16,10 +16,9 @@ Read by the engine's store too, hence light.
 
 from __future__ import annotations
 
-import json
 import os
 
-from reconciler.lean import Any
+from reconciler.lean import Any, json
 from reconciler.linux.proc import read_file
 
 RUN_FILE = "run.json"
@@ -41,7 +40,7 @@ def read_run_text(directory: str) -> bytes:
 def parse_run(text: bytes) -> dict[str, Any] | None:
     """Return what a run file says, None when that cannot be understood."""
     try:
-        run = json.loads(text)
+        run = json.loads(text) if text else None
     except ValueError:
         return None
     return run if isinstance(run, dict) else None

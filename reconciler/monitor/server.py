@@ -6,14 +6,12 @@ and no client has been there for `linger_s`.
 
 from __future__ import annotations
 
-import json
 import os
 import select
-import socket
 import struct
 import sys
 
-from reconciler.lean import Any, Callable, partial, suppress
+from reconciler.lean import Any, Callable, json, partial, socket, suppress
 from reconciler.linux.memfd import read_memfd
 from reconciler.linux.proc import read_boot_id
 from reconciler.monitor import messages

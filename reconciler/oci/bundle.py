@@ -5,11 +5,10 @@ Called by the verbs. Source: runtime-spec bundle.md, config.md (Specification ve
 
 from __future__ import annotations
 
-import json
 import os
 
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
-from reconciler.lean import Any, NamedTuple
+from reconciler.lean import Any, NamedTuple, json
 from reconciler.linux.proc import read_file
 from reconciler.oci.fields import Fields
 

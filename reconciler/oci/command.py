@@ -58,8 +58,6 @@ def _run_verb(verb: Verb, values: Values, rest: list[str], log: Log) -> int:
 
 
 def _guard(verb: Verb, values: Values, options: Values, arguments: list[str], log: Log) -> int:
-    from importlib import import_module
-
     from reconciler.errors import ReconcilerError
     from reconciler.oci.failures import describe
 
@@ -69,8 +67,9 @@ def _guard(verb: Verb, values: Values, options: Values, arguments: list[str], lo
 
         if "preserve-fds" in options:  # before any descriptor of ours could be taken for one
             options["preserve-fds"] = _count_preserved(options["preserve-fds"])
-        module = import_module(f"reconciler.oci.verbs.{verb.name}")
-        code: int = module.run(Runtime(values, log), options, arguments)
+        name = f"reconciler.oci.verbs.{verb.name}"
+        __import__(name)  # importlib would load warnings
+        code: int = sys.modules[name].run(Runtime(values, log), options, arguments)
         return code
     except KeyboardInterrupt:
         return _INTERRUPTED

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pwd
-import socket
 
 from reconciler.engine.container import Container
 from reconciler.engine.direct import LaunchOptions
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
-from reconciler.lean import NamedTuple
+from reconciler.lean import NamedTuple, json, socket
 from reconciler.model.config import Config
 from reconciler.oci import cgroups
 from reconciler.oci.bundle import Bundle

@@ -7,13 +7,22 @@ from __future__ import annotations
 
 import os
 import select
-import signal
-import socket
-from types import FrameType
 
 from reconciler.engine.direct import wait_status_of
-from reconciler.lean import ExitStack, Iterator, contextmanager, suppress
-from reconciler.oci.terminal import Terminal
+from reconciler.lean import (
+    TYPE_CHECKING,
+    ExitStack,
+    Iterator,
+    contextmanager,
+    signal,
+    socket,
+    suppress,
+)
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from reconciler.oci.terminal import Terminal
 
 # What is ours alone, cannot be caught, or says that something is wrong with ourselves.
 _KEPT = frozenset(
@@ -60,6 +69,8 @@ class Foreground:
         pidfd = self._stack.enter_context(_closing(os.pidfd_open(pid)))
         terminal = None
         if self._ours is not None:
+            from reconciler.oci.terminal import Terminal
+
             _, (master, *_), _, _ = socket.recv_fds(self._ours, 4096, 1)
             terminal = self._stack.enter_context(
                 Terminal(self._stack.enter_context(_closing(master)))

@@ -6,11 +6,9 @@ that run in the container's. Source: runtime-spec config.md, POSIX-platform Hook
 
 from __future__ import annotations
 
-import json
-
 from reconciler.engine.container import Container
 from reconciler.errors import ErrorCode, ReconcilerError
-from reconciler.lean import Any, Callable
+from reconciler.lean import Any, Callable, json
 from reconciler.model.isolation import Hook
 from reconciler.oci.log import Log
 from reconciler.oci.runtime import hook_state

@@ -7,7 +7,6 @@ told without its Config, and `oci.resources`, to which `update` adds.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 
@@ -15,7 +14,7 @@ from reconciler.engine.container import Container
 from reconciler.engine.direct import DirectLauncher, is_waiting
 from reconciler.engine.engine import Engine
 from reconciler.errors import ErrorCode, ReconcilerError
-from reconciler.lean import Any, cached_property
+from reconciler.lean import Any, cached_property, json
 from reconciler.model.state import Status
 from reconciler.oci.log import Log
 from reconciler.oci.options import Values

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import select
 import termios
-import tty
 
 from reconciler.lean import Any, suppress
 
@@ -31,6 +30,8 @@ class Terminal:
         self.resize()
         if os.isatty(0):
             self._before = termios.tcgetattr(0)
+            import tty  # loads enum, for the few that have a terminal
+
             tty.setraw(0, termios.TCSANOW)
         return self
 

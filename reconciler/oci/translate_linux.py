@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
+from reconciler.lean import json
 from reconciler.model.frozen import replace
 from reconciler.model.isolation import Device, DeviceRule, Isolation
 from reconciler.oci.fields import Fields

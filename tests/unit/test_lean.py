@@ -10,18 +10,26 @@ import contextlib
 import copy
 import enum
 import functools
+import json
+import os
 import pickle
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
 import reconciler.lean as lean_module
+from reconciler.lean import json as json_module
+from reconciler.lean import socket as socket_module
 
 lean: Any = lean_module  # type checkers see the originals in it
+lean_json: Any = json_module
+lean_socket: Any = socket_module
 
 
 class Point(lean.NamedTuple):
@@ -189,3 +197,74 @@ def test_what_is_cached_is_computed_once(module: ModuleType) -> None:
     assert (thing.value, thing.value, len(calls)) == (5, 5, 1)
     double = module.cache(lambda x: calls.append(x) or 2 * x)
     assert (double(2), double(2), len(calls)) == (4, 4, 2)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"a": [1, 2.5, None, True, False], "b": {"c": 'ü"\\\n'}},
+        [],
+        "text",
+        3,
+        [float("inf")],
+        {"nested": [[[{}]]]},
+        {1: Colour.RED, "code": Code.Two},
+        Point(1),
+    ],
+)
+def test_json_is_written_and_read_as_by_the_original(value: Any) -> None:
+    text = json.dumps(value)
+    assert lean_json.dumps(value) == text
+    for given in (text, text.encode(), f" \n{text}\t"):
+        assert lean_json.loads(given) == json.loads(given)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1,]", "1 2", '{"a" 1}', b"\xff", '"\n"', "nul"])
+def test_what_is_no_json_is_refused_as_by_the_original(text: str | bytes) -> None:
+    with pytest.raises(ValueError) as expected:  # noqa: PT011 - compared below
+        json.loads(text)
+    with pytest.raises(type(expected.value), match=re.escape(str(expected.value))):
+        lean_json.loads(text)
+
+
+def test_what_json_cannot_hold_is_refused() -> None:
+    with pytest.raises(TypeError, match="is not JSON serializable"):
+        lean_json.dumps({"a": {1}})
+
+
+def test_json_in_another_form_is_left_to_the_original() -> None:
+    assert lean_json.dumps({"b": 1, "a": 2}, sort_keys=True, indent=1) == (
+        '{\n "a": 2,\n "b": 1\n}'
+    )
+
+
+def test_descriptors_go_through_a_socket() -> None:
+    read_end, write_end = os.pipe()
+    first, second = lean_socket.socketpair()
+    with first, second:
+        lean_socket.send_fds(first, [b"here"], [read_end, write_end])
+        data, fds, _, _ = lean_socket.recv_fds(second, 100, 4)
+    assert (data, len(fds)) == (b"here", 2)
+    os.write(fds[1], b"through")
+    assert os.read(fds[0], 10) == b"through"
+    for fd in (read_end, write_end, *fds):
+        os.close(fd)
+
+
+def test_a_connection_is_accepted(tmp_path: Path) -> None:
+    kind = lean_socket.AF_UNIX, lean_socket.SOCK_SEQPACKET
+    with lean_socket.socket(*kind) as listener, lean_socket.socket(*kind) as client:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen(1)
+        client.connect(str(tmp_path / "s"))
+        served, _ = listener.accept()
+        with served:
+            served.sendall(b"hello")
+            assert client.recv(10) == b"hello"
+        assert client.recv(10) == b""
+
+
+def test_a_pattern_is_compiled_at_its_first_use() -> None:
+    number = lean.pattern(r"[0-9]+", lean.ASCII)
+    assert number.fullmatch("12")
+    assert not number.fullmatch("1x")

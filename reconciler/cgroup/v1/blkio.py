@@ -5,8 +5,6 @@ The weight is BFQ's (blkio.bfq.weight): the only one since CFQ left in kernel 5.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from reconciler.cgroup import convert, files
 from reconciler.cgroup.canonical import (
     IO_MAX,
@@ -22,6 +20,7 @@ from reconciler.cgroup.canonical import (
 )
 from reconciler.cgroup.devices import trouble_with, trouble_with_bfq
 from reconciler.cgroup.v2.io import summed
+from reconciler.lean import Collection
 from reconciler.model.frozen import replace
 from reconciler.model.state import IoDeviceStats, Stats
 from reconciler.model.value import Value

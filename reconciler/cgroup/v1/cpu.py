@@ -6,7 +6,6 @@ Source: kernel scheduler/sched-bwc.rst, sched-design-CFS.rst, sched-rt-group.rst
 from __future__ import annotations
 
 import errno
-from collections.abc import Collection
 
 from reconciler.cgroup import convert, files
 from reconciler.cgroup.canonical import (
@@ -23,6 +22,7 @@ from reconciler.cgroup.canonical import (
     none_if,
 )
 from reconciler.cgroup.v2.cpu import burst_trouble
+from reconciler.lean import Collection
 from reconciler.model.frozen import replace
 from reconciler.model.state import Stats
 from reconciler.model.value import Value

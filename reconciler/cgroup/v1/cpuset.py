@@ -7,7 +7,6 @@ A new v1 cpuset is empty and takes no task: `initialise` copies its parent's. Th
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
 
 from reconciler.cgroup import files
 from reconciler.cgroup.canonical import (
@@ -19,6 +18,7 @@ from reconciler.cgroup.canonical import (
     none_if,
 )
 from reconciler.cgroup.cpulist import out_of_range
+from reconciler.lean import Collection
 from reconciler.model.state import Stats
 from reconciler.model.value import Value
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Collection
 
 from reconciler.cgroup import convert, core, files, lowering
 from reconciler.cgroup.canonical import (
@@ -28,6 +27,7 @@ from reconciler.cgroup.canonical import (
     Unsupported,
     changed_fields,
 )
+from reconciler.lean import Collection
 from reconciler.model.frozen import replace
 from reconciler.model.state import MemoryStats, Stats
 from reconciler.model.value import Value

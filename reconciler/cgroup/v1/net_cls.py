@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from reconciler.cgroup import files
 from reconciler.cgroup.canonical import NET_CLASS_ID, Limits, Unsupported, changed_fields
+from reconciler.lean import Collection
 from reconciler.model.state import Stats
 from reconciler.model.value import Value
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from reconciler.cgroup import files
 from reconciler.cgroup.canonical import (
     NET_PRIORITIES,
@@ -12,6 +10,7 @@ from reconciler.cgroup.canonical import (
     changed_fields,
     typed_rows,
 )
+from reconciler.lean import Collection
 from reconciler.model.state import Stats
 from reconciler.model.value import Value
 

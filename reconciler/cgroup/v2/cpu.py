@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from reconciler.cgroup import convert, files
 from reconciler.cgroup.canonical import (
     CPU_BURST,
@@ -18,6 +16,7 @@ from reconciler.cgroup.canonical import (
     changed_fields,
     none_if,
 )
+from reconciler.lean import Collection
 from reconciler.model.frozen import replace
 from reconciler.model.state import CpuStats, Stats
 from reconciler.model.value import Value

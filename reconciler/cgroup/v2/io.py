@@ -6,7 +6,6 @@ io.weight belongs to the iocost controller; where the kernel lacks it, io.bfq.we
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
 
 from reconciler.cgroup import convert, files
 from reconciler.cgroup.canonical import (
@@ -23,7 +22,7 @@ from reconciler.cgroup.canonical import (
     typed_rows,
 )
 from reconciler.cgroup.devices import trouble_with, trouble_with_bfq
-from reconciler.lean import Iterable
+from reconciler.lean import Collection, Iterable
 from reconciler.model.frozen import replace
 from reconciler.model.state import IoDeviceStats, IoStats, Stats
 from reconciler.model.value import Value

@@ -6,8 +6,6 @@ brought down first.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from reconciler.cgroup import convert, core, files, lowering
 from reconciler.cgroup.canonical import (
     MEMORY_DISABLE_OOM_KILLER,
@@ -23,7 +21,7 @@ from reconciler.cgroup.canonical import (
     Unsupported,
     changed_fields,
 )
-from reconciler.lean import Callable, suppress
+from reconciler.lean import Callable, Collection, suppress
 from reconciler.model.frozen import replace
 from reconciler.model.state import MemoryStats, Stats
 from reconciler.model.value import Value

@@ -7,8 +7,6 @@ What a file means is the kernel's affair; content is compared in one spelling
 from __future__ import annotations
 
 import errno
-import re
-from collections.abc import Collection
 
 from reconciler.cgroup import convert, files
 from reconciler.cgroup.canonical import (
@@ -18,7 +16,7 @@ from reconciler.cgroup.canonical import (
     typed_rows,
 )
 from reconciler.errors import ErrorCode, ReconcilerError
-from reconciler.lean import Iterable
+from reconciler.lean import Collection, Iterable, pattern
 from reconciler.model.frozen import replace
 from reconciler.model.state import Pressure, Stats
 from reconciler.model.value import Value
@@ -26,7 +24,7 @@ from reconciler.model.value import Value
 NAME = "unified"
 FIELDS = (UNIFIED_FILES,)
 
-_NAME = re.compile(r"[a-z]+(\.[A-Za-z0-9_]+)+")
+_NAME = pattern(r"[a-z]+(\.[A-Za-z0-9_]+)+")
 _OF_CGROUP = ("cgroup.max.depth", "cgroup.max.descendants")
 # What acts, or watches, and sets nothing.
 _NO_LIMITS = ("memory.reclaim", "memory.peak", "memory.swap.peak")

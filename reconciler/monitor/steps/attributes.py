@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
-import socket
 import struct
 import termios
 
-from reconciler.lean import NamedTuple
+from reconciler.lean import NamedTuple, json, socket
 from reconciler.linux import mount, process
 from reconciler.linux.proc import write_file
 from reconciler.monitor.steps.context import Context

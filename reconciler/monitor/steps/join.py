@@ -13,13 +13,11 @@ the process the monitor's own child, whose exit it can await.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-import socket
 import struct
 import termios
 
-from reconciler.lean import NamedTuple
+from reconciler.lean import NamedTuple, json, socket
 from reconciler.linux import process
 from reconciler.linux.proc import is_same_process
 from reconciler.linux.process import CloneFlag

@@ -15,11 +15,10 @@ The descriptors are inherited from the launcher and close at execve.
 from __future__ import annotations
 
 import errno
-import json
 import os
 import stat
 
-from reconciler.lean import Any, NamedTuple
+from reconciler.lean import Any, NamedTuple, json
 from reconciler.linux.programs import run_program
 from reconciler.monitor.steps.context import Context
 from reconciler.monitor.steps.process import Execute, give_streams

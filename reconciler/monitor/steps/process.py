@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
+import binascii
 import errno
 import os
 import resource
-import signal
-import socket
 import stat
 
-from reconciler.lean import Any, NamedTuple
+from reconciler.lean import Any, NamedTuple, signal, socket
 from reconciler.linux import capabilities, net, process, seccomp
 from reconciler.linux.proc import write_file
 from reconciler.monitor.steps.context import Context
@@ -261,7 +259,7 @@ class Confine(NamedTuple):
     def _filter(self, context: Context) -> None:
         if not self.seccomp_filter:
             return
-        program = base64.b64decode(self.seccomp_filter)
+        program = binascii.a2b_base64(self.seccomp_filter)
         if context.listener is None:
             seccomp.install_filter(program, self.seccomp_flags)
             return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import sys
@@ -10,7 +9,7 @@ import time
 
 from reconciler.engine.container import Container
 from reconciler.errors import ErrorCode, ReconcilerError
-from reconciler.lean import Any
+from reconciler.lean import Any, json
 from reconciler.model.quantity import parse_duration
 from reconciler.model.state import Stats
 from reconciler.oci.options import Values

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 
 from reconciler import __version__
 from reconciler.engine.mount_options import OPTION_WORDS
-from reconciler.lean import Any
+from reconciler.lean import Any, json
 from reconciler.linux.capabilities import NAMES
 from reconciler.oci.bundle import LEAST_VERSION, MOST_VERSION
 from reconciler.oci.options import Values

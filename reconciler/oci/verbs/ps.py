@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
 from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.lean import json
 from reconciler.oci.options import Values
 from reconciler.oci.runtime import Runtime, check_format
 

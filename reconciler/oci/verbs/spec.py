@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 
 from reconciler.engine.setup_mounts import MASKED_PATHS, READONLY_PATHS
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
-from reconciler.lean import Any
+from reconciler.lean import Any, json
 from reconciler.oci.bundle import CONFIG_NAME, MOST_VERSION
 from reconciler.oci.options import Values
 from reconciler.oci.runtime import Runtime

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
+from reconciler.lean import json
 from reconciler.oci.options import Values
 from reconciler.oci.runtime import Runtime, state_of
 

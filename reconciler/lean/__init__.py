@@ -11,8 +11,11 @@ from __future__ import annotations
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    import re
     import signal as signal
     from collections.abc import Callable as Callable
+    from collections.abc import Collection as Collection
+    from collections.abc import Generator as Generator
     from collections.abc import Iterable as Iterable
     from collections.abc import Iterator as Iterator
     from collections.abc import Mapping as Mapping
@@ -26,7 +29,10 @@ if TYPE_CHECKING:
     from enum import StrEnum as StrEnum
     from functools import cache as cache
     from functools import cached_property as cached_property
+    from functools import lru_cache as lru_cache
     from functools import partial as partial
+    from operator import attrgetter as attrgetter
+    from re import ASCII as ASCII
     from typing import Any as Any
     from typing import BinaryIO as BinaryIO
     from typing import NamedTuple as NamedTuple
@@ -34,11 +40,27 @@ if TYPE_CHECKING:
     from typing import Protocol as Protocol
     from typing import Self as Self
     from typing import TypeVar as TypeVar
+    from typing import cast as cast
+
+    pattern = re.compile
 else:
     import _signal as signal  # noqa: F401 - the same functions, and plain numbers for constants
     from _collections import _tuplegetter
-    from _collections_abc import Callable, Iterable, Iterator, Mapping, Sequence  # noqa: F401
+    from _collections_abc import (  # noqa: F401
+        Callable,
+        Collection,
+        Generator,
+        Iterable,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
     from _functools import _lru_cache_wrapper, partial  # noqa: F401
+    from _operator import attrgetter  # noqa: F401
+
+    def cast(kind, value):
+        """Return the value."""
+        return value
 
     Any = BinaryIO = NoReturn = Protocol = Self = object  # for annotations, which nobody evaluates
 
@@ -285,6 +307,10 @@ else:
         """As functools.cache."""
         return _lru_cache_wrapper(function, None, False, tuple)
 
+    def lru_cache(maxsize, typed=False):
+        """As functools.lru_cache."""
+        return lambda function: _lru_cache_wrapper(function, maxsize, typed, tuple)
+
     class cached_property:
         """As functools.cached_property."""
 
@@ -300,3 +326,20 @@ else:
                 return self
             value = instance.__dict__[self._name] = self._function(instance)
             return value
+
+    # --- re
+
+    ASCII = 256
+
+    class pattern:
+        """As re.compile, at the first use."""
+
+        def __init__(self, text, flags=0):
+            self._of = text, flags
+
+        def __getattr__(self, name):
+            import re
+
+            method = getattr(re.compile(*self._of), name)
+            setattr(self, name, method)
+            return method
