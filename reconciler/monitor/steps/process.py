@@ -199,6 +199,7 @@ class ChangeDirectory(NamedTuple):
         return f"enter working directory {self.path}"
 
     def execute(self, context: Context) -> None:
+        context.drop_anchors()  # or /proc/self/fd would lead to them
         try:
             _enter_directory(self.path)
         except PermissionError:
@@ -236,7 +237,6 @@ class Confine(NamedTuple):
         return f"become {self.uid}:{self.gid}"
 
     def execute(self, context: Context) -> None:
-        context.drop_anchors()
         process.close_on_exec_from(3 + self.preserved)
         if not self.no_new_privileges:
             self._filter(context)  # seccomp(2) wants CAP_SYS_ADMIN then, which is still ours here
