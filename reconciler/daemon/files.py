@@ -97,8 +97,12 @@ class FileWatcher:
         )
 
         if self._observer is None:
+            import logging
+
             from watchdog.observers import Observer
 
+            # It complains when a change comes while it ends, and past our format.
+            logging.getLogger("watchdog").setLevel(logging.CRITICAL)
             observer = Observer()
             observer.start()
             self._observer = observer

@@ -32,6 +32,7 @@ from reconciler.control.probes.scheduler import ProbeScheduler
 from reconciler.control.reconcile import Reconciler
 from reconciler.control.under_way import UnderWay
 from reconciler.control.wake import WAKE_FILE
+from reconciler.daemon.claim import Claim
 from reconciler.daemon.files import FileWatcher
 from reconciler.daemon.heart import Heart
 from reconciler.daemon.problems import Problems
@@ -108,6 +109,7 @@ class Watch:
         self._probes = ProbeScheduler(engine, self._probed.set)
         self._files = FileWatcher(self._wake)
         self._run_dir = os.path.realpath(engine.run_dir)
+        self._claim = Claim(engine.run_dir)
         self._watched: Watched = {}  # what is to be watched, as far as it is known
         self._exits: ExitEvents | None = None
         self._timers: dict[Callable[[], None], float] = {}  # what to call when (monotonic)
@@ -128,6 +130,7 @@ class Watch:
         load_own_modules()
         self._log.info("watching %s", ", ".join(self._sources))
         try:
+            self._claim.take_all(self._sources)
             self._subscribe()
             self._find_watched()
             self._request("start")
@@ -367,6 +370,7 @@ class Watch:
         self._files.close()
         if self._exits is not None:
             self._exits.close()
+        self._claim.close()
         self._changed.close()
         self._told.close()
         if not self._under_way.names():  # else a thread may still set it

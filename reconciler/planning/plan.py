@@ -132,7 +132,10 @@ def _plan_one(
 
 def _not_owned(spec: Spec, observed: Observed) -> Problem:
     owner = observed.source or "somebody else, not the reconciler"
-    message = f"cannot manage {spec.name}: a container of that name belongs to {owner}"
+    message = (
+        f"cannot manage {spec.name}: a container of that name belongs to {owner}; give one of the "
+        f"two another name, or end the other for good: `reconciler destroy {spec.name}`"
+    )
     return Problem.of(ErrorCode.NotOwned, message, spec)
 
 
