@@ -24,6 +24,7 @@ _long, _int, _uint, _char_p, _void_p = (
 libc.mount.argtypes = [_char_p, _char_p, _char_p, ctypes.c_ulong, _char_p]
 libc.umount2.argtypes = [_char_p, _int]
 libc.unshare.argtypes = [_int]
+libc.fstatfs.argtypes = [_int, _char_p]
 libc.setns.argtypes = [_int, _int]
 libc.sethostname.argtypes = [_char_p, ctypes.c_size_t]
 libc.setdomainname.argtypes = [_char_p, ctypes.c_size_t]

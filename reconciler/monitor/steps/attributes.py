@@ -1,8 +1,8 @@
 """Steps for what an OCI config says of a process beyond identity: its scheduling, labels, keyring,
 and namespaces that are joined or adjusted.
 
-What is written below /proc goes to the host's procfs, before the pivot: a container's own may be
-something else (CVE-2025-52881).
+What is written below /proc goes to the host's procfs, before the pivot, and is checked to be the
+kernel's: a container's own may be something else (CVE-2025-52881).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import termios
 
 from reconciler.lean import NamedTuple, json, socket
 from reconciler.linux import mount, process
-from reconciler.linux.proc import write_file
+from reconciler.linux.procfs import write_procfs
 from reconciler.monitor.steps.context import Context
 from reconciler.monitor.steps.places import attach, make_place, open_terminal_master
 
@@ -66,7 +66,7 @@ class EnterTimeNamespace(NamedTuple):
         process.unshare(_NEWTIME)
         if self.offsets:
             lines = "".join(f"{clock} {secs} {nanos}\n" for clock, secs, nanos in self.offsets)
-            write_file("/proc/self/timens_offsets", lines)
+            write_procfs("/proc/self/timens_offsets", lines)
         JoinNamespace("/proc/self/ns/time_for_children", _NEWTIME).execute(context)
 
 
@@ -92,7 +92,7 @@ class WriteSysctls(NamedTuple):
 
     def execute(self, context: Context) -> None:
         for name, value in self.values:
-            write_file(f"/proc/sys/{name.replace('.', '/')}", value)
+            write_procfs(f"/proc/sys/{name.replace('.', '/')}", value)
 
 
 class NewKeyring(NamedTuple):
@@ -180,7 +180,7 @@ class SetLabel(NamedTuple):
         return f"set the label {self.label}"
 
     def execute(self, context: Context) -> None:
-        write_file(self.path, self.label)
+        write_procfs(self.path, self.label)
 
 
 class ConnectListener(NamedTuple):

@@ -11,6 +11,7 @@ import stat
 from reconciler.lean import Any, NamedTuple, signal, socket
 from reconciler.linux import capabilities, net, process, seccomp
 from reconciler.linux.proc import write_file
+from reconciler.linux.procfs import write_procfs
 from reconciler.monitor.steps.context import Context
 from reconciler.monitor.steps.places import open_null_device
 
@@ -184,7 +185,7 @@ class SetOomScore(NamedTuple):
         return f"set oom_score_adj {self.value}"
 
     def execute(self, context: Context) -> None:
-        write_file("/proc/self/oom_score_adj", str(self.value))
+        write_procfs("/proc/self/oom_score_adj", str(self.value))
 
 
 class ChangeDirectory(NamedTuple):
