@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from reconciler.cli.instance import is_journal
 from reconciler.errors import ConfigInvalid, ErrorCode, ReconcilerError
+from reconciler.model.printable import printable
 
 _EXIT_CODES = {
     ErrorCode.ConfigInvalid: 3,
@@ -48,9 +49,9 @@ def report(error: Exception, arguments: Sequence[str]) -> int:
         logs.configure(sys.stderr, form=log_form, level="DEBUG" if is_debug else "INFO")
         logs.log_failure(known)
     else:
-        print(describe(known), file=sys.stderr)
+        print(printable(describe(known)), file=sys.stderr)
         if is_debug:
-            print(known.detail(), file=sys.stderr)
+            print(printable(known.detail()), file=sys.stderr)
     return _EXIT_CODES.get(known.code, 1)
 
 

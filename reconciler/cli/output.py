@@ -11,6 +11,8 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
+from reconciler.model.printable import printable
+
 GREEN, YELLOW, RED, DIM = "32", "33", "31", "2"
 
 _AGE_UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
@@ -23,10 +25,12 @@ class OutputClosed(Exception):
 def emit(text: str) -> None:
     """Write a line (or several, joined by newlines) to standard output.
 
+    Control characters but for colours are shown, not sent.
+
     Raises: OutputClosed when nobody reads any more; NoSpace, SystemError.
     """
     with _translated():
-        sys.stdout.write(text + "\n")
+        sys.stdout.write(printable(text, has_colours=True) + "\n")
 
 
 def emit_bytes(data: bytes, *, flush: bool = False) -> None:
@@ -155,7 +159,7 @@ def plural(number: int, noun: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return printable(" ".join(text.split()))
 
 
 def _cut(text: str, room: int) -> str:

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any, TextIO
 
 from reconciler.model.moment import format_time
+from reconciler.model.printable import printable
 
 if TYPE_CHECKING:
     from reconciler.control.logs import Settings
@@ -51,7 +52,7 @@ class TextFormatter(logging.Formatter):
         known = " ".join(f"{name}={_text(value)}" for name, value in fields.items() if value)
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
         line = f"{clock} {record.levelname.lower():7} {record.getMessage()}"
-        return "\n".join(filter(None, (f"{line}  {known}" if known else line, detail)))
+        return printable("\n".join(filter(None, (f"{line}  {known}" if known else line, detail))))
 
 
 def install(logger: logging.Logger, settings: Settings) -> Handler:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import stat
 from binascii import crc32
 
-from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
+from reconciler.linux.proc import is_first_user_namespace
 from reconciler.monitor.names import SOCKET_NAME
 
 _SOCKET_PATH_MAX = 107
 _ROOT_RUN_DIR = "/run/reconciler"
+_OVERFLOW_UID = 65534
 
 
 def default_run_dir() -> str:
@@ -58,3 +61,64 @@ def instance_name(run_dir: str) -> str:
     if run_dir == _ROOT_RUN_DIR:
         return "reconciler"
     return f"reconciler-{crc32(os.fsencode(run_dir)):08x}"
+
+
+def check_owned(directory: str) -> None:
+    """Refuse a run or state directory that another user has made, or could exchange.
+
+    Who owns it, one above it or a link on the way could put records there of containers that are
+    then started, by root where root is the caller. It need not exist.
+
+    Raises: UnsafePath.
+    """
+    own = (directory, os.path.realpath(directory))
+    for path in dict.fromkeys(part for one in own for part in _with_parents(one)):
+        problem = _problem_of(path, is_last=path in own)
+        if problem is not None:
+            message = f"cannot use the directory {directory}: {path} {problem}"
+            raise ReconcilerError(ErrorCode.UnsafePath, message, path=path)
+
+
+def _with_parents(path: str) -> list[str]:
+    parts = [path]
+    while parts[-1] != "/":
+        parts.append(os.path.dirname(parts[-1]))
+    return parts
+
+
+def _problem_of(path: str, *, is_last: bool) -> str | None:
+    try:
+        found = os.lstat(path)
+    except OSError:  # it is made by us, or the error is told where it is used
+        return None
+    if not _is_trusted(found.st_uid):
+        who = "root" if os.geteuid() == 0 else f"root or uid {os.geteuid()}"
+        return f"belongs to uid {found.st_uid}, and must belong to {who}"
+    if not stat.S_ISDIR(found.st_mode) or not found.st_mode & stat.S_IWOTH:
+        return None
+    if found.st_mode & stat.S_ISVTX and not is_last:
+        return None  # as /tmp: nobody can exchange what is another's
+    return f"can be written by everyone: chmod o-w {path}, or choose another directory"
+
+
+def _is_trusted(uid: int) -> bool:
+    if uid in (0, os.geteuid()):
+        return True
+    return uid == _OVERFLOW_UID and not is_first_user_namespace()  # root, as seen from inside
+
+
+def make_layer(state_dir: str, container_id: str) -> None:
+    """Have a container's writable layer, out of reach of the host's users.
+
+    Root inside may leave programs there that are set-user-ID root (CVE-2021-41091).
+
+    Raises: NoSpace, PermissionDenied, SystemError.
+    """
+    layers = os.path.join(state_dir, "overlay")
+    try:
+        os.makedirs(layers, 0o700, exist_ok=True)
+        os.chmod(layers, 0o700)
+        for name in ("upper", "work"):
+            os.makedirs(os.path.join(layers, container_id, name), 0o755, exist_ok=True)
+    except OSError as error:
+        raise from_os_error(error, f"cannot make the writable layer of {container_id}") from error

@@ -55,7 +55,8 @@ class Engine:
 
     With a `launcher` inits are children of the caller, else of the instance's monitor.
 
-    Raises: ConfigInvalid for a run directory whose path is too long, CgroupUnavailable.
+    Raises: ConfigInvalid for a run directory whose path is too long, UnsafePath for one that others
+    could change; CgroupUnavailable.
     """
 
     def __init__(
@@ -71,6 +72,8 @@ class Engine:
             dirs.check_run_dir(self.run_dir)
         self._direct = launcher
         self.state_dir = os.path.abspath(state_dir or dirs.default_state_dir())
+        for directory in (self.run_dir, self.state_dir):
+            dirs.check_owned(directory)
         self.driver: CgroupDriver = choose_driver(cgroup_parent or dirs.default_cgroup_parent())
         self.store = Store(self.run_dir)
         self.oom_channels: dict[str, list[OomEvents]] = {}  # by id, for destroy to end them
@@ -287,15 +290,8 @@ class Engine:
         """Return the launch plan of a container, with its writable layer and FIFOs in place."""
         if record.config.logs.is_kept and self._direct is None:
             self.store.make_fifos(record.id)
-        overlay = os.path.join(self.state_dir, "overlay", record.id)
         if record.config.rootfs.overlay:
-            try:
-                for name in ("upper", "work"):
-                    os.makedirs(os.path.join(overlay, name), 0o755, exist_ok=True)
-            except OSError as error:
-                raise from_os_error(
-                    error, f"cannot make the writable layer of {record.id}"
-                ) from error
+            dirs.make_layer(self.state_dir, record.id)
         return self._plan(record)
 
     def _plan(self, record: Record) -> dict[str, Any]:

@@ -5,7 +5,14 @@ Called by the command line alone; nobody else needs to load the texts.
 
 from __future__ import annotations
 
-from reconciler.errors import ErrorCode, ReconcilerError, engine_texts, loop_texts, oci_texts
+from reconciler.errors import (
+    ErrorCode,
+    ReconcilerError,
+    engine_texts,
+    loop_texts,
+    oci_texts,
+    safety_texts,
+)
 from reconciler.lean import NamedTuple
 
 
@@ -18,7 +25,9 @@ class Entry(NamedTuple):
     actions: tuple[str, ...]
 
 
-ENTRIES = tuple(Entry(*row) for row in engine_texts.ROWS + oci_texts.ROWS + loop_texts.ROWS)
+ENTRIES = tuple(
+    Entry(*row) for row in engine_texts.ROWS + oci_texts.ROWS + safety_texts.ROWS + loop_texts.ROWS
+)
 
 
 def find_entry(text: str) -> Entry:

@@ -40,6 +40,7 @@ class ErrorCode(IntEnum):
     NotSupported = 44
     CgroupUnavailable = 45
     HookFailed = 46
+    UnsafePath = 47
 
     # the loader's
     SpecUnreadable = 100

@@ -10,6 +10,7 @@ import os
 import stat
 
 from reconciler.errors.codes import ErrorCode
+from reconciler.loader.writers import warn_of_writers
 from reconciler.model.frozen import frozen
 from reconciler.model.world import Source, SourceStatus
 
@@ -224,6 +225,7 @@ def read_file(file: str) -> tuple[Stamp, bytes] | None:
         if not stat.S_ISREG(found.st_mode):
             raise _not_regular(found)
         _check_size(found)
+        warn_of_writers(file, found)
         return _stamp(found), _read_all(fd, found.st_size)
     except OSError as error:
         raise _unreadable(error) from None

@@ -23,7 +23,7 @@ class Log:
         """Write an error to the log, and to standard error where that is not the log."""
         self._write("error", message)
         if self._path is not None:
-            sys.stderr.write(message + "\n")
+            sys.stderr.write(_printable(message) + "\n")
 
     def warning(self, message: str) -> None:
         """Write a warning."""
@@ -41,7 +41,8 @@ class Log:
             entry = {"level": level, "msg": message, "time": now}
             line = json.dumps(entry, separators=(",", ":"))
         else:
-            line = f'time="{now}" level={level} msg={json.dumps(message, ensure_ascii=False)}'
+            text = json.dumps(message, ensure_ascii=False)
+            line = f'time="{now}" level={level} msg={_printable(text)}'
         if self._path is None:
             sys.stderr.write(line + "\n")
             return
@@ -50,3 +51,9 @@ class Log:
             os.write(fd, f"{line}\n".encode())
         finally:
             os.close(fd)
+
+
+def _printable(text: str) -> str:
+    from reconciler.model.printable import printable  # only needed when something is told
+
+    return printable(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from reconciler.cli.instance import make_engine
 from reconciler.cli.log_reader import LogFilter, LogLine, LogReader
 from reconciler.cli.names import name_not_found
 from reconciler.cli.output import emit_bytes, to_yaml
+from reconciler.model.printable import printable
 
 if TYPE_CHECKING:
     from reconciler.engine.engine import Engine
@@ -82,11 +84,15 @@ def _check_kept(engine: Engine, name: str) -> None:
 
 
 class _Printer:
-    """Writes lines as they were written, parts of a line joined again."""
+    """Writes lines as they were written, parts of a line joined again.
+
+    On a terminal control characters but for colours are shown, not sent.
+    """
 
     def __init__(self, args: argparse.Namespace) -> None:
         self._form = args.output
         self._has_times = args.timestamps
+        self._is_terminal = sys.stdout.isatty()
         self._open_stream: str | None = None  # whose line is not ended yet
 
     def print(self, lines: Iterable[LogLine]) -> None:
@@ -110,7 +116,14 @@ class _Printer:
         begin = b"" if is_continued or self._open_stream is None else b"\n"
         head = f"{line.time} ".encode() if self._has_times and not is_continued else b""
         self._open_stream = line.stream if line.is_part else None
-        return begin + head + line.text + (b"" if line.is_part else b"\n")
+        text = _shown(line.text) if self._is_terminal else line.text
+        return begin + head + text + (b"" if line.is_part else b"\n")
+
+
+def _shown(text: bytes) -> bytes:
+    """Return a line for a terminal; the carriage return of a line's end says nothing."""
+    plain = text.decode(errors="surrogateescape").removesuffix("\r")
+    return printable(plain, has_colours=True).encode(errors="surrogateescape")
 
 
 def _since(age_s: float | None) -> str:
