@@ -132,7 +132,7 @@ def make_exec_plan(
 ) -> dict[str, Any]:
     """Return what the monitor needs to run a further process in the container.
 
-    The process gets the container's namespaces, cgroup, capabilities and filter.
+    The process gets the container's namespaces, cgroup, labels, capabilities and filter.
 
     Raises: UserNotFound, NotSupported.
     """
@@ -146,6 +146,7 @@ def make_exec_plan(
     steps: list[Any] = [process.JoinCgroups(join_files)] if join_files else []
     steps += [
         join.DropDescriptors(),
+        *setup_process.label_steps(config),
         attributes.NewKeyring(None),
         process.Hide(),
         join.JoinNamespaces(init.pid, init.start_ticks, flags),

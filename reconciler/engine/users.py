@@ -6,6 +6,7 @@ Source: passwd(5), group(5).
 from __future__ import annotations
 
 import os
+import stat
 
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.lean import NamedTuple
@@ -62,7 +63,13 @@ def _look_up_group(groups: list[list[str]], text: str, root: str) -> int:
 def _read_table(root_fd: int, path: str, columns: int) -> list[list[str]]:
     """Return the well-formed rows of a passwd-like file; none when there is no such file."""
     try:
-        fd = open_in_root(root_fd, path, os.O_RDONLY | os.O_NONBLOCK)
+        place = open_in_root(root_fd, path, os.O_PATH)
+        try:
+            if not stat.S_ISREG(os.fstat(place).st_mode):
+                return []  # to open a device is to do something
+            fd = os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_CLOEXEC)
+        finally:
+            os.close(place)
     except OSError:
         return []  # then only numbers can be used, and a name says that it was not found
     with os.fdopen(fd, errors="replace") as file:

@@ -1,7 +1,7 @@
 """Warns of spec files that everyone can write to: who writes one has the rights of who applies it.
 
-Called for each file that is read, not for those that are unchanged. It is a warning, as systemd's of
-its units: a file system without owners (a shared folder of a virtual machine) has no other modes.
+Called for each file that is read, not for those that are unchanged. It is a warning, as systemd's
+of its units: a file system without owners (a virtual machine's shared folder) has no other modes.
 """
 
 from __future__ import annotations

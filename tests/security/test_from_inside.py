@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 
-from reconciler import Command, Config, Engine
+from reconciler import Command, Config, Engine, ReconcilerError
 from reconciler.engine.container import Container
+from reconciler.errors import ErrorCode
 from reconciler.model.config import Mount, MountType, NetworkMode, Rootfs, SeccompMode, Security
 from reconciler.model.isolation import Namespaces
 from tests.integration.conftest import in_root, output, run, shell
@@ -302,3 +303,23 @@ def test_long_lists_and_texts_do_not_overflow_into_other_settings(
     length, mounts, uid = oci.ok("run", oci.id()).split()
     assert int(length) > 300_000
     assert (mounts, uid) == ("400", "1500")
+
+
+def test_a_table_of_users_that_is_a_device_is_not_opened(engine: Engine, rootfs: Path) -> None:
+    """It would be opened by the host's root: a watchdog starts, a tape rewinds, a FIFO waits."""
+    container = engine.create("one", in_root(rootfs, "exec sleep 1000"))
+    container.start()
+    (rootfs / "etc/passwd").unlink()
+    os.mkfifo(rootfs / "etc/passwd")
+    with os.fdopen(os.open(rootfs / "etc/passwd", os.O_RDWR), "r+b", buffering=0) as fifo:
+        fifo.write(b"web:x:0:0::/:/bin/sh\n")  # what an open of it would read
+        with pytest.raises(ReconcilerError) as caught:
+            run_in(container, "id", user="web")
+    assert caught.value.code is ErrorCode.UserNotFound
+
+
+def test_a_further_process_has_the_containers_score(engine: Engine, rootfs: Path) -> None:
+    """What labels it would be written at the same point: before anything inside is in sight."""
+    container = engine.create("one", in_root(rootfs, "exec sleep 1000", oom_score_adj=700))
+    container.start()
+    assert run_in(container, "cat /proc/self/oom_score_adj")[1] == "700\n"
