@@ -6,6 +6,7 @@ each race is won against a runtime that goes by names, and lost against this one
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -82,33 +83,37 @@ def test_a_runtime_that_goes_by_names_loses_the_race_for_proc(attacked: Path) ->
 
 def starts(engine: Engine, config: Config) -> Iterator[str]:
     """Start containers one after the other; yield the mountinfo of those that run."""
-    refused = 0
-    for number in range(STARTS):
+    running, deadline = 0, time.monotonic() + PATIENCE_S
+    for number in itertools.count():
         container = engine.create(f"c{number}", config)
         try:
             yield Path(f"/proc/{container.start().pid}/mountinfo").read_text()
+            running += 1
         except ReconcilerError:
-            refused += 1  # a name was gone in that moment
+            pass  # a name was gone in that moment: refused
         finally:
             container.destroy()
-    assert refused < STARTS
+        if running and number >= STARTS:
+            return
+        assert time.monotonic() < deadline
 
 
 def starts_of_oci(oci: Oci) -> Iterator[str]:
-    refused = 0
-    for number in range(STARTS // 4):
+    running, deadline = 0, time.monotonic() + PATIENCE_S
+    for number in itertools.count():
         name = oci.id(f"c{number}")
         with open(os.devnull, "r+b") as null:  # a container has no pipe of ours
             command = [*oci.program, "create", name]
             done = subprocess.run(
                 command, stdin=null, stdout=null, stderr=null, cwd=oci.bundle, check=False
             )
-        if done.returncode:
-            refused += 1
-            continue
-        yield Path(f"/proc/{oci.state(name)['pid']}/mountinfo").read_text()
-        oci.ok("delete", "--force", name)
-    assert refused < STARTS // 4
+        if done.returncode == 0:
+            yield Path(f"/proc/{oci.state(name)['pid']}/mountinfo").read_text()
+            oci.ok("delete", "--force", name)
+            running += 1
+        if running and number >= STARTS // 4:
+            return
+        assert time.monotonic() < deadline
 
 
 def sleeper(rootfs: Path, **fields: Any) -> Config:
