@@ -11,8 +11,6 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
-from reconciler.model.printable import printable
-
 GREEN, YELLOW, RED, DIM = "32", "33", "31", "2"
 
 _AGE_UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
@@ -30,7 +28,7 @@ def emit(text: str) -> None:
     Raises: OutputClosed when nobody reads any more; NoSpace, SystemError.
     """
     with _translated():
-        sys.stdout.write(printable(text, has_colours=True) + "\n")
+        sys.stdout.write(_printable(text, has_colours=True) + "\n")
 
 
 def emit_bytes(data: bytes, *, flush: bool = False) -> None:
@@ -159,7 +157,15 @@ def plural(number: int, noun: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    return printable(" ".join(text.split()))
+    return _printable(" ".join(text.split()))
+
+
+def _printable(text: str, *, has_colours: bool = False) -> str:
+    if text.isprintable():
+        return text
+    from reconciler.model.printable import printable  # `version` starts faster without it
+
+    return printable(text, has_colours=has_colours)
 
 
 def _cut(text: str, room: int) -> str:
