@@ -174,7 +174,7 @@ def _launch(plan: dict[str, Any], steps: list[Any], options: LaunchOptions) -> L
             plan["cloneFlags"],
             plan["cgroupDir"],
             streams,
-            pid_namespace=plan["pidNamespace"],
+            joins=plan["joins"],
             id_maps=plan["idMaps"],
             host_steps=decode_steps(plan["hostSteps"]),
         )

@@ -11,7 +11,12 @@ import os
 
 from reconciler.engine.mount_options import MountOptions, parse_options
 from reconciler.engine.setup_mounts import find_root
-from reconciler.engine.setup_namespaces import format_map, has_user_namespace, id_maps
+from reconciler.engine.setup_namespaces import (
+    first_ids,
+    format_map,
+    has_user_namespace,
+    known_maps,
+)
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.lean import Any, Mapping
 from reconciler.linux.mount import MountAttr, MountFlag
@@ -64,7 +69,7 @@ def make_listed_steps(
     """
     isolation = config.isolation
     parts = [
-        _Listed(index, item, cgroups, is_v2=is_v2, maps=id_maps(config))
+        _Listed(index, item, cgroups, is_v2=is_v2, maps=known_maps(config))
         for index, item in enumerate(isolation.mounts or ())
     ]
     _, made = _device_steps(config)
@@ -94,7 +99,7 @@ def make_host_steps(
     `overlay_dir` holds the writable layer.
     """
     parts = [
-        _Listed(index, item, cgroups, is_v2=is_v2, maps=id_maps(config))
+        _Listed(index, item, cgroups, is_v2=is_v2, maps=known_maps(config))
         for index, item in enumerate(config.isolation.mounts or ())
     ]
     opened, _ = _device_steps(config)
@@ -132,7 +137,7 @@ def _enter_root(config: Config, staging: str, created: list[Any]) -> list[Any]:
     steps: list[Any] = [
         root.PrivateParent(staging) if is_shared else root.DetachPropagation(),
         root.AttachRoot("root", staging),
-        *([attributes.BecomeRootInside()] if has_user_namespace(config) else ()),
+        *([attributes.BecomeRootInside(*first_ids(config))] if has_user_namespace(config) else ()),
         *created,
         root.EnterRoot(None, ".", config.isolation.no_pivot),
     ]
@@ -281,12 +286,17 @@ class _Listed:
 
     def _check_target(self) -> None:
         target, item = self._target, self._item
-        if item.type == "proc" and target == "/proc":
+        if target == "/proc" and (item.type == "proc" or self._is_hosts_proc()):
             return
         if (target == "/proc" or target.startswith("/proc/")) and target not in _PROC_FILES:
             raise self._refused("nothing but procfs may be mounted on /proc, and nothing inside it")
         if item.source is None and (self._options.is_bind or item.type == "bind"):
             raise self._refused("a bind mount needs a source")
+
+    def _is_hosts_proc(self) -> bool:
+        """Tell whether the host's own /proc is bound, as where its pid namespace is shared."""
+        source, is_bind = self._item.source, self._options.is_bind or self._item.type == "bind"
+        return is_bind and source is not None and os.path.realpath(source) == "/proc"
 
     def _refused(self, message: str) -> ReconcilerError:
         where = f"mounts[{self._index}] on {self._target}"

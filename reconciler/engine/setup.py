@@ -54,7 +54,7 @@ def make_launch_plan(record: Record, place: Place) -> dict[str, Any]:
         "hostSteps": [] if is_rootless() else encode_steps(_host_steps(record, place)),
         "cloneFlags": int(setup_namespaces.clone_flags(config)),
         "idMaps": setup_namespaces.id_maps(config),
-        "pidNamespace": setup_namespaces.joined_path(config, "pid"),
+        "joins": setup_namespaces.joins_of_clone(config),
         "cgroupDir": place.cgroup_dir,
         "cgroups": record.cgroups,
         "logStreams": list(STREAMS) if config.logs.is_kept and not place.is_direct else [],

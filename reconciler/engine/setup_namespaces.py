@@ -30,7 +30,7 @@ _FLAGS = {
 
 _BY_CLONE = ("user", "pid", "uts", "ipc", "network", "mount")
 
-_BY_STEP = ("user", "uts", "ipc", "network", "cgroup", "time", "mount")
+_BY_STEP = ("uts", "ipc", "network", "cgroup", "time", "mount")
 
 # Kernel parameters that belong to a namespace, and to which.
 _IPC_SYSCTLS = frozenset(
@@ -74,6 +74,24 @@ def joined_path(config: Config, name: str) -> str | None:
     return None if mode in tuple(NamespaceMode) else mode
 
 
+def joins_of_clone(config: Config) -> list[tuple[str, int]]:
+    """Return the namespaces, as path and flag, that the init is to be born in.
+
+    That is one of pids; with a user namespace that is joined all of them, that one last.
+
+    Raises: ConfigInvalid when a path does not exist.
+    """
+    is_user_joined = joined_path(config, "user") is not None
+    names = (*_BY_STEP, "pid", "user") if is_user_joined else ("pid",)
+    joins = []
+    for name in names:
+        path = joined_path(config, name)
+        if path is not None:
+            _check_namespace(name, path)
+            joins.append((path, int(_FLAGS[name])))
+    return joins
+
+
 def has_user_namespace(config: Config) -> bool:
     """Tell whether the container is in a user namespace that is not the host's."""
     return mode_of(config, "user") != NamespaceMode.HOST
@@ -84,18 +102,40 @@ def id_maps(config: Config) -> dict[str, str] | None:
 
     Raises: ConfigInvalid.
     """
-    isolation = config.isolation
+    maps = known_maps(config)
     if mode_of(config, "user") != NamespaceMode.PRIVATE:
-        if isolation.uid_mappings or isolation.gid_mappings:
-            message = "id mappings need a user namespace of the container's own"
-            raise _invalid("linux.uidMappings", message)
         return None
-    maps = {"uid": isolation.uid_mappings, "gid": isolation.gid_mappings}
-    for kind, mappings in maps.items():
-        if not any(one.container_id == 0 for one in mappings):
-            message = f"the user namespace has no {kind} mapping for its root (containerID 0)"
+    for kind in ("uid", "gid"):
+        if maps is None or not maps[kind]:
+            message = f"the user namespace has no {kind} mappings"
             raise _invalid(f"linux.{kind}Mappings", message)
+    return maps
+
+
+def known_maps(config: Config) -> dict[str, str] | None:
+    """Return the `uid` and `gid` maps of its user namespace, also of one that is joined, if given.
+
+    Raises: ConfigInvalid.
+    """
+    isolation = config.isolation
+    maps = {"uid": isolation.uid_mappings, "gid": isolation.gid_mappings}
+    if not any(maps.values()):
+        return None
+    if mode_of(config, "user") == NamespaceMode.HOST:
+        raise _invalid("linux.uidMappings", "id mappings need a user namespace")
+    for kind, mappings in maps.items():
+        if any(one.size < 1 for one in mappings):
+            raise _invalid(f"linux.{kind}Mappings", "the size of an id mapping must be 1 or more")
     return {kind: format_map(mappings) for kind, mappings in maps.items()}
+
+
+def first_ids(config: Config) -> tuple[int, int]:
+    """Return the user and group that set up the container in its user namespace: 0 if it has it."""
+    found = []
+    for mappings in (config.isolation.uid_mappings, config.isolation.gid_mappings):
+        firsts = [one.container_id for one in mappings]
+        found.append(0 if 0 in firsts or not firsts else firsts[0])
+    return found[0], found[1]
 
 
 def check_mapped(config: Config, identity: Identity) -> None:
@@ -129,7 +169,7 @@ def format_map(mappings: tuple[IdMapping, ...]) -> str:
 def namespace_steps(config: Config) -> list[Any]:
     """Return the steps that enter namespaces after the clone. Raises: ConfigInvalid."""
     steps: list[Any] = []
-    for name in _BY_STEP:
+    for name in () if joined_path(config, "user") is not None else _BY_STEP:
         path = joined_path(config, name)
         if path is not None:
             _check_namespace(name, path)

@@ -18,22 +18,14 @@ import gc
 import os
 import resource
 
-from reconciler.lean import Any, Iterator, NamedTuple, Sequence, contextmanager, json, signal
+from reconciler.lean import Any, NamedTuple, Sequence, json, signal
 from reconciler.linux.capabilities import last_cap
-from reconciler.linux.process import (
-    PR_GET_DUMPABLE,
-    PR_SET_DUMPABLE,
-    CloneFlag,
-    clone3,
-    prctl,
-    setns,
-)
+from reconciler.linux.process import PR_GET_DUMPABLE, PR_SET_DUMPABLE, clone3, prctl
 from reconciler.monitor.steps import Step
 from reconciler.monitor.steps.context import Context
 
 _EXIT_SETUP_FAILED = 127
 _MESSAGE_MAX = 65536
-_NEWPID = int(CloneFlag.NEWPID)
 
 # What the caller's caller had of RLIMIT_NOFILE, when the caller raised its own.
 original_nofile: tuple[int, int] | None = None
@@ -53,16 +45,16 @@ def launch(
     cgroup_dir: str | None,
     streams: tuple[int, ...] = (),
     *,
-    pid_namespace: str | None = None,
+    joins: Sequence[tuple[str, int]] = (),
     id_maps: dict[str, str] | None = None,
     host_steps: Sequence[Step] = (),
 ) -> Launched:
     """Clone a child that runs `steps`; return at once. `flags` are CLONE_NEW* bits.
 
-    `cgroup_dir` is a cgroup v2 directory, `pid_namespace` the file of a pid namespace, for the
-    child to be born in; `streams` are descriptors for steps that ask for them; `id_maps` are for
-    the user namespace that it is born in, and it waits for them. `host_steps` are executed by the
-    caller itself, before: they open what the child might not.
+    `cgroup_dir` is a cgroup v2 directory, `joins` are namespaces as `clone_into` takes them, for
+    the child to be born in; `streams` are descriptors for steps that ask for them; `id_maps` are
+    for the user namespace that it is born in, and it waits for them. `host_steps` are executed by
+    the caller itself, before: they open what the child might not.
 
     Raises: OSError.
     """
@@ -81,10 +73,9 @@ def launch(
         is_hidden = id_maps is not None and os.geteuid() != 0 and not prctl(PR_GET_DUMPABLE)
         if is_hidden:
             prctl(PR_SET_DUMPABLE, 1)
-        with _children_in(pid_namespace):
-            pid, pidfd = clone3(flags, cgroup_fd)
-            if pid == 0:
-                run_steps(steps, context, gate)
+        pid, pidfd = _clone(flags, cgroup_fd, joins)
+        if pid == 0:
+            run_steps(steps, context, gate)
         if is_hidden:
             prctl(PR_SET_DUMPABLE, 0)
         if gate is not None and id_maps is not None:
@@ -113,23 +104,12 @@ def _open_gate(gate: tuple[int, int], pid: int, pidfd: int, id_maps: dict[str, s
         raise
 
 
-@contextmanager
-def _children_in(pid_namespace: str | None) -> Iterator[None]:
-    """Have children born in another pid namespace (setns(2): the caller itself stays)."""
-    if pid_namespace is None:
-        yield
-        return
-    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-    other = os.open(pid_namespace, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        setns(other, _NEWPID)
-        try:
-            yield
-        finally:
-            setns(own, _NEWPID)
-    finally:
-        os.close(own)
-        os.close(other)
+def _clone(flags: int, cgroup_fd: int | None, joins: Sequence[tuple[str, int]]) -> tuple[int, int]:
+    if not joins:
+        return clone3(flags, cgroup_fd)
+    from reconciler.monitor.joining import clone_into  # few containers need it
+
+    return clone_into(joins, flags, cgroup_fd)
 
 
 def run_steps(steps: list[Step], context: Context, gate: tuple[int, int] | None = None) -> None:

@@ -205,7 +205,7 @@ class Monitor:
             [CloseOthers(3, []), *decode_steps(plan["steps"])],
             plan["cloneFlags"],
             plan["cgroupDir"],
-            pid_namespace=plan["pidNamespace"],
+            joins=plan["joins"],
             id_maps=plan["idMaps"],
             host_steps=decode_steps(plan["hostSteps"]),
         )

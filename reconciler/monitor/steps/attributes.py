@@ -44,14 +44,17 @@ class JoinNamespace(NamedTuple):
 
 
 class BecomeRootInside(NamedTuple):
-    """Become 0:0 of the user namespace, so that what is made belongs to its root."""
+    """Become root of the user namespace, or its first user, to whom what is made then belongs."""
+
+    uid: int = 0
+    gid: int = 0
 
     def describe(self) -> str:
-        return "become the user namespace's root"
+        return f"become {self.uid}:{self.gid} of the user namespace"
 
     def execute(self, context: Context) -> None:
-        os.setresgid(0, 0, 0)
-        os.setresuid(0, 0, 0)
+        os.setresgid(self.gid, self.gid, self.gid)
+        os.setresuid(self.uid, self.uid, self.uid)
 
 
 class EnterTimeNamespace(NamedTuple):

@@ -114,7 +114,7 @@ class AttachAt(NamedTuple):
         try:
             if self.copies_up:
                 _copy_up(target, tree)
-            elif takes_mode:
+            if takes_mode:
                 _copy_mode(target, tree)
             m.attach_tree_at(tree, target)
             for kind in _PROPAGATIONS:
