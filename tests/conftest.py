@@ -10,23 +10,33 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import hypothesis
 import pytest
 
 TESTS = Path(__file__).parent
 
-# `ci` is for each run, `long` for `tests/run --long`. No deadlines and no health check for
-# slowness: a loaded machine is no failure of the code.
-hypothesis.settings.register_profile(
-    "ci",
-    deadline=None,
-    print_blob=True,
-    suppress_health_check=[hypothesis.HealthCheck.too_slow],
-)
-hypothesis.settings.register_profile(
-    "long", parent=hypothesis.settings.get_profile("ci"), max_examples=5_000
-)
-hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+def pytest_configure() -> None:
+    """Choose hypothesis's profile; in the emulated guest its import alone takes seconds."""
+    if "RECONCILER_GUEST" not in os.environ:
+        _load_profile()
+
+
+def _load_profile() -> None:
+    # `ci` is for each run, `long` for `tests/run --long`. No deadlines and no health check for
+    # slowness: a loaded machine is no failure of the code.
+    import hypothesis
+
+    hypothesis.settings.register_profile(
+        "ci",
+        deadline=None,
+        print_blob=True,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    )
+    hypothesis.settings.register_profile(
+        "long", parent=hypothesis.settings.get_profile("ci"), max_examples=5_000
+    )
+    hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
 
 LANES = frozenset({"unit", "contract", "integration", "e2e", "guest", "fire", "rootless", "bench"})
 

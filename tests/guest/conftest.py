@@ -1,0 +1,97 @@
+"""The guest lane. A test below tests/guest/KIND runs in a guest of that kind (see batch.KINDS).
+
+Collected on the host as any other; when its turn comes, all selected tests of its kind are run
+in one boot of the guest, and each report that comes back is that test's result here. Inside,
+where RECONCILER_GUEST is set, the same files are run as they stand.
+
+Below tests/guest/KIND/suites are links to other lanes' tests, run again in the guest. All but
+`contract` are slow: they belong to the long form alone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.guest.batch import KINDS, Batch
+
+HERE = Path(__file__).parent
+IS_INSIDE = "RECONCILER_GUEST" in os.environ
+BATCHES = pytest.StashKey[list[Batch]]()
+OTHER_DRIVERS = ("[v1]", "[hybrid]", "[v1-", "[hybrid-")
+
+
+def _kind(item: pytest.Item) -> str | None:
+    if not item.path.is_relative_to(HERE):
+        return None
+    kind = item.path.relative_to(HERE).parts[0]
+    return kind if kind in KINDS else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what a pure v2 machine cannot have, and in the short form what is slow."""
+    is_short = os.environ.get("RECONCILER_TEST_SHORT") == "1"
+    dropped = []
+    for item in items:
+        if _kind(item) is None:
+            continue
+        parts = item.path.relative_to(HERE).parts
+        is_slow = parts[1] == "suites" and parts[2] != "contract"
+        if is_slow:
+            item.add_marker(pytest.mark.slow)
+        if (is_slow and is_short) or any(name in item.name for name in OTHER_DRIVERS):
+            dropped.append(item)
+        if not IS_INSIDE:
+            item.add_marker(pytest.mark.timeout(0))  # the batch has limits of its own
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = [item for item in items if item not in dropped]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
+    """Show as a test's result what came back from the guest."""
+    kind = _kind(item)
+    if IS_INSIDE or kind is None:
+        return None
+    batch = _batch(item, kind)
+    hooks = item.ihook
+    hooks.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    for report in batch.reports_of(item):
+        hooks.pytest_runtest_logreport(report=report)
+    hooks.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+
+
+def _batch(item: pytest.Item, kind: str) -> Batch:
+    """Return the batch of a kind. One guest runs at a time: another one is ended first."""
+    batches = item.config.stash.setdefault(BATCHES, [])
+    if not batches or batches[-1].kind != kind:
+        if batches:
+            batches[-1].close()
+        items = [other for other in item.session.items if _kind(other) == kind]
+        batches.append(Batch(kind=kind, items=items, config=item.config))
+    return batches[-1]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
+    """End the last guest."""
+    for batch in session.config.stash.get(BATCHES, []):
+        batch.close()
+    yield
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say how long each guest took."""
+    for batch in config.stash.get(BATCHES, []):
+        if batch.booted_s is not None:
+            terminalreporter.write_line(
+                f"guest {batch.kind}: booted in {batch.booted_s:.1f} s,"
+                f" {len(batch.items)} tests in {batch.took_s:.0f} s"
+            )
