@@ -49,7 +49,7 @@ class Awaiting:
 
     def wait(self, report: PassReport, timeout_s: float) -> None:
         """Return once something has happened since the last time, or the time is over."""
-        containers = report.world.containers.values()
+        containers = report.probed()
         self._probes.look_after(containers)
         due = report.next_due()
         if due is not None:

@@ -79,14 +79,14 @@ class Reconciler:
 
         Raises: ReconcilerError when the records cannot be listed.
         """
-        return self._look(self._options)
+        return self._look(self._options, is_pass=False)
 
     def drift(self) -> tuple[PassReport, Drift]:
         """Return what a pass would see, and by name what is not as its spec says.
 
         Changes nothing and takes no lock. Raises: ReconcilerError as `plan`.
         """
-        report = self._look(self._options)
+        report = self._look(self._options, is_pass=False)
         limits = desired_limits(self._engine, report.desired.specs, report.world)
         return report, find_all_drift(report, limits)
 
@@ -138,7 +138,7 @@ class Reconciler:
         with self._engine.lock(lock_timeout_s):
             first = replace(self._options, retry_failed=retry_failed)
             report = self._look(first)
-            if probe_due(self._engine, report.world.containers.values()):
+            if probe_due(self._engine, report.probed()):
                 report = self._look(first)
             report = self._act_until_done(report, patience)
         if not wait_s or not report.is_awaiting():
@@ -174,9 +174,15 @@ class Reconciler:
 
         return Loader(self._engine.state_dir, tell=log_failure)
 
-    def _look(self, options: PlanOptions, failures: dict[str, Failure] | None = None) -> PassReport:
+    def _look(
+        self,
+        options: PlanOptions,
+        failures: dict[str, Failure] | None = None,
+        *,
+        is_pass: bool = True,
+    ) -> PassReport:
         """Load, observe and plan. `failures` replace those on disk, which may be full."""
-        desired = self._loader.load(self._sources)
+        desired = self._loader.load(self._sources, keeps_good=is_pass)
         world = observe(self._engine, self._clock)
         if failures is not None:
             world = replace(world, failures=failures)

@@ -8,7 +8,7 @@ from reconciler.control.transitions import Transitions
 from reconciler.errors import ErrorCode
 from reconciler.model.action import Action, Plan, Wait, WaitKind
 from reconciler.model.frozen import field, frozen
-from reconciler.model.world import Desired, World
+from reconciler.model.world import Desired, Observed, World
 
 DONE, FAILED, CHANGES_PENDING, INVALID, REFUSED = 0, 1, 2, 3, 4
 
@@ -70,6 +70,11 @@ class PassReport:
         concerned = {outcome.action.name for outcome in self.outcomes}
         concerned |= {wait.name for wait in self.plan.waits if wait.kind is WaitKind.BACKOFF}
         return frozenset(concerned & self.world.failures.keys())
+
+    def probed(self) -> list[Observed]:
+        """Return the containers whose probes are to be checked: all that nobody has suspended."""
+        held = self.plan.suspended
+        return [one for name, one in self.world.containers.items() if name not in held]
 
     def next_due(self) -> float | None:
         """Return when the first wait is over (wall-clock seconds), None when nothing waits."""

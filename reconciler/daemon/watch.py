@@ -227,7 +227,7 @@ class Watch:
     def on_pass_done(self, report: PassReport) -> None:
         """Set the timers for what the plan leaves to be done later."""
         self._problems.tell(report.plan.problems)
-        self._probes.look_after(report.world.containers.values())
+        self._probes.look_after(report.probed())
         self._set_timer(self.on_interval_elapsed, self._settings.interval_s)
         due = report.next_due()
         if due is not None:

@@ -17,11 +17,12 @@ from reconciler.errors import ReconcilerError
 from reconciler.linux.clock import wall_s
 from reconciler.loader.cache import Cache, Tell, cache_path, log_trouble, read_cache, write_cache
 from reconciler.loader.look import Found
-from reconciler.loader.merge import Merged, merge
+from reconciler.loader.merge import merge
 from reconciler.loader.reader import Print
 from reconciler.loader.sources import identify_source
 from reconciler.loader.standing import look_at
 from reconciler.loader.watched import Watched, find_watched
+from reconciler.model.spec import Spec
 from reconciler.model.world import Desired, Problem, SourceStatus
 
 
@@ -56,10 +57,11 @@ class Loader:
         self._cache = Cache()
         self._is_unsaved = False
 
-    def load(self, paths: Sequence[str]) -> Desired:
+    def load(self, paths: Sequence[str], *, keeps_good: bool = True) -> Desired:
         """Return what the sources ask for and all problems, sorted by file and line.
 
-        Of directories the later ones override the earlier ones, as systemd's do.
+        Of directories the later ones override the earlier ones, as systemd's do. `keeps_good`:
+        the specs are about to be in force, so that they are the last good ones from now on.
         """
         sources = tuple(dict.fromkeys(map(identify_source, paths)))
         if sources != self._sources:
@@ -67,7 +69,7 @@ class Loader:
             self._sources = sources
         found, seen = look_at(sources, self._cache, self._clock)
         merged = merge(found.files, self._cache.good)
-        self._remember(found, merged, seen)
+        self._remember(found, merged.specs if keeps_good else self._cache.good, seen)
         return Desired(
             specs=merged.specs,
             problems=tuple(sorted(found.problems + merged.problems, key=_sort_key)),
@@ -91,7 +93,7 @@ class Loader:
             return Cache()
         return read_cache(cache_path(self._state_dir, sources), sources, self._tell)
 
-    def _remember(self, found: Found, merged: Merged, seen: Mapping[str, Print]) -> None:
+    def _remember(self, found: Found, specs: Mapping[str, Spec], seen: Mapping[str, Print]) -> None:
         """Make the next pass's cache, and write it if it is another than the last.
 
         A source that cannot be seen, or was emptied, keeps its entries; an emptied one also
@@ -100,7 +102,7 @@ class Loader:
         old = self._cache
         emptied = found.paths(SourceStatus.EMPTY)
         hidden = emptied | found.paths(SourceStatus.MISSING, SourceStatus.UNREADABLE)
-        entries, good = found.entries, dict(merged.specs)
+        entries, good = found.entries, dict(specs)
         if hidden:
             entries = {f: e for f, e in old.entries.items() if _is_of(f, hidden)} | entries
             good = {n: s for n, s in old.good.items() if _is_of(s.origin.file, emptied)} | good

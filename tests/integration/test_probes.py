@@ -187,6 +187,27 @@ def test_what_is_paused_is_not_probed_and_goes_on_when_it_runs_again(
     wait_until(lambda: asked.stat().st_size > before + 1, "it is probed again")
 
 
+def test_what_is_suspended_is_not_probed(
+    watch: Callable[..., Daemon], run_dirs: RunDirs, source: Path, flags: Path
+) -> None:
+    asked = flags / "asked"
+    script = "{exec: [sh, -c, 'echo >>/run/flags/asked'], interval: 100ms, timeout: 20s}\n"
+    write(source, flags, f"  liveness: {script}")
+    daemon = watch("--interval", "1h")
+    daemon.await_message("its liveness probe passes")
+    assert cli(run_dirs, "suspend", "web").returncode == 0
+    (flags / "other").touch()
+    text = SPEC.format(flags=flags) + "  readiness: " + needs("other")
+    (source / "other.yaml").write_text(text)
+    daemon.await_message("other: its readiness probe passes")
+    before = asked.stat().st_size
+    (flags / "other").unlink()
+    daemon.await_message("other: its readiness probe failed")
+    assert asked.stat().st_size == before
+    assert cli(run_dirs, "unsuspend", "web").returncode == 0
+    wait_until(lambda: asked.stat().st_size > before, "it is probed again")
+
+
 def test_a_daemon_goes_on_from_what_the_one_before_has_found(
     watch: Callable[..., Daemon], source: Path, flags: Path, engine: Engine
 ) -> None:

@@ -150,6 +150,19 @@ def test_an_invalid_file_keeps_its_container_without_the_loaders_memory_too(
     assert statuses(engine) == {"web": Status.RUNNING}
 
 
+def test_what_was_only_looked_at_is_no_last_good_spec(
+    engine: FakeEngine, source: Path, make: Make
+) -> None:
+    write(source, "web")
+    make().converge()
+    write(source, "web", "command: [/bin/other]")
+    assert [action.verb for action in make().plan().plan.actions] == ["restart"]
+    assert make().drift()[0].plan.actions
+    write(source, "web", "command: [")
+    assert done(make().converge()) == []
+    assert engine.cells["web"].record.config.command == ("/bin/server",)
+
+
 def test_an_empty_source_prunes_nothing_and_is_refused(
     engine: FakeEngine, source: Path, make: Make
 ) -> None:
