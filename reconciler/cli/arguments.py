@@ -110,13 +110,14 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     group.add_argument("-h", "--help", action="help", help="show this and end")
 
 
-def add_sources(parser: argparse.ArgumentParser) -> None:
-    """Add the positional sources, empty when none is given."""
+def add_sources(parser: argparse.ArgumentParser, *, names: bool = False) -> None:
+    """Add the positional sources, empty when none is given; `names`: containers may be named."""
     parser.add_argument(
         "sources",
         nargs="*",
-        metavar="DIR",
-        help="directory or file of specs (default: the default source)",
+        metavar="DIR|NAME" if names else "DIR",
+        help="directory or file of specs"
+        + (", or container (default: all)" if names else " (default: the default source)"),
     )
 
 

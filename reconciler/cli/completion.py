@@ -24,6 +24,7 @@ _CONDITIONS = ("Running", "Valid", "Progressing=False")
 _BY_DEST = {
     "name": NAMES,
     "names": NAMES,
+    "sources": NAMES,  # where names may stand in their place
     "sources": FILES,
     "command": COMMANDS,
     "code": " ".join(code.name for code in ErrorCode),

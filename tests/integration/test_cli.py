@@ -85,6 +85,16 @@ def test_a_directory_is_applied_edited_and_destroyed(run: Run, source: Path) -> 
     assert run("destroy", "--all").stdout == "no containers\n"
 
 
+def test_status_takes_names_where_no_path_has_them(run: Run, source: Path) -> None:
+    write(source, "web.yaml", 'command: [sleep, "1000"]\n')
+    write(source, "db.yaml", 'command: [sleep, "1000"]\n')
+    run("apply", source)
+    assert items(run, "web").keys() == {"web"}
+    assert items(run, source, "db").keys() == {"db"}
+    told = run("status", "wbe", exits=1).stderr
+    assert "cannot find wbe: it is no file or directory and no container; did you mean web?" in told
+
+
 def test_status_has_the_shape_that_programs_rely_on(run: Run, source: Path) -> None:
     write(source, "web.yaml", 'command: [sleep, "1000"]\n')
     write(source, "job.yaml", 'kind: Job\ncommand: [sh, -c, "exit 0"]\n')

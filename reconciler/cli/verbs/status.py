@@ -1,7 +1,7 @@
 """`reconciler status`: the containers, and how far they are from what they should be.
 
-With sources it shows what is theirs. Without, all containers, and what else is asked for by
-the sources they were made from and by the default one.
+With sources it shows what is theirs, with names those. Without either, all containers, and what
+else is asked for by the sources they were made from and by the default one.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 EXAMPLES = """\
   reconciler status               # all containers
   reconciler status ./conf        # those of a source, also what is yet to be created
+  reconciler status web db        # these two, where no file or directory has such a name
   reconciler status --output json"""
 
 _HEADER = ("NAME", "KIND", "STATE", "PID", "RESTARTS", "AGE", "LAST EXIT", "MESSAGE")
@@ -50,20 +51,28 @@ _STYLES = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the sources."""
-    add_sources(parser)
+    """Add the sources or names."""
+    add_sources(parser, names=True)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print one row a container. Raises: SourceMissing; ReconcilerError when listing fails."""
+    """Print one row a container.
+
+    Raises: SourceMissing, NameNotFound; ReconcilerError when listing fails.
+    """
     from reconciler.control.status import status_items
 
     configure_logs(args, is_told_on_stdout=True)
     engine = make_engine(args)
-    report = _look_at(args, engine) if args.sources else look_at_all(engine)
+    names = [word for word in args.sources if "/" not in word and not os.path.lexists(word)]
+    sources = [word for word in args.sources if word not in names]
+    report = _look_at(sources, engine) if sources else look_at_all(engine)
     items = status_items(report)
-    if args.sources:
+    _check_names(names, [item["name"] for item in items])
+    if sources:
         items = [item for item in items if _is_of_sources(item["name"], report)]
+    if names:
+        items = [item for item in items if item["name"] in names]
     if args.output != "table":
         emit_data({"items": items}, args.output)
     else:
@@ -82,19 +91,29 @@ def _show(items: list[dict[str, Any]], report: PassReport) -> None:
             emit(styled(f"! {failure.problem.message}", RED))
 
 
-def _look_at(args: argparse.Namespace, engine: Engine) -> PassReport:
+def _look_at(sources: list[str], engine: Engine) -> PassReport:
     from reconciler.control.reconcile import Reconciler
     from reconciler.errors import ErrorCode, ReconcilerError
 
-    for source in args.sources:
+    for source in sources:
         if not os.path.lexists(source):
-            raise ReconcilerError(
-                ErrorCode.SourceMissing,
-                f"cannot read source {source}: it does not exist; for one container there is "
-                "`reconciler show NAME`",
-                path=source,
-            )
-    return Reconciler(engine, args.sources).plan()
+            message = f"cannot read source {source}: it does not exist"
+            raise ReconcilerError(ErrorCode.SourceMissing, message, path=source)
+    return Reconciler(engine, sources).plan()
+
+
+def _check_names(names: list[str], known: list[str]) -> None:
+    """Refuse a word that is neither a path nor a name. Raises: NameNotFound."""
+    from difflib import get_close_matches
+
+    from reconciler.errors import ErrorCode, ReconcilerError
+
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else "`reconciler status` lists all"
+            message = f"cannot find {name}: it is no file or directory and no container; {hint}"
+            raise ReconcilerError(ErrorCode.NameNotFound, message, container=name)
 
 
 def _is_of_sources(name: str, report: PassReport) -> bool:
