@@ -24,14 +24,13 @@ _CONDITIONS = ("Running", "Valid", "Progressing=False")
 _BY_DEST = {
     "name": NAMES,
     "names": NAMES,
-    "sources": NAMES,  # where names may stand in their place
     "sources": FILES,
     "command": COMMANDS,
     "code": " ".join(code.name for code in ErrorCode),
     "signal": " ".join(one.name.removeprefix("SIG") for one in signal.Signals),
     "wanted": " ".join((*STATES, *_CONDITIONS)),
 }
-_FILE_METAVARS = frozenset({"DIR", "FILE"})
+_BY_METAVAR = {"DIR": FILES, "FILE": FILES, "DIR|NAME": NAMES}
 
 
 class Option(NamedTuple):
@@ -78,9 +77,8 @@ def _kind(action: argparse.Action) -> str:
         return ""
     if action.choices:
         return " ".join(map(str, action.choices))
-    if action.metavar in _FILE_METAVARS:
-        return FILES
-    return _BY_DEST.get(action.dest, NONE)
+    by_metavar = _BY_METAVAR.get(str(action.metavar))
+    return by_metavar or _BY_DEST.get(action.dest, NONE)
 
 
 # --- bash and zsh: one function, which differs in how words are offered
