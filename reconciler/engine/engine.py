@@ -14,7 +14,6 @@ processes do is seen.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 
@@ -25,6 +24,7 @@ from reconciler.engine import dirs
 from reconciler.engine.container import Container
 from reconciler.engine.failures import about
 from reconciler.engine.limits import check_devices
+from reconciler.engine.locks import try_lock
 from reconciler.engine.store import Store
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.lean import TYPE_CHECKING, Any, Iterator, cached_property, contextmanager
@@ -33,7 +33,7 @@ from reconciler.model.config import Command, Config, Resources
 from reconciler.model.frozen import replace
 from reconciler.model.names import MAX_ID_LENGTH, MAX_NAME_LENGTH, explain_id
 from reconciler.model.record import Record
-from reconciler.monitor.names import LOCK_NAME
+from reconciler.monitor.names import SYSTEMD_NAME
 from reconciler.monitor.run_file import read_run
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from reconciler.engine.direct import DirectLauncher
     from reconciler.engine.events import OomEvents
     from reconciler.engine.monitor_client import ExitEvents, MonitorClient
+    from reconciler.engine.systemd_place import SystemdPlace
 
 _LOCK_NAME = "reconcile.lock"
 _LOCK_POLL_S = 0.02
@@ -74,7 +75,14 @@ class Engine:
         self.state_dir = os.path.abspath(state_dir or dirs.default_state_dir())
         for directory in (self.run_dir, self.state_dir):
             dirs.check_owned(directory)
-        self.driver: CgroupDriver = choose_driver(cgroup_parent or dirs.default_cgroup_parent())
+        parent = cgroup_parent or dirs.default_cgroup_parent()
+        self._place: SystemdPlace | None = None
+        if launcher is None and os.path.exists(os.path.join(self.run_dir, SYSTEMD_NAME)):
+            from reconciler.engine.systemd_place import read_place
+
+            self._place = read_place(self.run_dir)
+            parent = parent or (self._place and self._place.cgroup)
+        self.driver: CgroupDriver = choose_driver(parent)
         self.store = Store(self.run_dir)
         self.oom_channels: dict[str, list[OomEvents]] = {}  # by id, for destroy to end them
         self._base_name = dirs.instance_name(self.run_dir)
@@ -84,7 +92,7 @@ class Engine:
         """The client of this instance's monitor; what only looks at things needs none."""
         from reconciler.engine.monitor_client import MonitorClient
 
-        return MonitorClient(self.run_dir)
+        return MonitorClient(self.run_dir, self._place and self._place.restart_command)
 
     @property
     def launcher(self) -> MonitorClient | DirectLauncher:
@@ -156,19 +164,8 @@ class Engine:
 
         Raises: MonitorUnavailable, PermissionDenied.
         """
-        if not self._is_monitored() and any(self._has_open_run(name) for name in self.ids()):
+        if not self.monitor.is_running() and any(self._has_open_run(name) for name in self.ids()):
             self.monitor.ping()
-
-    def _is_monitored(self) -> bool:
-        """Tell whether a monitor lives: it holds its lock for as long."""
-        try:
-            fd = os.open(os.path.join(self.run_dir, LOCK_NAME), os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            return False
-        try:
-            return not _try_lock(fd, fcntl.LOCK_SH)
-        finally:
-            os.close(fd)
 
     def _has_open_run(self, container_id: str) -> bool:
         run = read_run(self.store.directory(container_id))
@@ -194,6 +191,16 @@ class Engine:
         if not (paths := self._paths(container_id)):
             with about(container_id, "pause"):
                 self.driver.freeze(paths)
+
+    def ensure_place(self) -> None:
+        """Have the scope that systemd keeps containers in, if it does: somebody may have ended it.
+
+        Raises: CgroupUnavailable.
+        """
+        if self._place is not None and not self.driver.exists(self.driver.base_paths()):
+            from reconciler.engine.systemd_place import remake_place
+
+            remake_place(self.run_dir, self._place)
 
     def retire(self) -> None:
         """Let the monitor end and remove the instance's cgroup, when nothing is left in it.
@@ -246,7 +253,7 @@ class Engine:
             raise from_os_error(error, "cannot open the reconciler's lock", path=path) from error
         try:
             deadline = time.monotonic() + timeout_s
-            while not _try_lock(fd):
+            while not try_lock(fd):
                 if time.monotonic() >= deadline:
                     raise ReconcilerError(
                         ErrorCode.LockTimeout,
@@ -279,7 +286,7 @@ class Engine:
         """Return the fields of a Config that this host cannot enforce. Raises: SystemError."""
         from reconciler.engine.unenforceable import find_unenforceable
 
-        is_monitored = self._direct is None and self._is_monitored()
+        is_monitored = self._direct is None and self.monitor.is_running()
         starter = int(self.monitor.ping()["pid"]) if is_monitored else os.getpid()
         try:
             return tuple(find_unenforceable(config, self.driver, starter))
@@ -371,11 +378,3 @@ class Engine:
                     remove_tree(path)
             except OSError as error:
                 raise from_os_error(error, f"cannot remove the {kind} of {container_id}") from error
-
-
-def _try_lock(fd: int, kind: int = fcntl.LOCK_EX) -> bool:
-    try:
-        fcntl.flock(fd, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

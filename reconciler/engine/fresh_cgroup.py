@@ -23,6 +23,7 @@ def fresh_cgroup(engine: Engine, record: Record) -> Iterator[None]:
     Raises: LimitNotApplied, LimitNotSupported, MonitorUnavailable, MonitorLost; OSError.
     """
     driver, cgroups = engine.driver, record.cgroups
+    engine.ensure_place()
     if driver.exists(cgroups):
         is_ours = cgroups == engine.handle(record.id).record.cgroups
         if is_ours and driver.is_populated(cgroups):

@@ -5,13 +5,13 @@ Called by Container and Engine. A lost monitor is replaced; the new one adopts w
 
 from __future__ import annotations
 
-import fcntl
 import os
 from _thread import allocate_lock
 
 from reconciler.engine.failures import SetupFailed
+from reconciler.engine.locks import await_lock, is_locked
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
-from reconciler.lean import Any, Self, json, socket, suppress
+from reconciler.lean import Any, Self, json, signal, socket, suppress
 from reconciler.linux.memfd import make_sealed_memfd
 from reconciler.model.codec import from_dict
 from reconciler.model.state import ExitStatus
@@ -26,9 +26,12 @@ _ATTEMPTS = 5
 class MonitorClient:
     """Speaks to the monitor of one run directory, and starts it where there is none."""
 
-    def __init__(self, run_dir: str) -> None:
+    def __init__(self, run_dir: str, restart_command: str | None = None) -> None:
+        """`restart_command`: what brings it back where systemd is the one to start it."""
         self.run_dir = run_dir
+        self._restart_command = restart_command
         self._path = os.path.join(run_dir, SOCKET_NAME)
+        self._lock_path = os.path.join(run_dir, LOCK_NAME)
         self._spawning = allocate_lock()
 
     def start(self, plan: dict[str, Any]) -> dict[str, Any]:
@@ -127,16 +130,25 @@ class MonitorClient:
             answer = _ask(sock, {"op": "retire"})
         if answer is not None and not answer["ends"]:
             return
-        lock_fd = os.open(os.path.join(self.run_dir, LOCK_NAME), os.O_RDWR | os.O_CLOEXEC)
-        try:
-            fcntl.flock(lock_fd, fcntl.LOCK_EX)  # the monitor holds it for as long as it lives
-        finally:
-            os.close(lock_fd)
+        await_lock(self._lock_path)
 
     def is_running(self) -> bool:
-        """Tell whether a monitor serves, without starting one."""
+        """Tell whether a monitor lives, without starting one: it holds its lock for as long."""
+        return is_locked(self._lock_path)
+
+    def hand_over(self) -> None:
+        """Have the monitor end, and what runs left to the next one; wait for that.
+
+        Raises: OSError.
+        """
+        if not self.is_running():
+            return
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
-            return sock.connect_ex(self._path) == 0
+            sock.connect(self._path)
+            answer = _ask(sock, {"op": "ping"})
+        if answer is not None:
+            os.kill(int(answer["pid"]), signal.SIGTERM)
+        await_lock(self._lock_path)
 
     def _connect(self) -> socket.socket:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -144,10 +156,12 @@ class MonitorClient:
             if sock.connect_ex(self._path) != 0:
                 with self._spawning:  # one thread starts it, the others wait for it
                     if sock.connect_ex(self._path) != 0:
-                        spawn_monitor(self.run_dir)
+                        self._start()
                         sock.connect(self._path)
-        except OSError as error:
+        except BaseException as error:
             sock.close()
+            if not isinstance(error, OSError):
+                raise
             raise from_os_error(
                 error,
                 "cannot start the monitor",
@@ -155,6 +169,18 @@ class MonitorClient:
                 path=os.path.join(self.run_dir, "monitor.log"),
             ) from error
         return sock
+
+    def _start(self) -> None:
+        """Start it, where that is ours to do. Raises: OSError, MonitorUnavailable."""
+        if self._restart_command is not None:
+            # One of our making would be in this process's cgroup and see this process's mounts.
+            raise ReconcilerError(
+                ErrorCode.MonitorUnavailable,
+                f"cannot reach the monitor: systemd does not listen at {self._path}; "
+                f"have it listen: {self._restart_command}",
+                path=self._path,
+            )
+        spawn_monitor(self.run_dir)
 
 
 class ExecSession:

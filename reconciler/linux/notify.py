@@ -6,14 +6,17 @@ Sources: sd_notify(3), sd_watchdog_enabled(3), sd_listen_fds(3).
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
-from collections.abc import MutableMapping
 
-from reconciler.lean import socket
+from reconciler.lean import TYPE_CHECKING, socket, suppress
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
 
 _FIRST_FD = 3
+_PATIENCE_S = 0.2
 
 
 class Notifier:
@@ -36,7 +39,8 @@ class Notifier:
         if not self._address:
             return
         flags = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC
-        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, flags) as sock:
+        with suppress(OSError), socket.socket(socket.AF_UNIX, flags) as sock:
+            sock.settimeout(_PATIENCE_S)  # a manager that hangs must not make us hang
             sock.sendto("\n".join(lines).encode(), self._address)
 
     def ready(self, status: str) -> None:

@@ -117,6 +117,7 @@ def run_steps(steps: list[Step], context: Context, gate: tuple[int, int] | None 
 
     With a `gate` (a pipe) only once a byte has come through it.
     """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the handler is the parent's, as is its pipe
     gc.disable()  # a collection would copy every page it visits
     if gate is not None:
         os.close(gate[1])

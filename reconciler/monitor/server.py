@@ -1,7 +1,7 @@
 """The monitor's loop: parent of every container, single-threaded, driven by epoll.
 
 Owns the children, their logs and the socket; takes no decision. Runs until no container
-and no client has been there for `linger_s`.
+and no client has been there for a while, or until it is told to end (see `lifetime`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from reconciler.monitor import messages
 from reconciler.monitor.children import Child, adopt, kill_and_reap, make_run
 from reconciler.monitor.execs import Exec
 from reconciler.monitor.launch import launch, parse_status, read_status
+from reconciler.monitor.lifetime import Lifetime
 from reconciler.monitor.logs import open_fifo
 from reconciler.monitor.oom import OomLooks
 from reconciler.monitor.run_file import RUN_FILE, read_run
@@ -30,10 +31,10 @@ Handler = Callable[[], None]
 class Monitor:
     """State of the loop. `listener` is bound and listening; `run_dir` holds `containers/`."""
 
-    def __init__(self, run_dir: str, listener: socket.socket, linger_s: float) -> None:
+    def __init__(self, run_dir: str, listener: socket.socket, lifetime: Lifetime) -> None:
         self.run_dir = run_dir
         self.listener = listener
-        self.linger_s = linger_s
+        self.lifetime = lifetime
         self.boot_id = read_boot_id()
         self.children: dict[str, Child] = {}
         self.execs: dict[int, Exec] = {}
@@ -46,14 +47,17 @@ class Monitor:
         self._handlers: dict[int, Handler] = {}
 
     def run(self) -> None:
-        """Serve until idle. Errors of one event are written to standard error; the loop goes on."""
+        """Serve until its end. Errors of one event are written to standard error, and it goes on.
+
+        What is being started when it is told to end is started first.
+        """
         self._watch(self.listener.fileno(), self.on_connect)
-        while True:
-            idle = not self.children and not self.connections
-            events = self._epoll.poll(self.linger_s if idle else self._oom_looks.patience_s())
-            if idle and not events:
-                break
-            for fd, _mask in events:
+        self._watch(self.lifetime.fileno(), self.on_signal)
+        while not self.lifetime.is_over(is_idle=not self.children and not self.connections):
+            if self.lifetime.is_told_to_end and not self._is_launching():
+                return
+            self.lifetime.beat()
+            for fd, _mask in self._epoll.poll(self._patience_s()):
                 handler = self._handlers.get(fd)
                 if handler is not None:
                     self._guard(handler)
@@ -72,6 +76,11 @@ class Monitor:
         sock.setblocking(False)
         self.connections[sock.fileno()] = sock
         self._watch(sock.fileno(), partial(self.on_request, sock))
+
+    def on_signal(self) -> None:
+        """Told to end, take nobody in any more; what connects now is for the next monitor."""
+        if self.lifetime.take_signals():
+            self._unwatch(self.listener.fileno())
 
     def on_request(self, sock: socket.socket) -> None:
         """Read one request and answer it; a closed connection is forgotten."""
@@ -249,10 +258,17 @@ class Monitor:
 
     def do_retire(self, sock: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
         """End as soon as nothing runs, without lingering; answer whether that is now."""
-        self.linger_s = 0.0
+        self.lifetime.linger_s = 0.0
         self._answer(sock, {"ends": not self.children and len(self.connections) == 1})
 
     # --- bookkeeping
+
+    def _patience_s(self) -> float | None:
+        return self.lifetime.patience_s(self._oom_looks.patience_s())
+
+    def _is_launching(self) -> bool:
+        is_launching = any(one.status_fd >= 0 for one in self.children.values())
+        return is_launching or any(one.status_fd >= 0 for one in self.execs.values())
 
     def adopt_all(self) -> None:
         """Take over what an earlier monitor left running; record what ended meanwhile."""

@@ -44,6 +44,13 @@ def test_nothing_is_told_where_nobody_listens() -> None:
     Notifier("/no/such/socket").ready("")
 
 
+def test_a_manager_that_does_not_listen_any_more_holds_nobody_up(listener: socket.socket) -> None:
+    notifier = Notifier(listener.getsockname())
+    for _ in range(16):  # more than its queue has room for (net.unix.max_dgram_qlen)
+        notifier.alive()
+    assert heard(listener) == ["WATCHDOG=1"]
+
+
 def test_the_environment_says_where_and_how_often_and_is_not_handed_on() -> None:
     environ = {"NOTIFY_SOCKET": "/run/x", "WATCHDOG_USEC": "3000000", "A": "b"}
     notifier = take_notifier(environ)
