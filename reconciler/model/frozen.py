@@ -3,7 +3,7 @@
 Used by every layer above the errors. They exist as every command pays for the classes it loads:
 `dataclasses` writes and compiles six functions a class and imports `inspect`, which was half of
 the start-up time of `reconciler`. Here the one function that is worth compiling, `__init__`, is
-made when a class is first instantiated; the others are the same for all classes.
+made when a class has some objects; the others are the same for all classes.
 
 >>> @frozen
 ... class Point:
@@ -28,6 +28,7 @@ else:
 
 T = TypeVar("T")
 _set = object.__setattr__
+_FEW = 20  # objects: to compile `__init__` takes as long as to make these without
 
 
 class Missing:
@@ -84,7 +85,8 @@ def frozen(cls: type[T]) -> type[T]:
         "__frozen_fields__": every,
         "__frozen_values__": _values_getter(every),
         "__qualname__": cls.__qualname__,
-        "__init__": _init_by_first_use,
+        "__init__": _init_slowly,
+        "__frozen_uses__": 0,
         "__eq__": _eq,
         "__hash__": _hash,
         "__repr__": _repr,
@@ -131,10 +133,22 @@ def _values_getter(every: tuple[Field, ...]) -> staticmethod[[Any], Any]:
     return staticmethod(attrgetter(*names) if names else lambda _: ())
 
 
-def _init_by_first_use(self: Any, /, **given: Any) -> None:
+def _init_slowly(self: Any, /, **given: Any) -> None:
+    """Set the fields one by one; a class of many objects gets a compiled `__init__`."""
     cls: Any = type(self)
+    cls.__frozen_uses__ += 1
+    left = dict(given)
+    if cls.__frozen_uses__ <= _FEW:
+        for one in fields(cls):
+            value = left.pop(one.name) if one.name in left else one.make_default()
+            _set(self, one.name, value)
+            if value is MISSING:
+                break
+        else:
+            if not left:
+                return
     cls.__init__ = init = _make_init(cls.__qualname__, fields(cls))
-    init(self, **given)
+    init(self, **given)  # which tells what is missing or unknown
 
 
 def _make_init(qualname: str, every: tuple[Field, ...]) -> Any:
