@@ -27,6 +27,10 @@ def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     if not _SEALED.isdisjoint(words):
         _become_sealed(words)
+    from reconciler.lean.importer import install
+
+    if argv is None:
+        install()
     from reconciler.oci.command import run
 
     try:
