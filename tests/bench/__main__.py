@@ -15,7 +15,19 @@ from types import FrameType
 
 from tests.bench.report import print_machine
 
-NAMES = ("start", "converge", "idle", "memory", "files", "steady", "react", "quiet")
+NAMES = (
+    "start",
+    "oci",
+    "verbs",
+    "flight",
+    "converge",
+    "idle",
+    "memory",
+    "files",
+    "steady",
+    "react",
+    "quiet",
+)
 
 
 def main() -> int:

@@ -28,6 +28,12 @@ def judge(what: str, value: float, target: float, unit: str = "") -> str:
     return f"{what} {value:.3g}{unit} (target <= {target:.3g}{unit}) {word}"
 
 
+def judge_least(what: str, value: float, target: float) -> str:
+    """Return `what 1.8 (target >= 1.6) ok`, for what is to be large."""
+    word = "ok" if value >= target else "MISSED"
+    return f"{what} {value:.3g} (target >= {target:.3g}) {word}"
+
+
 def say(name: str, *parts: str) -> None:
     """Print one line of results."""
     print(f"{name}: {'; '.join(parts)}", flush=True)

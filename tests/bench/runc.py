@@ -63,6 +63,10 @@ class Runc:
         """Create, start, await and remove a container. Raises: CalledProcessError."""
         _quietly(self.command(container_id))
 
+    def execute(self, container_id: str, *command: str) -> None:
+        """Run a command in a container that runs. Raises: CalledProcessError."""
+        _quietly([*self._command, "exec", container_id, *command])
+
     def delete_all(self) -> None:
         """Kill and remove every container of ours. Raises: CalledProcessError."""
         listing = subprocess.run(

@@ -1,9 +1,9 @@
 """(a) One container from nothing to nothing: create, start, exit, remove.
 
 By the engine in this process (its monitor runs already), by a C program that makes the same
-system calls, and by `runc run` of an equal bundle; interleaved, so that all have the same
-weather. The engine's and the C program's figures are without their own start, runc's is with
-it: that is what its user pays.
+system calls, and by `runc run` and `crun run` of an equal bundle; interleaved, so that all have
+the same weather. The engine's and the C program's figures are without their own start, those of
+runc and crun with it: that is what their users pay. All have a network namespace of their own.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ from contextlib import ExitStack
 
 from reconciler.engine.engine import Engine
 from reconciler.model.config import Config, CpuLimits, MemoryLimits, PidsLimits, Resources, Rootfs
+from tests.bench.crun import make_crun
 from tests.bench.limit import make_limit
 from tests.bench.place import Place, make_place
 from tests.bench.report import judge, median_ms, say, spread_ms
 from tests.bench.runc import make_runc
 
-ENGINE_TO_C = 2.0
-ENGINE_TO_RUNC = 1 / 6
+ENGINE_TO_C = 1.6
+ENGINE_TO_RUNC = 1 / 8
+ENGINE_TO_CRUN = 1.0
 
 _ID = "c1"
 _RUNC_PARENT = "reconciler-bench-runc"
@@ -33,6 +35,7 @@ def measure(*, short: bool) -> None:
     engine_ns: list[int] = []
     limit_ns: list[int] = []
     runc_ns: list[int] = []
+    crun_ns: list[int] = []
     with ExitStack() as stack:
         place = stack.enter_context(make_place())
         engine = place.engine
@@ -40,11 +43,13 @@ def measure(*, short: bool) -> None:
         stack.callback(engine.exits().close)  # keeps the monitor while others are measured
         _run_by_engine(engine, config)  # makes what all later ones share
         limit = stack.enter_context(make_limit(place.base, engine, engine.create(_ID, config)))
-        runc = None
+        runc = crun = None
         if shutil.which("runc"):
             bases = engine.driver.base_paths()
             runc = stack.enter_context(make_runc(place.base / "runc", bases, _RUNC_PARENT))
             runc.make_bundle(_ID, config, _RUNC_PARENT)
+            bundle = place.base / "runc" / _ID
+            crun = stack.enter_context(make_crun(place.base, bundle, _ID))
         for _ in range(rounds):
             engine_ns += [_run_by_engine(engine, config) for _ in range(_BATCH)]
             limit_ns += limit.run(_BATCH)
@@ -53,7 +58,9 @@ def measure(*, short: bool) -> None:
                     begin = time.monotonic_ns()
                     runc.run(_ID)
                     runc_ns.append(time.monotonic_ns() - begin)
-    _report(engine_ns, limit_ns, runc_ns)
+            if crun is not None:
+                crun_ns += [crun.run() for _ in range(_RUNC_BATCH)]
+    _report(engine_ns, limit_ns, runc_ns, crun_ns)
 
 
 def _make_config(place: Place) -> Config:
@@ -79,12 +86,18 @@ def _run_by_engine(engine: Engine, config: Config) -> int:
     return time.monotonic_ns() - begin
 
 
-def _report(engine_ns: list[int], limit_ns: list[int], runc_ns: list[int]) -> None:
+def _report(
+    engine_ns: list[int], limit_ns: list[int], runc_ns: list[int], crun_ns: list[int]
+) -> None:
     figures = [("engine", engine_ns), ("C limit", limit_ns)]
     ratios = [judge("engine/C", median_ms(engine_ns) / median_ms(limit_ns), ENGINE_TO_C)]
     if runc_ns:
         figures.append(("runc", runc_ns))
         ratio = median_ms(engine_ns) / median_ms(runc_ns)
         ratios.append(judge("engine/runc", ratio, ENGINE_TO_RUNC))
+    if crun_ns:
+        figures.append(("crun", crun_ns))
+        ratio = median_ms(engine_ns) / median_ms(crun_ns)
+        ratios.append(judge("engine/crun", ratio, ENGINE_TO_CRUN))
     medians = [f"{name} {median_ms(ns):.2f} ms ({spread_ms(ns)})" for name, ns in figures]
     say("start", ", ".join(medians), *ratios)
