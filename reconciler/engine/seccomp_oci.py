@@ -28,20 +28,28 @@ _ACTIONS = {
     "SCMP_ACT_NOTIFY": seccomp.SECCOMP_RET_USER_NOTIF,
 }
 _WITH_ERRNO = frozenset({"SCMP_ACT_ERRNO", "SCMP_ACT_TRACE"})
+_WAIT_KILLABLE = "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"
 _FLAGS = {
     "SECCOMP_FILTER_FLAG_TSYNC": 1,
     "SECCOMP_FILTER_FLAG_LOG": 2,
     "SECCOMP_FILTER_FLAG_SPEC_ALLOW": 4,
-    "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": 32,
+    _WAIT_KILLABLE: 32,
 }
+_SENDING = ("sendmsg", "write")
 _OPERATORS = frozenset({"EQ", "NE", "LT", "LE", "GT", "GE", "MASKED_EQ"})
-_ARCHES = {
-    "x86_64": ("SCMP_ARCH_X86_64", seccomp.AUDIT_ARCH_X86_64),
-    "aarch64": ("SCMP_ARCH_AARCH64", seccomp.AUDIT_ARCH_AARCH64),
-}
+_ARCHES = {"x86_64": seccomp.AUDIT_ARCH_X86_64, "aarch64": seccomp.AUDIT_ARCH_AARCH64}
+# By machine: what a profile may list beside it, the table of its numbers, its number.
+_FURTHER = {"x86_64": (("SCMP_ARCH_X86", "i386", seccomp.AUDIT_ARCH_I386),)}
 
 ACTIONS, OPERATORS, FLAGS = tuple(_ACTIONS), tuple(sorted(_OPERATORS)), tuple(_FLAGS)
-ARCHITECTURES = tuple(name for name, _ in _ARCHES.values())
+ARCHITECTURES = tuple(
+    f"SCMP_ARCH_{name}"
+    for name in (
+        *("X86", "X86_64", "X32", "ARM", "AARCH64", "MIPS", "MIPS64", "MIPS64N32", "MIPSEL"),
+        *("MIPSEL64", "MIPSEL64N32", "PPC", "PPC64", "PPC64LE", "S390", "S390X", "PARISC"),
+        *("PARISC64", "RISCV64", "LOONGARCH64", "M68K", "SH", "SHEB"),
+    )
+)
 
 
 class Profile(NamedTuple):
@@ -56,8 +64,9 @@ class Profile(NamedTuple):
 def compile_profile(text: str) -> Profile:
     """Return the profile, compiled for this machine.
 
-    Calls of another architecture kill the process, also of those that the profile lists: there is
-    a table of the machine's own numbers alone.
+    It covers the machine's own calls and, where the profile lists them, those that its kernel takes
+    beside: i386's on x86_64. Those of any other architecture kill the process; x32's, which hardly
+    a kernel has, fail with ENOSYS.
 
     Raises: ConfigInvalid, NotSupported.
     """
@@ -72,14 +81,45 @@ def compile_profile(text: str) -> Profile:
         if name not in _FLAGS:
             raise _error(ErrorCode.ConfigInvalid, "flags", f"'{name}' is no flag of seccomp(2)")
         flags |= _FLAGS[name]
-    has_notify = "SCMP_ACT_NOTIFY" in text
-    if has_notify and not data.get("listenerPath"):
-        message = "SCMP_ACT_NOTIFY needs listenerPath, the socket that takes the notifications"
-        raise _error(ErrorCode.ConfigInvalid, "listenerPath", message)
-    verdicts = _verdicts(data.get("syscalls") or [], default, machine)
-    program = compile_filter(_ARCHES[machine][1], verdicts, default)
+    has_notify = _check_listener(data, text)
+    if not has_notify and flags & _FLAGS[_WAIT_KILLABLE]:
+        message = f"{_WAIT_KILLABLE} is for a filter with SCMP_ACT_NOTIFY alone"
+        raise _error(ErrorCode.ConfigInvalid, "flags", message)
+    listed = _architectures(data)
+    syscalls = data.get("syscalls") or []
+    others = {
+        number: _verdicts(syscalls, default, table)
+        for name, table, number in _FURTHER.get(machine, ())
+        if name in listed
+    }
+    own = _verdicts(syscalls, default, machine)
+    program = compile_filter(_ARCHES[machine], own, default, others)
     listener = data.get("listenerPath") if has_notify else None
     return Profile(program, flags, listener, str(data.get("listenerMetadata", "")))
+
+
+def _architectures(data: Any) -> list[str]:
+    listed: list[str] = data.get("architectures") or []
+    for index, name in enumerate(listed):
+        if name not in ARCHITECTURES:
+            message = f"'{name}' is no architecture"
+            raise _error(ErrorCode.ConfigInvalid, f"architectures[{index}]", message)
+    return listed
+
+
+def _check_listener(data: Any, text: str) -> bool:
+    """Tell whether there are notifications. Raises: ConfigInvalid."""
+    has_notify, path = "SCMP_ACT_NOTIFY" in text, data.get("listenerPath")
+    if has_notify and not path:
+        message = "SCMP_ACT_NOTIFY needs listenerPath, the socket that takes the notifications"
+        raise _error(ErrorCode.ConfigInvalid, "listenerPath", message)
+    if data.get("listenerMetadata") and not path:
+        message = "listenerMetadata is for who listens at listenerPath, which is not set"
+        raise _error(ErrorCode.ConfigInvalid, "listenerMetadata", message)
+    if data.get("defaultAction") == "SCMP_ACT_NOTIFY":
+        message = "SCMP_ACT_NOTIFY cannot be the default: sending the listener is a call too"
+        raise _error(ErrorCode.ConfigInvalid, "defaultAction", message)
+    return has_notify
 
 
 def _verdicts(syscalls: list[Any], default: int, machine: str) -> dict[int, Verdict]:
@@ -90,10 +130,14 @@ def _verdicts(syscalls: list[Any], default: int, machine: str) -> dict[int, Verd
         where = f"syscalls[{index}]"
         action = _action(entry, "action", entry.get("errnoRet"), f"{where}.action")
         names = entry.get("names") or ([entry["name"]] if "name" in entry else [])
+        if not names:
+            message = "names must have at least one entry"
+            raise _error(ErrorCode.ConfigInvalid, f"{where}.names", message)
         alternatives = _alternatives(entry.get("args") or [], f"{where}.args")
         for name in names:
-            if name == "sendmsg" and action == seccomp.SECCOMP_RET_USER_NOTIF:
-                message = "sendmsg cannot be notified of: it is what sends the listener"
+            if name in _SENDING and action == seccomp.SECCOMP_RET_USER_NOTIF:
+                message = f"SCMP_ACT_NOTIFY cannot be used for the {name} syscall: it is made on "
+                message += "the way to the command, by what sends the listener"
                 raise _error(ErrorCode.ConfigInvalid, where, message)
             number = numbers.get(name)
             if number is None:
@@ -140,6 +184,9 @@ def _action(data: Any, key: str, errno_ret: int | None, where: str) -> int:
     name = data.get(key)
     if name not in _ACTIONS:
         raise _error(ErrorCode.ConfigInvalid, where, f"'{name}' is no action")
+    if name not in _WITH_ERRNO and errno_ret is not None:
+        message = f"{name} returns no errno: leave out the errnoRet"
+        raise _error(ErrorCode.ConfigInvalid, where, message)
     if name in _WITH_ERRNO:
         return _ACTIONS[name] | (errno.EPERM if errno_ret is None else errno_ret & 0xFFFF)
     return _ACTIONS[name]

@@ -76,7 +76,7 @@ def _make_steps(record: Record, place: Place) -> list[Any]:
         steps.append(process.OpenOutput(stdout, stderr, identity.uid, identity.gid))
     steps += setup_namespaces.namespace_steps(config)
     steps += setup_process.label_steps(config)
-    steps += setup_process.listener_steps(record.id, config)
+    steps += setup_process.listener_steps(record, config)
     if not place.is_direct:
         steps.append(attributes.NewKeyring(None))
     steps.append(process.Hide())
@@ -147,6 +147,7 @@ def make_exec_plan(
     steps += [
         join.DropDescriptors(),
         *setup_process.label_steps(config),
+        *setup_process.listener_steps(record, config),
         attributes.NewKeyring(None),
         process.Hide(),
         join.JoinNamespaces(init.pid, init.start_ticks, flags),

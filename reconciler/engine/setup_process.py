@@ -10,10 +10,11 @@ import os
 
 from reconciler.engine.users import Identity
 from reconciler.errors import ErrorCode, ReconcilerError
-from reconciler.lean import Any
+from reconciler.lean import Any, json
 from reconciler.linux import capabilities
 from reconciler.model.config import Config, SeccompMode
 from reconciler.model.isolation import IoPriority, Isolation, Scheduler
+from reconciler.model.record import Record
 from reconciler.monitor.steps import attributes, process
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -51,8 +52,10 @@ def label_steps(config: Config) -> list[Any]:
     return [*steps, *_label_steps(config.isolation)]
 
 
-def listener_steps(container_id: str, config: Config) -> list[Any]:
+def listener_steps(record: Record, config: Config) -> list[Any]:
     """Return the step that connects to who takes seccomp's notifications, while its path is there.
+
+    `config` is that of the process. What goes along is the specification's state of the container.
 
     Raises: ConfigInvalid, NotSupported.
     """
@@ -63,7 +66,15 @@ def listener_steps(container_id: str, config: Config) -> list[Any]:
     profile = compile_profile(config.isolation.seccomp)
     if profile.listener_path is None:
         return []
-    state = {"ociVersion": OCI_VERSION, "id": container_id, "status": "creating", "bundle": ""}
+    notes, init = record.annotations, record.init
+    state = {
+        "ociVersion": notes.get("oci.version", OCI_VERSION),
+        "id": record.id,
+        "status": "creating" if init is None else "running",
+        "pid": 0 if init is None else init.pid,
+        "bundle": notes.get("oci.bundle", ""),
+        "annotations": json.loads(notes.get("oci.annotations", "{}")),
+    }
     return [attributes.ConnectListener(profile.listener_path, profile.listener_metadata, state)]
 
 

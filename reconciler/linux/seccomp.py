@@ -17,6 +17,7 @@ from reconciler.linux.libc import check, seccomp
 
 AUDIT_ARCH_X86_64 = 0xC000003E
 AUDIT_ARCH_AARCH64 = 0xC00000B7
+AUDIT_ARCH_I386 = 0x40000003
 
 SECCOMP_SET_MODE_FILTER = 1
 SECCOMP_FILTER_FLAG_NEW_LISTENER = 8
@@ -83,19 +84,27 @@ class Rules(NamedTuple):
 Verdict = int | ArgCheck | Rules
 
 
-def compile_filter(arch: int, verdicts: Mapping[int, Verdict], default: int) -> bytes:
+def compile_filter(
+    arch: int,
+    verdicts: Mapping[int, Verdict],
+    default: int,
+    others: Mapping[int, Mapping[int, Verdict]] | None = None,
+) -> bytes:
     """Return a program (array of struct sock_filter) that decides by system call number.
 
     `arch` is an AUDIT_ARCH_*, verdicts are SECCOMP_RET_* values or checks of an argument,
-    `default` is for numbers not named. Calls of another architecture kill the process; those
-    of x32, whose numbers have bit 30, fail with ENOSYS. Neighbours with the same verdict
-    become one range, and the ranges a binary search tree.
+    `default` is for numbers not named. `others` are verdicts for further architectures; calls of
+    one that is not named kill the process; those of x32, whose numbers have bit 30, fail with
+    ENOSYS. Neighbours with the same verdict become one range, and the ranges a binary search tree.
     """
     code = _Assembler()
-    code.search(_to_ranges(verdicts, default))
-    load_number = code.emit(BPF_LD | BPF_W | BPF_ABS, _NR_OFFSET)
-    kill = code.emit(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS)
-    code.branch(BPF_JEQ, arch, load_number, kill)
+    starts: list[tuple[int, int]] = []
+    for number, own in ((arch, verdicts), *(others or {}).items()):
+        code.search(_to_ranges(own, default))
+        starts.append((number, code.emit(BPF_LD | BPF_W | BPF_ABS, _NR_OFFSET)))
+    position = code.emit(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS)
+    for number, start in reversed(starts):
+        position = code.branch(BPF_JEQ, number, start, position)
     code.emit(BPF_LD | BPF_W | BPF_ABS, _ARCH_OFFSET)
     return code.program()
 

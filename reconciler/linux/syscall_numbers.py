@@ -1,8 +1,8 @@
-"""The numbers of all system calls, per machine, complete up to Linux 7.0.
+"""The numbers of all system calls, per machine, complete up to Linux 7.0; with i386 for x86_64.
 
 Used by the engine's seccomp profile; the monitor does not load it. It may not say what is
-allowed. Sources: arch/x86/include/generated/uapi/asm/unistd_64.h (made from syscall_64.tbl)
-and, for aarch64, include/uapi/asm-generic/unistd.h with what arch/arm64 asks for.
+allowed. Sources: arch/x86/include/generated/uapi/asm/unistd_{64,32}.h (made from syscall_64.tbl,
+syscall_32.tbl) and, for aarch64, include/uapi/asm-generic/unistd.h with what arch/arm64 asks for.
 """
 
 from __future__ import annotations
@@ -109,12 +109,72 @@ _AARCH64 = """
 471 rseq_slice_yield
 """
 
-_TABLES = {"x86_64": _X86_64, "aarch64": _AARCH64}
+_I386 = """
+0 restart_syscall exit fork read write open close waitpid creat link unlink execve chdir time
+14 mknod chmod lchown break oldstat lseek getpid mount umount setuid getuid stime ptrace alarm
+28 oldfstat pause utime stty gtty access nice ftime sync kill rename mkdir rmdir dup pipe times
+44 prof brk setgid getgid signal geteuid getegid acct umount2 lock ioctl fcntl mpx setpgid ulimit
+59 oldolduname umask chroot ustat dup2 getppid getpgrp setsid sigaction sgetmask ssetmask setreuid
+71 setregid sigsuspend sigpending sethostname setrlimit getrlimit getrusage gettimeofday
+79 settimeofday getgroups setgroups select symlink oldlstat readlink uselib swapon reboot readdir
+90 mmap munmap truncate ftruncate fchmod fchown getpriority setpriority profil statfs fstatfs
+101 ioperm socketcall syslog setitimer getitimer stat lstat fstat olduname iopl vhangup idle
+113 vm86old wait4 swapoff sysinfo ipc fsync sigreturn clone setdomainname uname modify_ldt
+124 adjtimex mprotect sigprocmask create_module init_module delete_module get_kernel_syms quotactl
+132 getpgid fchdir bdflush sysfs personality afs_syscall setfsuid setfsgid _llseek getdents
+142 _newselect flock msync readv writev getsid fdatasync _sysctl mlock munlock mlockall munlockall
+154 sched_setparam sched_getparam sched_setscheduler sched_getscheduler sched_yield
+159 sched_get_priority_max sched_get_priority_min sched_rr_get_interval nanosleep mremap setresuid
+165 getresuid vm86 query_module poll nfsservctl setresgid getresgid prctl rt_sigreturn
+174 rt_sigaction rt_sigprocmask rt_sigpending rt_sigtimedwait rt_sigqueueinfo rt_sigsuspend
+180 pread64 pwrite64 chown getcwd capget capset sigaltstack sendfile getpmsg putpmsg vfork
+191 ugetrlimit mmap2 truncate64 ftruncate64 stat64 lstat64 fstat64 lchown32 getuid32 getgid32
+201 geteuid32 getegid32 setreuid32 setregid32 getgroups32 setgroups32 fchown32 setresuid32
+209 getresuid32 setresgid32 getresgid32 chown32 setuid32 setgid32 setfsuid32 setfsgid32 pivot_root
+218 mincore madvise getdents64 fcntl64
+224 gettid readahead setxattr lsetxattr fsetxattr getxattr lgetxattr fgetxattr listxattr
+233 llistxattr flistxattr removexattr lremovexattr fremovexattr tkill sendfile64 futex
+241 sched_setaffinity sched_getaffinity set_thread_area get_thread_area io_setup io_destroy
+247 io_getevents io_submit io_cancel fadvise64
+252 exit_group lookup_dcookie epoll_create epoll_ctl epoll_wait remap_file_pages set_tid_address
+259 timer_create timer_settime timer_gettime timer_getoverrun timer_delete clock_settime
+265 clock_gettime clock_getres clock_nanosleep statfs64 fstatfs64 tgkill utimes fadvise64_64
+273 vserver mbind get_mempolicy set_mempolicy mq_open mq_unlink mq_timedsend mq_timedreceive
+281 mq_notify mq_getsetattr kexec_load waitid
+286 add_key request_key keyctl ioprio_set ioprio_get inotify_init inotify_add_watch
+293 inotify_rm_watch migrate_pages openat mkdirat mknodat fchownat futimesat fstatat64 unlinkat
+302 renameat linkat symlinkat readlinkat fchmodat faccessat pselect6 ppoll unshare set_robust_list
+312 get_robust_list splice sync_file_range tee vmsplice move_pages getcpu epoll_pwait utimensat
+321 signalfd timerfd_create eventfd fallocate timerfd_settime timerfd_gettime signalfd4 eventfd2
+329 epoll_create1 dup3 pipe2 inotify_init1 preadv pwritev rt_tgsigqueueinfo perf_event_open
+337 recvmmsg fanotify_init fanotify_mark prlimit64 name_to_handle_at open_by_handle_at
+343 clock_adjtime syncfs sendmmsg setns process_vm_readv process_vm_writev kcmp finit_module
+351 sched_setattr sched_getattr renameat2 seccomp getrandom memfd_create bpf execveat socket
+360 socketpair bind connect listen accept4 getsockopt setsockopt getsockname getpeername sendto
+370 sendmsg recvfrom recvmsg shutdown userfaultfd membarrier mlock2 copy_file_range preadv2
+379 pwritev2 pkey_mprotect pkey_alloc pkey_free statx arch_prctl io_pgetevents rseq
+393 semget semctl shmget shmctl shmat shmdt msgget msgsnd msgrcv msgctl clock_gettime64
+404 clock_settime64 clock_adjtime64 clock_getres_time64 clock_nanosleep_time64 timer_gettime64
+409 timer_settime64 timerfd_gettime64 timerfd_settime64 utimensat_time64 pselect6_time64
+414 ppoll_time64
+416 io_pgetevents_time64 recvmmsg_time64 mq_timedsend_time64 mq_timedreceive_time64
+420 semtimedop_time64 rt_sigtimedwait_time64 futex_time64 sched_rr_get_interval_time64
+424 pidfd_send_signal io_uring_setup io_uring_enter io_uring_register open_tree move_mount fsopen
+431 fsconfig fsmount fspick pidfd_open clone3 close_range openat2 pidfd_getfd faccessat2
+440 process_madvise epoll_pwait2 mount_setattr quotactl_fd landlock_create_ruleset
+445 landlock_add_rule landlock_restrict_self memfd_secret process_mrelease futex_waitv
+450 set_mempolicy_home_node cachestat fchmodat2 map_shadow_stack futex_wake futex_wait
+456 futex_requeue statmount listmount lsm_get_self_attr lsm_set_self_attr lsm_list_modules mseal
+463 setxattrat getxattrat listxattrat removexattrat open_tree_attr file_getattr file_setattr
+470 listns rseq_slice_yield
+"""
+
+_TABLES = {"x86_64": _X86_64, "aarch64": _AARCH64, "i386": _I386}
 
 
 @cache
 def syscall_numbers(machine: str) -> Mapping[str, int]:
-    """Return name -> number for a machine as uname(2) names it (x86_64, aarch64).
+    """Return name -> number for a machine as uname(2) names it (x86_64, aarch64), or i386.
 
     Raises: KeyError for any other machine.
     """

@@ -37,15 +37,19 @@ def clone_into(joins: Joins, flags: int, cgroup_fd: int | None) -> tuple[int, in
     if not joins:
         return clone3(flags, cgroup_fd)
     ((path, _),) = joins
-    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    own, other = _open("/proc/self/ns/pid"), _open(path)
+    pid = -1
     try:
-        _join(path, _NEWPID)
+        _enter(other, _NEWPID, path)
         try:
-            return clone3(flags, cgroup_fd)
+            pid, pidfd = clone3(flags, cgroup_fd)
         finally:
-            setns(own, _NEWPID)
+            if pid:  # the child is to stay there
+                setns(own, _NEWPID)
     finally:
         os.close(own)
+        os.close(other)
+    return pid, pidfd
 
 
 def _clone_sibling(joins: Joins, flags: int, cgroup_fd: int | None) -> tuple[int, int]:
@@ -86,14 +90,6 @@ def _help(joins: Joins, flags: int, cgroup_fd: int | None, said: int) -> bool:
         answer = [0, f"internal error: {error!r}", None]
     os.write(said, json.dumps(answer).encode())
     os._exit(0)
-
-
-def _join(path: str, flag: int) -> None:
-    fd = _open(path)
-    try:
-        _enter(fd, flag, path)
-    finally:
-        os.close(fd)
 
 
 def _open(path: str) -> int:

@@ -13,7 +13,7 @@ import os
 import struct
 import termios
 
-from reconciler.lean import NamedTuple, json, socket
+from reconciler.lean import Any, NamedTuple, socket
 from reconciler.linux import mount, process
 from reconciler.linux.procfs import write_procfs
 from reconciler.monitor.steps.context import Context
@@ -189,26 +189,25 @@ class SetLabel(NamedTuple):
 class ConnectListener(NamedTuple):
     """Connect to the socket that takes seccomp's notifications, while its path is in sight.
 
-    What goes with the descriptor is the specification's container process state.
+    What goes with the descriptor is the specification's container process state; a `state` without
+    a pid gets that of the process itself.
     """
 
     path: str
     metadata: str
-    state: dict[str, str]
+    state: dict[str, Any]
 
     def describe(self) -> str:
         return f"connect to the seccomp listener {self.path}"
 
     def execute(self, context: Context) -> None:
-        pid = int(os.readlink("/proc/self"))  # of the host's procfs: the host's number
-        message = {
+        context.listener_message = {
             "ociVersion": self.state["ociVersion"],
             "fds": ["seccompFd"],
-            "pid": pid,
             "metadata": self.metadata,
-            "state": {**self.state, "pid": pid},
+            "state": self.state,
         }
-        context.listener_message = json.dumps(message).encode()
+        context.host_proc = os.open("/proc", os.O_PATH | os.O_CLOEXEC)
         context.listener = sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             sock.connect(self.path)

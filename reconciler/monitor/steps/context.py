@@ -17,7 +17,8 @@ class Context:
     `trees` are fds of detached mounts, by the key of the step that opened them; `anchors` those
     of the mounts on /proc, /sys and /dev (see `places`); `state` is the container's, for hooks;
     `closed_directory` is the working directory when it is the user's alone to enter; `listener`
-    takes the notifications of the seccomp filter, with `listener_message`.
+    takes the notifications of the seccomp filter, with `listener_message`, and our own number is
+    read from `host_proc`.
     """
 
     def __init__(self, status_fd: int, streams: tuple[int, ...]) -> None:
@@ -26,7 +27,8 @@ class Context:
         self.trees: dict[str, int] = {}
         self.anchors: dict[str, int] = {}
         self.listener: socket.socket | None = None
-        self.listener_message = b""
+        self.listener_message: dict[str, Any] = {}
+        self.host_proc = -1
         self.state: dict[str, Any] | None = None
         self.closed_directory: str | None = None
 

@@ -8,7 +8,7 @@ import os
 import resource
 import stat
 
-from reconciler.lean import Any, NamedTuple, signal, socket
+from reconciler.lean import Any, NamedTuple, json, signal, socket
 from reconciler.linux import capabilities, net, process, seccomp
 from reconciler.linux.proc import write_file
 from reconciler.linux.procfs import write_procfs
@@ -264,10 +264,16 @@ class Confine(NamedTuple):
         if context.listener is None:
             seccomp.install_filter(program, self.seccomp_flags)
             return
+        pid = int(os.readlink("self", dir_fd=context.host_proc))  # the host's number
+        os.close(context.host_proc)
+        state = context.listener_message["state"]
+        own = {"pid": pid, "state": state | {"pid": state["pid"] or pid}}
+        said = json.dumps(context.listener_message | own).encode()
         flags = self.seccomp_flags | seccomp.SECCOMP_FILTER_FLAG_NEW_LISTENER
         fd = seccomp.install_filter(program, flags)
-        socket.send_fds(context.listener, [context.listener_message], [fd])
+        socket.send_fds(context.listener, [said], [fd])
         os.close(fd)
+        context.listener.close()  # one state for each connection
 
 
 class Execute(NamedTuple):

@@ -55,6 +55,7 @@ def _seccomp() -> dict[str, Any]:
         "enabled": True,
         "actions": sorted(seccomp_oci.ACTIONS),
         "operators": [f"SCMP_CMP_{name}" for name in seccomp_oci.OPERATORS],
+        "knownFlags": list(seccomp_oci.FLAGS),
         "supportedFlags": list(seccomp_oci.FLAGS),
         "archs": sorted(seccomp_oci.ARCHITECTURES),
     }
