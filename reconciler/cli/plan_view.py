@@ -47,7 +47,8 @@ def show_waits(plan: Plan, now: float) -> None:
             emit(styled(f". {wait.name}: {wait.reason}", YELLOW))
             continue
         left = format_age(wait.until - now) if wait.until - now >= 1 else "less than 1s"
-        emit(f". {wait.name} is due in {left}: {wait.reason}")
+        at_once = "; `reconciler apply` tries it at once" if wait.is_retry else ""
+        emit(f". {wait.name} is due in {left}: {wait.reason}{at_once}")
 
 
 def show_unenforced(report: PassReport) -> None:

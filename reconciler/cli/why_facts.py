@@ -84,7 +84,7 @@ def _exit(shown: Facts | None, last: ExitStatus | None) -> Facts | None:
 
 
 def _wait(wait: Wait) -> Facts:
-    return {"reason": wait.reason, "until": None if wait.until is None else _time(wait.until)}
+    return {key: value for key, value in wait.to_json().items() if key != "name"}
 
 
 def _failure(problem: Problem, at: float, count: int) -> Facts:

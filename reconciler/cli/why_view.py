@@ -109,12 +109,8 @@ def _figures(facts: Facts) -> Iterator[tuple[str, str]]:
 
 def what_next(facts: Facts, now: float) -> str:
     """Return what happens to it, when, and by whom."""
-    if (wait := facts["wait"]) and wait["until"] is None:
-        verb = "restarts" if facts.get("pid") else "starts"
-        return f"{wait['reason']}; after that watch, or `reconciler apply`, {verb} it"
-    if wait:
-        left = format_age(max(0.0, _seconds(wait["until"]) - now))
-        return f"in {left} watch goes on, or the first `reconciler apply` then: {wait['reason']}"
+    if facts["wait"]:
+        return _when_waited_for(facts, facts["wait"], now)
     for condition in facts["conditions"]:
         if condition["reason"] == "Orphaned":
             return f"nothing: {condition['message']}"
@@ -130,6 +126,16 @@ def what_next(facts: Facts, now: float) -> str:
     text = _NOTHING_NEXT.get(facts["state"], "nothing")
     told: str = text.format(name=facts["name"], policy=facts["restartPolicy"])
     return told
+
+
+def _when_waited_for(facts: Facts, wait: Facts, now: float) -> str:
+    if wait["until"] is None:
+        verb = "restarts" if facts.get("pid") else "starts"
+        return f"{wait['reason']}; after that watch, or `reconciler apply`, {verb} it"
+    left = format_age(max(0.0, _seconds(wait["until"]) - now))
+    if wait["isRetry"]:
+        return f"in {left} watch tries it again, `reconciler apply` at once"
+    return f"in {left} watch goes on, or the first `reconciler apply` then: {wait['reason']}"
 
 
 def _why_paused(facts: Facts) -> str:

@@ -20,12 +20,12 @@ from reconciler.control.notes import (
     FROZEN,
     PAUSED,
     decode_generation,
-    decode_memory,
     encode_frozen,
     encode_generation,
     encode_memory,
     encode_runs,
     encode_spec,
+    encode_stopped,
 )
 from reconciler.control.outcome import Outcome
 from reconciler.control.ports import ContainerPort, EnginePort
@@ -213,9 +213,9 @@ def _stop(container: ContainerPort, stop: Stop, memory: RestartMemory | None = N
     """End what runs, having noted first that it is the reconciler who ends it."""
     if not container.status().has_processes():
         return
-    if memory is None:
-        memory = replace(decode_memory(container.record.annotations), is_stopped=True)
-    container.annotate({**encode_memory(memory)})
+    container.annotate(
+        {**(encode_stopped(container.record) if memory is None else encode_memory(memory))}
+    )
     end(container, stop)
 
 

@@ -2,6 +2,8 @@
 
     reconciler/spec      the Spec it was last made equal to, without its Config, as JSON
     reconciler/restarts  the RestartMemory, as JSON
+    reconciler/stopped   which run the reconciler ended itself: `BOOT-ID PID START-TICKS` of its
+                         init; a start that fails leaves that the last run, a new run is another
     reconciler/generation  which of the specs that it has had that is: 1, 2, ...
     reconciler/suspend   the Suspend that a user commanded, as JSON
     reconciler/paused    when a user paused it by command: wall-clock seconds
@@ -20,11 +22,13 @@ from functools import lru_cache
 from reconciler.model.codec import from_dict, to_compact
 from reconciler.model.config import Config
 from reconciler.model.frozen import replace
+from reconciler.model.record import Record
 from reconciler.model.spec import Origin, Spec, Suspend
 from reconciler.model.world import RestartMemory
 
 SPEC = "reconciler/spec"
 RESTARTS = "reconciler/restarts"
+STOPPED = "reconciler/stopped"
 GENERATION = "reconciler/generation"
 SUSPEND = "reconciler/suspend"
 PAUSED = "reconciler/paused"
@@ -43,6 +47,11 @@ def encode_spec(spec: Spec) -> dict[str, str]:
 def encode_memory(memory: RestartMemory) -> dict[str, str]:
     """Return the annotations that keep the memory of restarts."""
     return {RESTARTS: _dump(to_compact(memory))}
+
+
+def encode_stopped(record: Record) -> dict[str, str]:
+    """Return the annotations that say that the reconciler itself ends the present run."""
+    return {STOPPED: _run_of(record)}
 
 
 def encode_generation(spec: Spec, before: Mapping[str, str]) -> dict[str, str]:
@@ -89,12 +98,20 @@ def _decode_noted(name: str, text: str) -> Spec:
         return Spec(name=name, config=config, origin=Origin(file=file), digest="")
 
 
-def decode_memory(annotations: Mapping[str, str]) -> RestartMemory:
+def decode_memory(record: Record) -> RestartMemory:
     """Return the memory of restarts; a new one where there is none that can be read."""
+    annotations = record.annotations
     try:
-        return _decode_memory(annotations.get(RESTARTS, "{}"))
+        memory = _decode_memory(annotations.get(RESTARTS, "{}"))
     except (ValueError, TypeError):
-        return RestartMemory()
+        memory = RestartMemory()
+    is_stopped = record.init is not None and annotations.get(STOPPED) == _run_of(record)
+    return replace(memory, is_stopped=True) if is_stopped else memory
+
+
+def _run_of(record: Record) -> str:
+    init = record.init
+    return "" if init is None else f"{init.boot_id} {init.pid} {init.start_ticks}"
 
 
 @lru_cache(maxsize=_DECODED)

@@ -124,7 +124,7 @@ def observe_container(container: ContainerPort) -> Observed | None:
         limits=_limits(container) if is_alive else {},
         process=read_process(init.pid, record.config) if is_alive and init else {},
         detached=find_detached(record.init.pid, spec) if is_alive and record.init else frozenset(),
-        memory=decode_memory(record.annotations),
+        memory=decode_memory(record),
         generation=decode_generation(record.annotations) or 1,
         suspend=decode_suspend(record.annotations),
         paused_at=decode_paused(record.annotations),

@@ -268,7 +268,8 @@ class Wait:
     """Nothing to do before `until` (wall-clock seconds; None: nobody knows when).
 
     `attempts` is how many ends or failures in a row a backoff answers. `can_come`: what is
-    waited for may come without anybody's help.
+    waited for may come without anybody's help. `is_retry`: of an action that failed, which
+    `reconciler apply` tries again at once.
     """
 
     name: str
@@ -277,11 +278,16 @@ class Wait:
     attempts: int = 0
     kind: WaitKind = WaitKind.BACKOFF
     can_come: bool = True
+    is_retry: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """Return `{name, until, reason}`; `until` is RFC 3339 text."""
-        until = None if self.until is None else format_time(self.until)
-        return {"name": self.name, "until": until, "reason": self.reason}
+        """Return `{name, until, reason, isRetry}`; `until` is RFC 3339 text."""
+        return {
+            "name": self.name,
+            "until": None if self.until is None else format_time(self.until),
+            "reason": self.reason,
+            "isRetry": self.is_retry,
+        }
 
 
 @frozen

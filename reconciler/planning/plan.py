@@ -151,7 +151,13 @@ def _hold(
     due = backoff.due_at(failure.at, step.spec.restart.backoff, failure.count, step.name)
     if backoff.is_due(failure.at, due, world.now):
         return step
-    return Wait(name=step.name, until=due, reason=failure.problem.message, attempts=failure.count)
+    return Wait(
+        name=step.name,
+        until=due,
+        reason=failure.problem.message,
+        attempts=failure.count,
+        is_retry=True,
+    )
 
 
 def _is_same(failure: Failure, action: Action) -> bool:

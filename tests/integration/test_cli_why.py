@@ -117,6 +117,8 @@ def test_a_create_that_failed_is_told(run: Run, source: Path) -> None:
     shown = why(run, "web")
     assert shown["web"] == ["Container, backoff"]
     assert shown["next"][0].startswith("in 59m")
+    assert shown["next"][0].endswith("`reconciler apply` at once")
+    assert "`reconciler apply` tries it at once" in run("plan", source, exits=1).stdout
     assert "/no/such does not exist" in shown["failed"][0]
     assert "(CommandNotFound, " in shown["failed"][0]
     assert facts(run, "web")["failure"]["code"] == 30

@@ -96,7 +96,7 @@ def _restart_one(engine: Engine, container: Container) -> ReconcilerError | None
         return _refused(spec)
     if decode_paused(notes) is not None:  # or the next pass would freeze what was just started
         container.annotate(encode_paused(None))
-    memory = replace(decode_memory(notes), failures=0, is_stopped=False)
+    memory = replace(decode_memory(container.record), failures=0, is_stopped=False)
     reason = "the user wants it"
     action = Restart(name=container.id, spec=spec, reason=reason, memory=memory)
     return run_action(engine, action).error

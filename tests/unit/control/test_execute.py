@@ -127,9 +127,7 @@ def test_a_restart_stops_first_and_has_noted_before_that_it_is_ours(engine: Fake
     engine.failing[f"stop {TERM} {10**10}", "web"] = KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
         run(engine, act.Restart, make_spec(command=("/bin/b",)))
-    assert decode_memory(engine.cells["web"].record.annotations) == RestartMemory(
-        count=1, is_stopped=True
-    )
+    assert decode_memory(engine.cells["web"].record) == RestartMemory(count=1, is_stopped=True)
     engine.failing.clear()
     after = RestartMemory(count=1)
     assert run(engine, act.Restart, make_spec(command=("/bin/b",)), memory=after).error is None
@@ -168,6 +166,22 @@ def test_pause_and_resume_change_the_state_and_the_note(engine: FakeEngine) -> N
     assert (seen(engine).status, seen(engine).spec) == (Status.PAUSED, paused)
     assert run(engine, act.Resume, make_spec()).error is None
     assert (seen(engine).status, seen(engine).spec) == (Status.RUNNING, make_spec())
+
+
+def test_a_start_that_fails_after_our_stop_is_no_end_of_the_containers_own(
+    engine: FakeEngine,
+) -> None:
+    given(engine, make_spec())
+    engine.failing["start", "web"] = BROKEN
+    spec = make_spec(command=("/bin/b",))
+    assert run(engine, act.Restart, spec).error is BROKEN
+    assert seen(engine).memory.is_stopped
+    assert run(engine, act.Start, spec).error is BROKEN
+    assert seen(engine).memory.is_stopped
+    engine.failing.clear()
+    assert run(engine, act.Start, spec).error is None
+    engine.end("web", 1)
+    assert not seen(engine).memory.is_stopped
 
 
 def test_a_stop_leaves_it_stopped_with_the_new_spec(engine: FakeEngine) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from reconciler.control.execute import run_action
-from reconciler.control.notes import RESTARTS, encode_memory, encode_spec
+from reconciler.control.notes import decode_memory, encode_memory, encode_spec
 from reconciler.control.observe import observe_container
 from reconciler.control.reactions import end
 from reconciler.errors import ErrorCode, ReconcilerError
@@ -111,7 +111,7 @@ def test_it_is_noted_before_the_command_who_stops_the_container(engine: FakeEngi
     run_action(engine, StopAction(name="web", spec=spec, reason="test"))
     verbs = engine.verbs("web")
     assert verbs.index("annotate") < verbs.index("execute /bin/drain")
-    assert '"is_stopped":true' in engine.load("web").record.annotations[RESTARTS]
+    assert decode_memory(engine.load("web").record).is_stopped
 
 
 def test_a_full_disk_is_not_in_the_way_of_a_destruction_with_a_command(engine: FakeEngine) -> None:
