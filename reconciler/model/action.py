@@ -7,9 +7,9 @@ Made by planning, carried out by control, shown by the command line. Match an `A
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Any, ClassVar
 
+from reconciler.lean import StrEnum
 from reconciler.model.frozen import field, frozen
 from reconciler.model.moment import format_time
 from reconciler.model.spec import DriftPolicy, Reaction, Spec, Suspend

@@ -6,9 +6,9 @@ by its init's pid and its start time, so that what an earlier run was found to b
 
 from __future__ import annotations
 
-from enum import StrEnum
 from zlib import crc32
 
+from reconciler.lean import StrEnum
 from reconciler.model.frozen import frozen
 from reconciler.model.spec import Probe, Probes
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-
+from reconciler.lean import StrEnum
 from reconciler.model.config import Config
 from reconciler.model.frozen import field, frozen
 from reconciler.model.moment import format_time

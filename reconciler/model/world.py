@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Any
 
 from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.lean import StrEnum
 from reconciler.model.config import Config
 from reconciler.model.frozen import field, frozen
 from reconciler.model.health import Health

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from enum import Enum, StrEnum
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+from reconciler.lean import Enum, StrEnum
 from reconciler.model.action import ChangeClass
 from reconciler.model.codec import to_compact
 from reconciler.model.config import IoDeviceLimits

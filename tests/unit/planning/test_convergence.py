@@ -97,7 +97,7 @@ processes: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
 ) | st.just({})
 restarts = st.builds(
     Restart,
-    policy=st.sampled_from(RestartPolicy),
+    policy=st.sampled_from(list(RestartPolicy)),
     backoff=backoffs,
     reset_after_ns=st.none() | st.integers(0, 10**12),
     max_attempts=st.none() | st.integers(1, 5),
@@ -107,14 +107,16 @@ restarts = st.builds(
 
 drifts = st.builds(
     Drift,
-    policy=st.sampled_from(DriftPolicy),
+    policy=st.sampled_from(list(DriftPolicy)),
     fields=st.dictionaries(
         st.sampled_from(["state", "resources", "resources.pids.max", "hostname"]),
-        st.sampled_from(DriftPolicy),
+        st.sampled_from(list(DriftPolicy)),
         max_size=2,
     ),
 )
-prunes = st.builds(Prune, mode=st.sampled_from(PruneMode), ttl_ns=st.sampled_from([0, 60 * NS]))
+prunes = st.builds(
+    Prune, mode=st.sampled_from(list(PruneMode)), ttl_ns=st.sampled_from([0, 60 * NS])
+)
 
 
 @st.composite
@@ -149,9 +151,9 @@ def specs(draw: st.DrawFn, name: str, sources: list[str]) -> Spec:
             memory=draw(st.none() | st.integers(4096, 20_000)), pids=draw(st.none() | st.just(5))
         ),
         oom_score_adj=draw(st.sampled_from([None, 0, 5])),
-        kind=draw(st.sampled_from(Kind)),
+        kind=draw(st.sampled_from(list(Kind))),
         labels=draw(st.dictionaries(st.just("l"), st.sampled_from("12"), max_size=1)),
-        state=draw(st.sampled_from(DesiredState)),
+        state=draw(st.sampled_from(list(DesiredState))),
         restart=draw(restarts),
         suspend=draw(suspends),
         deadline_ns=draw(st.none() | st.just(7000 * 10**9)),
@@ -210,7 +212,7 @@ def cases(draw: st.DrawFn) -> tuple[Desired, World, PlanOptions]:
     desired = Desired(
         specs={name: draw(specs(name, [SOURCE, OTHER])) for name in wanted},
         sources=tuple(
-            Source(path=path, status=draw(st.sampled_from(SourceStatus)))
+            Source(path=path, status=draw(st.sampled_from(list(SourceStatus))))
             for path in (SOURCE, OTHER)
         ),
         invalid=frozenset(draw(st.lists(st.sampled_from(NAMES), max_size=2))),

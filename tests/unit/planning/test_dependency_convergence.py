@@ -36,7 +36,7 @@ def dependencies(draw: st.DrawFn, names: list[str]) -> tuple[Dependency, ...]:
     return tuple(
         Dependency(
             name=name,
-            condition=draw(st.sampled_from(DependencyCondition)),
+            condition=draw(st.sampled_from(list(DependencyCondition))),
             restart=draw(st.booleans()),
         )
         for name in sorted(chosen)
