@@ -24,7 +24,7 @@ from tests.security.racing import exchanging, mount_rows, open_procs
 
 pytestmark = pytest.mark.requires_root
 
-STARTS = 40  # of the engine; the command line takes ten times as long for each
+STARTS = 24  # of the engine; the command line takes ten times as long for each
 PATIENCE_S = 60
 
 # What a runtime does that names its targets again and again.
