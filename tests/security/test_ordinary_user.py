@@ -25,12 +25,10 @@ def test_no_file_of_sys_is_writable_not_even_its_own_cgroup(
 ) -> None:
     """CVE-2023-25809: the host's /sys is bound, and with it the delegated cgroup."""
     assert subprocess.run(WRITABLE.split(), capture_output=True, check=True).stdout
-    script = (
-        f"{WRITABLE}; umount -l /sys && echo gone; mount -o remount,rw /sys && echo open; id -u"
-    )
-    (source / "job.yaml").write_text(
-        f'kind: Job\nuser: "0:0"\nsecurity: {{seccomp: unconfined}}\ncommand: [sh, -c, "{script}"]\n'
-    )
+    again = "umount -l /sys && echo gone; mount -o remount,rw /sys && echo open"
+    spec = f'command: [sh, -c, "{WRITABLE}; {again}; id -u"]'
+    open_to_all = 'user: "0:0"\nsecurity: {seccomp: unconfined}'
+    (source / "job.yaml").write_text(f"kind: Job\n{open_to_all}\n{spec}\n")
     assert reconciler("apply", str(source)).returncode == 0
     assert reconciler("wait", "job", "--for", "completed").returncode == 0
     said = reconciler("logs", "job", "--stream", "stdout").stdout
