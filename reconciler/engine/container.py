@@ -366,8 +366,10 @@ class Container:
                 yield
         except ReconcilerError as error:
             self.refresh()  # raises when it was destroyed meanwhile
-            if error.code is ErrorCode.SystemError and not self._status().has_processes():
-                raise not_running(self.id, verb) from error
+            if error.code in (ErrorCode.SystemError, ErrorCode.StepFailed):
+                with self._locked():  # whoever is just ending it has done so by then
+                    if not self._status().has_processes():
+                        raise not_running(self.id, verb) from error
             raise
 
     def _check_cgroup(self, verb: str) -> None:
