@@ -139,6 +139,8 @@ class Batch:
             config=self.config, data=json.loads(line)
         )
         if isinstance(report, pytest.TestReport):
+            if isinstance(report.longrepr, list):  # of a skip: JSON has no tuples
+                report.longrepr = tuple(report.longrepr)
             self._reports.setdefault(report.nodeid, []).append(report)
         else:
             self.said.append(f"{report.nodeid}: {report.longreprtext}\n".encode())

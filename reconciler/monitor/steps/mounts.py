@@ -134,12 +134,15 @@ class MaskPaths(NamedTuple):
                 target = open_place(context, path)
             except (FileNotFoundError, NotADirectoryError):  # this kernel does not show it
                 continue
-            is_directory = stat.S_ISDIR(os.fstat(target).st_mode)
-            if is_directory and empty < 0:
-                empty = m.new_filesystem("tmpfs", "tmpfs", ["size=0k", "mode=755"], _MASK)
-            tree = m.clone_tree_at(empty if is_directory else null, recursive=False)
+            if not stat.S_ISDIR(os.fstat(target).st_mode):
+                tree = m.clone_tree_at(null, recursive=False)
+            elif empty < 0:
+                tree = empty = m.new_filesystem("tmpfs", "tmpfs", ["size=0k", "mode=755"], _MASK)
+            else:  # of the one that is mounted by now: before Linux 6.15 no other can be copied
+                tree = m.clone_tree_at(empty, recursive=False)
             attach(tree, target, path)
-            os.close(tree)
+            if tree != empty:
+                os.close(tree)
             os.close(target)
 
 
