@@ -135,12 +135,11 @@ class Batch:
             return
         if self.booted_s is None:
             self.booted_s = self._guest.booted_s()
-        report = self.config.hook.pytest_report_from_serializable(
-            config=self.config, data=json.loads(line)
-        )
+        data = json.loads(line)
+        if isinstance(data["longrepr"], list):  # of a skip: JSON has no tuples
+            data["longrepr"] = tuple(data["longrepr"])
+        report = self.config.hook.pytest_report_from_serializable(config=self.config, data=data)
         if isinstance(report, pytest.TestReport):
-            if isinstance(report.longrepr, list):  # of a skip: JSON has no tuples
-                report.longrepr = tuple(report.longrepr)
             self._reports.setdefault(report.nodeid, []).append(report)
         else:
             self.said.append(f"{report.nodeid}: {report.longreprtext}\n".encode())
