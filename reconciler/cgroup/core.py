@@ -13,7 +13,7 @@ import select
 import time
 
 from reconciler.cgroup import files
-from reconciler.lean import Mapping, signal
+from reconciler.lean import Collection, Mapping, signal, suppress
 
 UNIFIED = "unified"
 FREEZER = "freezer"
@@ -53,8 +53,34 @@ def processes(paths: Mapping[str, str]) -> list[int]:
     """
     if not paths:
         return []
-    anchor = paths.get(UNIFIED) or paths.get(FREEZER) or next(iter(paths.values()))
-    return [pid for path in descend(anchor) for pid in _read_pids(path)]
+    return [pid for path in descend(anchor(paths)) for pid in _read_pids(path)]
+
+
+def anchor(paths: Mapping[str, str]) -> str:
+    """Return the directory whose processes are the container's."""
+    return paths.get(UNIFIED) or paths.get(FREEZER) or next(iter(paths.values()))
+
+
+def is_member(paths: Mapping[str, str], pid: int) -> bool:
+    """Tell whether a process is in all of the cgroups, or below them; True when it has ended.
+
+    Source: proc(5), /proc/PID/cgroup. Its paths begin where our cgroup namespace does, and the
+    directories where the mount does: what both have is the instance's name and the container's.
+    """
+    try:
+        lines = files.read_text(f"/proc/{pid}/cgroup").splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    found: dict[str, str] = {}
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        found |= dict.fromkeys(controllers.split(",") if controllers else [UNIFIED], f"{path}/")
+    return all(_ending(directory) in found.get(key, "") for key, directory in paths.items())
+
+
+def _ending(directory: str) -> str:
+    parent, name = os.path.split(directory)
+    return f"/{os.path.basename(parent)}/{name}/"
 
 
 def descend(path: str) -> list[str]:
@@ -156,8 +182,13 @@ def kill(paths: Mapping[str, str]) -> None:
     Returns once all are signalled (v2) or gone (v1, at most 2 s); leaves the cgroup thawed.
     v2: cgroup.kill (kernel 5.14); without it: freeze, signal through pidfds, thaw.
 
+    What somebody has put into some of the v1 hierarchies' cgroups alone is not the container's: it
+    is moved to the cgroup above, as it would hold this one.
+
     Raises: OSError with the path; nothing when the cgroup is gone.
     """
+    others = [path for path in directories(paths) if path != anchor(paths)]
+    members = frozenset(processes(paths)) if others else frozenset()
     unified = paths.get(UNIFIED)
     if unified is not None and files.exists(f"{unified}/cgroup.kill"):
         files.write_text(f"{unified}/cgroup.kill", "1")
@@ -165,6 +196,17 @@ def kill(paths: Mapping[str, str]) -> None:
     elif processes(paths):
         _kill_frozen(paths)
         _kill_until_empty(paths)
+    for other in others:
+        _move_up(other, members)
+
+
+def _move_up(top: str, but: Collection[int]) -> None:
+    """Move processes of a cgroup and those below to the one above, as far as that can be done."""
+    for path in descend(top):
+        for pid in _read_pids(path):
+            if pid not in but:
+                with suppress(OSError):  # it has ended, or the cgroup is being removed
+                    files.write_text(f"{os.path.dirname(top)}/cgroup.procs", str(pid))
 
 
 def _kill_frozen(paths: Mapping[str, str]) -> None:

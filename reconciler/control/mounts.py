@@ -1,4 +1,4 @@
-"""Which mounts of a container show something else than their source is by now.
+"""Which mounts of a container are gone, or show something else than their source is by now.
 
 Called by observe. A bind mount shows a file or directory for as long as it is mounted, also when
 another one has taken its place: an editor or a tool that writes `FILE.tmp` and renames it over
@@ -7,10 +7,16 @@ another one has taken its place: an editor or a tool that writes `FILE.tmp` and 
 
 from __future__ import annotations
 
+import errno
 import os
 
+from reconciler.engine.own_mounts import mount_points
+from reconciler.linux.proc import read_file
+from reconciler.model.config import Config
+from reconciler.model.isolation import Isolation
 from reconciler.model.spec import ReactionKind, Spec
 
+_PLAIN = Isolation()
 _ASKED = (ReactionKind.SIGNAL, ReactionKind.EXEC)
 
 
@@ -35,6 +41,60 @@ def find_detached(pid: int, spec: Spec | None) -> frozenset[str]:
         )
     finally:
         os.close(root_fd)
+
+
+def find_unmounted(pid: int, config: Config) -> tuple[str, ...]:
+    """Return the directories of an init on which nothing is mounted any more, none when it ended.
+
+    Of one that may unmount, by a capability or as another file system's owner, nothing is told.
+    Source: proc(5), mountinfo: its fifth field is the mount point as the process sees it.
+
+    Raises: OSError.
+    """
+    if config.isolation != _PLAIN or "SYS_ADMIN" in config.security.capabilities:
+        return ()
+    try:
+        lines = read_file(f"/proc/{pid}/mountinfo").split(b"\n")
+    except (FileNotFoundError, ProcessLookupError):
+        return ()
+    except OSError as error:
+        if error.errno == errno.EINVAL:  # it is ending, and has left its mount namespace
+            return ()
+        raise
+    there = {line.split(b" ", 5)[4] for line in lines if line}
+    missing = [path for path in mount_points(config) if os.fsencode(path) not in there]
+    return tuple(path for path in missing if _is_unmounted(pid, path)) if there else ()
+
+
+def _is_unmounted(pid: int, path: str) -> bool:
+    """Tell whether a directory is there and in the same mount as the one above it.
+
+    By its path alone it could be a link to another place, or have a name that is escaped.
+    """
+    from reconciler.linux.mount import open_in_root  # ctypes, which is slow to load
+
+    try:
+        root_fd = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:  # it has ended
+        return False
+    try:
+        fds = [open_in_root(root_fd, one, os.O_PATH) for one in (path, f"{path}/..")]
+    except OSError:  # this host has no such directory, and so nothing was mounted on it
+        return False
+    finally:
+        os.close(root_fd)
+    try:
+        own, above = map(_mount_id, fds)
+        return own == above
+    finally:
+        for fd in fds:
+            os.close(fd)
+
+
+def _mount_id(fd: int) -> bytes:
+    """Return the identity of the mount that a descriptor is in (proc(5), fdinfo)."""
+    words = read_file(f"/proc/self/fdinfo/{fd}").split()
+    return words[words.index(b"mnt_id:") + 1]
 
 
 def _is_shown(root_fd: int, target: str, source: str) -> bool:

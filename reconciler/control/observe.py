@@ -8,12 +8,13 @@ hides no other.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from reconciler.cgroup.canonical import canonical_limits
+from reconciler.cgroup.core import is_member
 from reconciler.control.failures import read_failures
 from reconciler.control.logs import log_failure
-from reconciler.control.mounts import find_detached
+from reconciler.control.mounts import find_detached, find_unmounted
 from reconciler.control.notes import (
     decode_frozen,
     decode_generation,
@@ -124,6 +125,7 @@ def observe_container(container: ContainerPort) -> Observed | None:
         limits=_limits(container) if is_alive else {},
         process=read_process(init.pid, record.config) if is_alive and init else {},
         detached=find_detached(record.init.pid, spec) if is_alive and record.init else frozenset(),
+        unmounted=find_unmounted(init.pid, record.config) if is_alive and init else (),
         memory=decode_memory(record),
         generation=decode_generation(record.annotations) or 1,
         suspend=decode_suspend(record.annotations),
@@ -131,14 +133,14 @@ def observe_container(container: ContainerPort) -> Observed | None:
         runs=decode_runs(record.annotations),
         frozen_at=decode_frozen(record.annotations),
         strangers=find_strangers(init.pid, members) if is_alive and init else (),
-        has_cgroup=not is_alive or init is None or _is_among(init, members),
+        has_cgroup=not is_alive or init is None or _is_inside(init, record),
         is_rebooted=_is_rebooted(record),
     )
 
 
-def _is_among(init: ProcessId, members: Sequence[int]) -> bool:
+def _is_inside(init: ProcessId, record: Record) -> bool:
     """Tell whether an init is in its cgroup, for all that is known: it may have just ended."""
-    return init.pid in members or not is_same_process(init.pid, init.start_ticks)
+    return is_member(record.cgroups, init.pid) or not is_same_process(init.pid, init.start_ticks)
 
 
 def _is_rebooted(record: Record) -> bool:

@@ -253,6 +253,7 @@ def _facts(observed: Observed) -> dict[str, Any]:
         "frozen since": observed.frozen_at,
         "foreign processes": observed.strangers,
         "cgroup": observed.has_cgroup,
+        "unmounted": observed.unmounted,
         **observed.limits,
         **observed.process,
     }

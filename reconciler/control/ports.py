@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -97,3 +97,4 @@ class EnginePort(Protocol):
     def make_socket(self, record: Record, family: int) -> int: ...
     def connect_unix(self, record: Record, path: str, timeout_s: float) -> None: ...
     def lock(self, timeout_s: float) -> AbstractContextManager[None]: ...
+    def end_orphans(self, pids: Iterable[int]) -> None: ...

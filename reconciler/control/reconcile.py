@@ -99,10 +99,10 @@ class Reconciler:
         under_way = self._under_way
         if under_way is None:
             with self._engine.lock(lock_timeout_s):
-                found = self._look(self._options)
+                found = self._look_first(self._options)
                 return self._conclude(self._act(found) if found.plan.actions else found)
         with under_way.locked(partial(self._engine.lock, lock_timeout_s)):
-            found = self._after(under_way.take(), self._look(self._options))
+            found = self._after(under_way.take(), self._look_first(self._options))
             found = replace(found, held_up=under_way.held_up(found))
             report = self._act_beside(under_way, found) if found.to_do() else found
             return self._conclude(report)
@@ -137,7 +137,7 @@ class Reconciler:
         patience = Patience(MAX_PASSES)
         with self._engine.lock(lock_timeout_s):
             first = replace(self._options, retry_failed=retry_failed)
-            report = self._look(first)
+            report = self._look_first(first)
             if probe_due(self._engine, report.probed()):
                 report = self._look(first)
             report = self._act_until_done(report, patience)
@@ -193,6 +193,14 @@ class Reconciler:
         return PassReport(
             desired=desired, world=world, plan=plan, transitions=known, unenforced=unenforced
         )
+
+    def _look_first(self, options: PlanOptions) -> PassReport:
+        """Look, and end what lost records have left among the strangers in containers' cgroups."""
+        report = self._look(options)
+        strangers = [one for each in report.world.containers.values() for one in each.strangers]
+        if strangers:
+            self._engine.end_orphans(int(one.split()[0]) for one in strangers)
+        return report
 
     def _conclude(self, report: PassReport) -> PassReport:
         """Write since when each condition is as it is, and the sources, where that has changed."""

@@ -11,10 +11,10 @@ import time
 from _thread import allocate_lock
 
 from reconciler.engine.failures import SetupFailed, about, not_running, translate_setup_failure
-from reconciler.engine.fresh_cgroup import fresh_cgroup
+from reconciler.engine.fresh_cgroup import fresh_cgroup, start_init
 from reconciler.engine.limits import changed_limits
 from reconciler.engine.process import Process
-from reconciler.engine.run_state import read_status, signal_init
+from reconciler.engine.run_state import await_killed, read_status, signal_init
 from reconciler.engine.store import destroyed
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.lean import TYPE_CHECKING, Iterator, contextmanager
@@ -149,10 +149,7 @@ class Container:
                 raise self._error(ErrorCode.ContainerNotStopped, "start", "it is running")
             plan = self._engine.make_launch_plan(self.record)
             with self._translate("make the cgroup of"), fresh_cgroup(self._engine, self.record):
-                try:
-                    started = self._engine.launcher.start(plan)
-                except SetupFailed as failure:
-                    raise translate_setup_failure(failure, self.record) from failure
+                started = start_init(self._engine, self.record, plan)
             pid, ticks = int(started["pid"]), int(started["startTicks"])
             init = ProcessId(pid=pid, start_ticks=ticks, boot_id=read_boot_id())
             self.record = replace(
@@ -337,7 +334,7 @@ class Container:
         except ReconcilerError as error:
             if error.code is not ErrorCode.ContainerNotRunning:
                 raise
-        exit_status = self._engine.launcher.wait(self.id, _KILL_PATIENCE_S)
+        exit_status = await_killed(self._engine.launcher, self.record, _KILL_PATIENCE_S)
         if exit_status is None:
             raise self._error(
                 ErrorCode.StopTimeout,

@@ -25,9 +25,10 @@ from reconciler.engine.container import Container
 from reconciler.engine.failures import about
 from reconciler.engine.limits import check_devices
 from reconciler.engine.locks import try_lock
+from reconciler.engine.orphans import end_orphans, sweep_cgroups
 from reconciler.engine.store import Store
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
-from reconciler.lean import TYPE_CHECKING, Any, Iterator, cached_property, contextmanager
+from reconciler.lean import TYPE_CHECKING, Any, Iterable, Iterator, cached_property, contextmanager
 from reconciler.linux.clock import wall_s
 from reconciler.model.config import Command, Config, Resources
 from reconciler.model.frozen import replace
@@ -262,10 +263,22 @@ class Engine:
                         path=path,
                     )
                 time.sleep(_LOCK_POLL_S)
-            self.store.sweep()
+            self._sweep()
             yield
         finally:
             os.close(fd)
+
+    def _sweep(self) -> None:
+        """Clear away what was cut short, and what runs though its record was lost."""
+        self.store.sweep()
+        try:
+            sweep_cgroups(self.driver, self.store, self._base_name)
+        except OSError as error:
+            raise from_os_error(error, "cannot clear away what a lost record has left") from error
+
+    def end_orphans(self, pids: Iterable[int]) -> None:
+        """Kill those of some processes that are of lost records; for who holds the lock."""
+        end_orphans(self.store, pids)
 
     # --- what containers ask of their engine
 

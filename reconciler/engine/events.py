@@ -18,7 +18,7 @@ from reconciler.cgroup.oom import OomNotice
 from reconciler.engine.process import until_readable
 from reconciler.lean import Iterator, Mapping, NamedTuple, suppress
 from reconciler.linux.clock import wall_s
-from reconciler.linux.inotify import Inotify, read_events, watch_directory
+from reconciler.linux.inotify import Inotify, read_events, watch_path
 from reconciler.monitor.run_file import RUN_FILE
 
 _GONE = Inotify.MOVE_SELF | Inotify.DELETE_SELF | Inotify.IGNORED
@@ -75,7 +75,7 @@ class OomEvents:
         self._is_due = False
         self._readers = 0
         self._is_closed = False
-        self._watch_fd = watch_directory(directory, Inotify.MOVED_TO | _GONE | Inotify.ONLYDIR)
+        self._watch_fd = watch_path(directory, Inotify.MOVED_TO | _GONE | Inotify.ONLYDIR)
         self._end_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._epoll = select.epoll()
         self._epoll.register(self._watch_fd, select.EPOLLIN)

@@ -1,13 +1,14 @@
-"""The cgroup of a new run: made anew with its limits, after what the last run has left is gone.
+"""A new run in a cgroup made anew with its limits, after what the last run has left is gone.
 
 Called by Container.start.
 """
 
 from __future__ import annotations
 
-from reconciler.engine.failures import about
-from reconciler.errors import ErrorCode, ReconcilerError
-from reconciler.lean import TYPE_CHECKING, Iterator, contextmanager
+import errno
+
+from reconciler.engine.failures import SetupFailed, about, translate_setup_failure
+from reconciler.lean import TYPE_CHECKING, Any, Iterator, contextmanager
 from reconciler.model.record import Record
 
 if TYPE_CHECKING:
@@ -24,13 +25,15 @@ def fresh_cgroup(engine: Engine, record: Record) -> Iterator[None]:
     """
     driver, cgroups = engine.driver, record.cgroups
     engine.ensure_place()
-    if driver.exists(cgroups):
-        is_ours = cgroups == engine.handle(record.id).record.cgroups
-        if is_ours and driver.is_populated(cgroups):
-            _end_unrecorded(engine, record)
-        # What it had belongs to the last run. And after a cgroup.kill Linux 6.18 kills
-        # whatever is cloned into the same cgroup (its kill_seq is compared with the parent's).
-        driver.remove(cgroups)
+    is_ours = cgroups == engine.handle(record.id).record.cgroups
+    if is_ours and driver.is_populated(cgroups):
+        # A run that the record knows nothing of, as it was lost or damaged. And whatever else
+        # somebody has put there: status has told of it, and it would be in the way.
+        driver.kill(cgroups)
+    # What there is of them, be it not all, belongs to the last run. And after a cgroup.kill
+    # Linux 6.18 kills whatever is cloned into the same cgroup (its kill_seq is compared with
+    # the parent's).
+    driver.remove(cgroups)
     driver.create(cgroups)
     try:
         with about(record.id, "start"):
@@ -46,14 +49,21 @@ def fresh_cgroup(engine: Engine, record: Record) -> Iterator[None]:
         raise
 
 
-def _end_unrecorded(engine: Engine, record: Record) -> None:
-    """End a run that the record knows nothing of, as it was lost or damaged.
+def start_init(engine: Engine, record: Record, plan: dict[str, Any]) -> dict[str, Any]:
+    """Have the init of a launch plan started; return what the launcher says of it.
 
-    And whatever else somebody has put there: status has told of it, and it would be in the way.
+    Where the record was lost the launcher may still have the init of the run before, wherever that
+    was moved to. It has killed it when it refuses a second.
+
+    Raises: the errors of a set-up; MonitorUnavailable, MonitorLost.
     """
-    engine.driver.kill(record.cgroups)
     try:
-        engine.launcher.wait(record.id, _KILL_PATIENCE_S)  # or it would refuse a second init
-    except ReconcilerError as error:
-        if error.code is not ErrorCode.ContainerNotRunning:
-            raise
+        try:
+            return engine.launcher.start(plan)
+        except SetupFailed as failure:
+            if failure.step is not None or failure.errno != errno.EEXIST:
+                raise
+        engine.launcher.wait(record.id, _KILL_PATIENCE_S)
+        return engine.launcher.start(plan)
+    except SetupFailed as failure:
+        raise translate_setup_failure(failure, record) from failure

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import os
 
-from reconciler.engine.setup_mounts import FRESH, MASKED_PATHS, READONLY_PATHS
+from reconciler.engine.own_mounts import FRESH
+from reconciler.engine.setup_mounts import MASKED_PATHS, READONLY_PATHS
 from reconciler.lean import Any, Sequence
 from reconciler.model.config import Config, Mount, MountType
 from reconciler.model.frozen import replace

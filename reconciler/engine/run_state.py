@@ -6,14 +6,20 @@ Called by Container. Reads nothing of the record directory.
 from __future__ import annotations
 
 import os
+import select
 
 from reconciler.cgroup.driver import CgroupDriver
 from reconciler.engine.failures import not_running
-from reconciler.errors import from_os_error
-from reconciler.lean import signal
+from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
+from reconciler.lean import TYPE_CHECKING, signal
+from reconciler.linux.clock import wall_s
 from reconciler.linux.proc import is_same_process, read_boot_id
 from reconciler.model.record import Record
-from reconciler.model.state import Status
+from reconciler.model.state import ExitStatus, Status
+
+if TYPE_CHECKING:
+    from reconciler.engine.direct import DirectLauncher
+    from reconciler.engine.monitor_client import MonitorClient
 
 _BY_FREEZER = {"freezing": Status.PAUSING, "frozen": Status.PAUSED}
 
@@ -34,6 +40,37 @@ def read_status(driver: CgroupDriver, record: Record) -> Status:
             message = f"cannot read the freezer of {record.id}"
             raise from_os_error(error, message, container=record.id, operation="read") from error
         return Status.RUNNING  # nothing is frozen where there is no cgroup
+
+
+def await_killed(
+    launcher: MonitorClient | DirectLauncher, record: Record, timeout_s: float
+) -> ExitStatus | None:
+    """Return how an init ended that was killed; None when it has not within the time.
+
+    The monitor may know nothing of it, as its run file was damaged: then nobody knows how.
+
+    Raises: ContainerNotRunning when there was no init; MonitorUnavailable, MonitorLost.
+    """
+    try:
+        return launcher.wait(record.id, timeout_s)
+    except ReconcilerError as error:
+        if error.code is not ErrorCode.ContainerNotRunning or record.init is None:
+            raise
+    try:
+        pidfd = os.pidfd_open(record.init.pid)
+    except ProcessLookupError:
+        return _unknown_exit()
+    try:
+        poller = select.poll()
+        poller.register(pidfd, select.POLLIN)
+        is_same = is_same_process(record.init.pid, record.init.start_ticks)
+        return None if is_same and not poller.poll(timeout_s * 1000) else _unknown_exit()
+    finally:
+        os.close(pidfd)
+
+
+def _unknown_exit() -> ExitStatus:
+    return ExitStatus(code=None, signal=None, oom=False, at=wall_s())
 
 
 def signal_init(record: Record, number: int) -> None:

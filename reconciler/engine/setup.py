@@ -10,6 +10,7 @@ import os
 import stat
 
 from reconciler.engine import listed_mounts, setup_mounts, setup_namespaces, setup_process
+from reconciler.engine.own_mounts import covered_paths
 from reconciler.engine.rootless import is_rootless
 from reconciler.engine.setup_process import DEFAULT_PATH
 from reconciler.engine.store import STREAMS
@@ -177,7 +178,7 @@ def check_command(config: Config) -> None:
     else:
         path = config.env.get("PATH", DEFAULT_PATH)
         candidates = [os.path.join(directory or ".", name) for directory in path.split(":")]
-    covered = tuple(f"{path.rstrip('/')}/" for path in setup_mounts.covered_paths(config))
+    covered = tuple(f"{path.rstrip('/')}/" for path in covered_paths(config))
     if config.rootfs.overlay or any(f"{item}/".startswith(covered) for item in candidates):
         return
     root = setup_mounts.find_root(config)

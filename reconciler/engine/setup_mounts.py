@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 
+from reconciler.engine.own_mounts import FRESH
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.lean import Any
 from reconciler.linux.mount import MountAttr, MountFlag, open_in_root
@@ -15,8 +16,6 @@ from reconciler.monitor.steps import mounts, root
 
 _KERNEL_FS = MountFlag.NOSUID | MountFlag.NODEV | MountFlag.NOEXEC
 
-# What is private even on the host's root: sockets of host services live there.
-FRESH = (("/run", "mode=755"), ("/tmp", "mode=1777"), ("/var/tmp", "mode=1777"))
 _REPLACED = ("/proc", "/sys", "/dev")
 
 # What runc and podman hide, and what came to light since (thermal side channels: CVE-2024-21626's
@@ -202,12 +201,6 @@ def _check_target(index: int, target: str, writable: list[str]) -> None:
             f"the container's root: make it (mkdir -p {target}), choose one below /run or /tmp, "
             "or give the container a root of its own (rootfs.path)",
         )
-
-
-def covered_paths(config: Config) -> list[str]:
-    """Return the container's directories that are not the root file system's own."""
-    own = ["/proc", "/sys", "/dev", *(item.target for item in config.mounts)]
-    return own if config.rootfs.path is not None else [*own, *(path for path, _ in FRESH)]
 
 
 def mode_in_root(root: str, path: str) -> int | None:

@@ -37,8 +37,8 @@ else:
             value, end = _scan(decoded, begin)
             if not decoded[end:].strip(_SPACE):
                 return value
-        except (StopIteration, ValueError):
-            pass  # told below, with its place
+        except (StopIteration, ValueError, SystemError):
+            pass  # told below, with its place; SystemError: json.decoder, for its error, is missing
 
         import json
 

@@ -1,6 +1,6 @@
-"""inotify(7): a descriptor that tells of changes in one directory.
+"""inotify(7): a descriptor that tells of changes of one file or directory.
 
-Called by the engine. Standard library and `libc` alone.
+Called by the engine and the monitor. Standard library and `libc` alone.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ _BUFFER_BYTES = 65536
 class Inotify(IntFlag):
     """IN_* of linux/inotify.h."""
 
+    ATTRIB = 0x4
     MOVED_TO = 0x80
     DELETE_SELF = 0x400
     MOVE_SELF = 0x800
@@ -26,7 +27,7 @@ class Inotify(IntFlag):
     ONLYDIR = 0x1000000
 
 
-def watch_directory(path: str, mask: int) -> int:
+def watch_path(path: str, mask: int) -> int:
     """Return a non-blocking inotify descriptor with one watch. Raises: OSError with the path."""
     fd = check(libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK), path)
     try:

@@ -163,7 +163,8 @@ class Observed:
     `suspend` and `paused_at` are what a user told by command: to leave the container alone, and
     to keep it paused. `frozen_at` is since when it is kept frozen as no file names it. Wall-clock
     seconds. `strangers` are processes in its cgroup that are not its own, as `4711 sh`;
-    `detached` are sources of mounts that show something else than is there now;
+    `detached` are sources of mounts that show something else than is there now, `unmounted`
+    directories on which somebody has unmounted what was there;
     `has_cgroup`: nobody took its init out of it; `is_rebooted`: it ran when the host went down.
     """
 
@@ -183,6 +184,7 @@ class Observed:
     frozen_at: float | None = None
     strangers: tuple[str, ...] = ()
     detached: frozenset[str] = frozenset()
+    unmounted: tuple[str, ...] = ()
     has_cgroup: bool = True
     is_rebooted: bool = False
     runs: Mapping[str, float | None] = field(default_factory=dict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from stat import S_ISFIFO
 
 from reconciler.cgroup import core
 from reconciler.cgroup.oom import OomNotice, memory_figures
@@ -11,9 +12,11 @@ from reconciler.lean import Any, signal, socket, suppress
 from reconciler.linux.clock import wall_s
 from reconciler.linux.proc import is_same_process, read_stat
 from reconciler.linux.process import read_exit_status
-from reconciler.monitor.logs import LogFile, LogStream
+from reconciler.monitor.logs import LogFile, LogStream, open_fifo
 from reconciler.monitor.oom import is_ending, is_oom_exit
 from reconciler.monitor.run_file import RUN_FILE, read_run, write_json
+
+_STREAM_FDS = {"stdout": 1, "stderr": 2}
 
 
 class Child:
@@ -34,7 +37,8 @@ class Child:
         self.outlived_oom_at: float | None = None  # monotonic
         try:
             for name in run["logStreams"]:
-                self.streams.append(LogStream(os.path.join(directory, name), name, self.log))
+                if (fd := _open_stream(directory, name, run["pid"])) is not None:
+                    self.streams.append(LogStream(fd, name, self.log))
         except OSError:
             self.close()
             raise
@@ -91,6 +95,20 @@ class Child:
             if stat is not None and stat.start_ticks == self.run["startTicks"]:
                 return stat.exit_status
             return read_exit_status(self.pidfd)
+
+
+def _open_stream(directory: str, name: str, pid: int) -> int | None:
+    """Open the reading end of a FIFO, by its init when somebody has removed it.
+
+    None when the init has another stream by now. Raises: OSError.
+    """
+    with suppress(FileNotFoundError):
+        return open_fifo(os.path.join(directory, name))
+    with suppress(FileNotFoundError, ProcessLookupError):  # closed, or it has ended
+        path = f"/proc/{pid}/fd/{_STREAM_FDS[name]}"
+        if S_ISFIFO(os.stat(path).st_mode):
+            return open_fifo(path)
+    return None
 
 
 def make_run(plan: dict[str, Any], pid: int, boot_id: str) -> dict[str, Any]:

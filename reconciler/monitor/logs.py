@@ -107,8 +107,8 @@ def open_fifo(path: str) -> int:
 class LogStream:
     """One FIFO's reading end: cuts what comes in into stamped lines."""
 
-    def __init__(self, fifo: str, name: str, log: LogFile) -> None:
-        self.fd = open_fifo(fifo)
+    def __init__(self, fd: int, name: str, log: LogFile) -> None:
+        self.fd = fd
         self.log = log
         self._tag = f" {name} ".encode()
         self._partial = b""

@@ -22,6 +22,7 @@ from reconciler.linux import process
 from reconciler.linux.notify import Notifier, take_listeners, take_notifier
 from reconciler.monitor import launch
 from reconciler.monitor.lifetime import Lifetime
+from reconciler.monitor.listener import Listener
 from reconciler.monitor.names import LOCK_NAME, LOG_NAME, SOCKET_NAME
 from reconciler.monitor.server import Monitor
 
@@ -36,13 +37,11 @@ def main() -> None:
     _detach(run_dir, ready_fd)
     lock_fd = _take_lock(run_dir, may_be_served=True)
     if lock_fd is not None:
-        path = os.path.join(run_dir, SOCKET_NAME)
-        monitor = _make_monitor(run_dir, _listen(path), linger_s, Notifier())
-        socket_file = os.stat(path)
+        listener = Listener(run_dir, lock_fd)
+        monitor = _make_monitor(run_dir, listener, linger_s, Notifier())
         _say_ready(ready_fd)
         _run(monitor)
-        if os.path.exists(path) and os.path.samestat(os.stat(path), socket_file):
-            os.unlink(path)  # else it is systemd's
+        listener.remove()
     else:
         _say_ready(ready_fd)
 
@@ -57,15 +56,14 @@ def main_activated() -> None:
     os.umask(0o077)
     os.closerange(listener.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
     _become_monitor()
-    _take_lock(run_dir, may_be_served=False)
-    monitor = _make_monitor(run_dir, listener, linger_s, notifier)
+    lock_fd = _take_lock(run_dir, may_be_served=False)
+    assert lock_fd is not None  # or it has raised
+    monitor = _make_monitor(run_dir, Listener(run_dir, lock_fd, listener), linger_s, notifier)
     notifier.ready(f"{len(monitor.children)} containers adopted")
     _run(monitor)
 
 
-def _make_monitor(
-    run_dir: str, listener: socket.socket, linger_s: float, notifier: Notifier
-) -> Monitor:
+def _make_monitor(run_dir: str, listener: Listener, linger_s: float, notifier: Notifier) -> Monitor:
     monitor = Monitor(run_dir, listener, Lifetime(linger_s, notifier))
     monitor.adopt_all()
     return monitor
@@ -147,16 +145,6 @@ def _is_served(path: str) -> bool:
         except OSError:
             return False
     return True
-
-
-def _listen(path: str) -> socket.socket:
-    if os.path.exists(path):
-        os.unlink(path)  # of a monitor that was killed: we hold its lock
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    listener.bind(path)
-    listener.listen(128)
-    listener.setblocking(False)
-    return listener
 
 
 def _say_ready(ready_fd: int) -> None:

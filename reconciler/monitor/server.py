@@ -11,7 +11,7 @@ import select
 import struct
 import sys
 
-from reconciler.lean import Any, Callable, json, partial, socket, suppress
+from reconciler.lean import Any, Callable, json, partial, signal, socket, suppress
 from reconciler.linux.memfd import read_memfd
 from reconciler.linux.proc import read_boot_id
 from reconciler.monitor import messages
@@ -19,6 +19,7 @@ from reconciler.monitor.children import Child, adopt, kill_and_reap, make_run
 from reconciler.monitor.execs import Exec
 from reconciler.monitor.launch import launch, parse_status, read_status
 from reconciler.monitor.lifetime import Lifetime
+from reconciler.monitor.listener import Listener
 from reconciler.monitor.logs import open_fifo
 from reconciler.monitor.oom import OomLooks
 from reconciler.monitor.run_file import RUN_FILE, read_run
@@ -27,11 +28,13 @@ from reconciler.monitor.steps.launcher import CloseOthers
 
 Handler = Callable[[], None]
 
+_RETRY_S = 1.0
+
 
 class Monitor:
-    """State of the loop. `listener` is bound and listening; `run_dir` holds `containers/`."""
+    """State of the loop. `run_dir` holds `containers/`."""
 
-    def __init__(self, run_dir: str, listener: socket.socket, lifetime: Lifetime) -> None:
+    def __init__(self, run_dir: str, listener: Listener, lifetime: Lifetime) -> None:
         self.run_dir = run_dir
         self.listener = listener
         self.lifetime = lifetime
@@ -51,10 +54,11 @@ class Monitor:
 
         What is being started when it is told to end is started first.
         """
-        self._watch(self.listener.fileno(), self.on_connect)
+        self._watch_listener()
         self._watch(self.lifetime.fileno(), self.on_signal)
         while not self.lifetime.is_over(is_idle=not self.children and not self.connections):
-            if self.lifetime.is_told_to_end and not self._is_launching():
+            is_told_to_end = self.listener.has_successor or self.lifetime.is_told_to_end
+            if is_told_to_end and not self._is_launching():
                 return
             self.lifetime.beat()
             for fd, _mask in self._epoll.poll(self._patience_s()):
@@ -62,13 +66,15 @@ class Monitor:
                 if handler is not None:
                     self._guard(handler)
             self._guard(self._look_after_oom)
+            if not self.listener.is_serving:
+                self._guard(self._serve_again)
         self._remove_empty_parents()
 
     # --- events
 
     def on_connect(self) -> None:
         """Accept a client of our own user."""
-        sock, _ = self.listener.accept()
+        sock, _ = self.listener.sock.accept()
         credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
         if struct.unpack("3i", credentials)[1] not in (0, os.geteuid()):
             sock.close()
@@ -80,7 +86,14 @@ class Monitor:
     def on_signal(self) -> None:
         """Told to end, take nobody in any more; what connects now is for the next monitor."""
         if self.lifetime.take_signals():
-            self._unwatch(self.listener.fileno())
+            self._unwatch(self.listener.sock.fileno())
+
+    def on_socket_changed(self) -> None:
+        """Listen anew when the socket was removed."""
+        if self.listener.is_removed():
+            self._unwatch(self.listener.watch_fd)
+            self._unwatch(self.listener.sock.fileno())
+            self.listener.close()
 
     def on_request(self, sock: socket.socket) -> None:
         """Read one request and answer it; a closed connection is forgotten."""
@@ -189,7 +202,9 @@ class Monitor:
         """Clone a container from the launch plan in the memory file; answer when it runs."""
         plan = json.loads(read_memfd(fds[0]))
         directory = plan["directory"]
-        if os.path.basename(directory) in self.children:
+        known = self.children.get(os.path.basename(directory))
+        if known is not None:  # of a record that was lost: whoever asks for a start knows of none
+            signal.pidfd_send_signal(known.pidfd, signal.SIGKILL)
             raise FileExistsError(17, "the container has an init already", directory)
         # Held open from before the clone: what a container has written that ends before its Child
         # is made would be gone with the last descriptor.
@@ -264,7 +279,18 @@ class Monitor:
     # --- bookkeeping
 
     def _patience_s(self) -> float | None:
-        return self.lifetime.patience_s(self._oom_looks.patience_s())
+        """Return how long there is nothing to do; a socket that a full disk denies is retried."""
+        others_s = self._oom_looks.patience_s() if self.listener.is_serving else _RETRY_S
+        return self.lifetime.patience_s(others_s)
+
+    def _serve_again(self) -> None:
+        self.listener.listen()
+        self._watch_listener()
+
+    def _watch_listener(self) -> None:
+        self._watch(self.listener.sock.fileno(), self.on_connect)
+        if self.listener.watch_fd >= 0:
+            self._watch(self.listener.watch_fd, self.on_socket_changed)
 
     def _is_launching(self) -> bool:
         is_launching = any(one.status_fd >= 0 for one in self.children.values())

@@ -2,7 +2,8 @@
 
 Called by diff. A program may give up what it has: capabilities, a user id that may be changed,
 limits. So what is compared is whether it has more than its spec gives. Identity is reported
-only, as nothing but a restart would change it; what can be mended in place is. Processes in its
+only, as nothing but a restart would change it; what can be mended in place is, and for what was
+unmounted it is started anew. Processes in its
 cgroup that are not its own are reported, never killed: they are somebody's.
 """
 
@@ -32,6 +33,8 @@ def process_drift(spec: Spec, observed: Observed) -> Iterator[FieldChange]:
         return
     if not observed.has_cgroup:
         yield _change(spec, CGROUP, "its own", None, ChangeClass.RESTART, DriftPolicy.ENFORCE)
+    if observed.unmounted and observed.config.mounts == spec.config.mounts:
+        yield _change(spec, "mounts", observed.unmounted, None, ChangeClass.RESTART)
     yield from _mendable(spec, observed)
     for change in (*_identity(spec, observed), *_strangers(spec, observed)):
         is_ignored = spec.drift.policy_of(change.field) is DriftPolicy.IGNORE

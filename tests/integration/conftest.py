@@ -98,6 +98,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     """Give a file system of 128 KiB, mounted for the time of a test."""
     directory = tmp_path / "tiny"
     directory.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", directory], check=True)
+    options = "size=128k,mode=700"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", directory], check=True)
     yield directory
     subprocess.run(["umount", directory], check=True)

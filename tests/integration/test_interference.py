@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -169,8 +171,6 @@ def test_what_is_run_by_exec_and_its_children_are_no_strangers(case: Case) -> No
         "RECONCILER_RUN_DIR": case.engine.run_dir,
         "RECONCILER_STATE_DIR": case.engine.state_dir,
     }
-    import sys
-
     with subprocess.Popen(
         [sys.executable, "-m", "reconciler", *words], env=environment, stdout=subprocess.PIPE
     ) as process:
@@ -272,6 +272,25 @@ def test_an_init_that_was_moved_to_another_cgroup_is_restarted_in_its_own(case: 
     assert not is_same_process(before.pid, before.start_ticks)
 
 
+def test_an_init_that_was_moved_in_one_hierarchy_alone_is_restarted_in_its_own(case: Case) -> None:
+    for directory in sorted(set(case.record.cgroups.values())):
+        before = case.init
+        Path(directory).parent.joinpath("cgroup.procs").write_text(str(before.pid))
+        assert case.mend() == ["restart web: cgroup none -> its own"]
+        assert not is_same_process(before.pid, before.start_ticks)
+
+
+def test_a_process_that_somebody_put_into_one_cgroup_of_it_is_in_no_ones_way(
+    case: Case, stranger: subprocess.Popen[bytes]
+) -> None:
+    """A process has a place in each hierarchy: it is moved out where it would hold a cgroup."""
+    for directory in set(case.record.cgroups.values()):
+        if not directory.startswith("/sys/fs/cgroup/unified"):
+            Path(directory, "cgroup.procs").write_text(str(stranger.pid))
+    case.engine.load("web").destroy()
+    assert stranger.poll() is None
+
+
 def test_a_removed_cgroup_is_named_and_the_container_restarted_in_a_new_one(case: Case) -> None:
     before, cgroups = case.init, set(case.record.cgroups.values())
     for directory in cgroups:
@@ -284,3 +303,98 @@ def test_a_removed_cgroup_is_named_and_the_container_restarted_in_a_new_one(case
     assert case.mend() == ["restart web: cgroup none -> its own"]
     assert not is_same_process(before.pid, before.start_ticks)
     assert all(os.path.isdir(directory) for directory in cgroups)
+
+
+def unmount(case: Case, point: str) -> None:
+    """Unmount what is mounted in the container, with the host's umount(2)."""
+    target = os.open(f"/proc/{case.init.pid}/ns/mnt", os.O_RDONLY)
+    child = "import ctypes, os, sys; libc = ctypes.CDLL(None)\n"
+    child += "ok = libc.setns(int(sys.argv[1]), 0x20000) == 0\n"
+    child += "sys.exit(not ok or libc.umount2(sys.argv[2].encode(), 2))"
+    words = [sys.executable, "-c", child, str(target), point]
+    subprocess.run(words, check=True, pass_fds=[target])
+    os.close(target)
+
+
+@pytest.mark.parametrize("point", ["/tmp", "/dev/shm", "/proc", "/tmp/deep/data"])
+def test_what_was_unmounted_inside_is_named_and_mounted_again_by_a_restart(
+    case: Case, point: str
+) -> None:
+    case.file.write_text(SPEC + "mounts: [{type: tmpfs, target: /tmp/deep/data}]\n")
+    case.mend()
+    before = case.init
+    unmount(case, point)
+    assert case.drift() == [(f"mounts none -> [{point}]", "enforce")]
+    assert case.mend() == [f"restart web: mounts none -> [{point}]"]
+    assert not is_same_process(before.pid, before.start_ticks)
+    assert case.drift() == []
+
+
+@pytest.mark.requires_command("busybox")
+def test_mounts_that_are_reached_by_a_link_or_have_strange_names_are_no_drift(
+    case: Case, tmp_path: Path
+) -> None:
+    root = tmp_path / "root"
+    for name in ("bin", "proc", "sys", "dev", "data"):
+        (root / name).mkdir(parents=True)
+    shutil.copy("/bin/busybox", root / "bin/sleep")
+    (root / "link").symlink_to("/data")
+    mounts = "[{type: tmpfs, target: /link}, {type: tmpfs, target: '/with space'}]"
+    case.file.write_text(f"{SPEC}rootfs: {{path: {root}}}\nmounts: {mounts}\n")
+    case.mend()
+    assert case.drift() == []
+    unmount(case, "/data")
+    assert case.drift() == [("mounts none -> [/link]", "enforce")]
+
+
+def forget(case: Case) -> ProcessId:
+    """Have everybody forget a container that runs: record, monitor, spec; return its init."""
+    init = case.init
+    shutil.rmtree(case.path(""))
+    pidfd = os.pidfd_open(case.engine.monitor.ping()["pid"])
+    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    wait_for_end(pidfd)
+    case.file.unlink()
+    case.file.with_name("other.yaml").write_text(SPEC)
+    return init
+
+
+def run_pass(case: Case) -> None:
+    report = Reconciler(case.engine, [str(case.file.parent)]).run_pass()
+    assert [one.error for one in report.outcomes if one.error] == []
+
+
+@pytest.mark.parametrize("place", ["its own", "the instance's", "another container's"])
+def test_a_run_that_nothing_knows_of_any_more_is_ended(
+    case: Case, place: str, stranger: subprocess.Popen[bytes]
+) -> None:
+    other = case.engine.create("other", case.record.config)
+    other.start()
+    for directory in set(case.record.cgroups.values()):
+        above = Path(directory).parent
+        where = {"its own": "web", "the instance's": ".", "another container's": "other"}[place]
+        (above / where / "cgroup.procs").write_text(str(case.init.pid))
+        if place == "the instance's":
+            (above / "cgroup.procs").write_text(str(stranger.pid))
+    cgroups = case.record.cgroups
+    init = forget(case)
+    case.file.with_name("other.yaml").unlink()
+    case.file.with_name("third.yaml").write_text(SPEC)
+    run_pass(case)
+    assert not is_same_process(init.pid, init.start_ticks)
+    assert not any(map(os.path.exists, cgroups.values())) or place != "its own"
+    assert other.status() is Status.RUNNING
+    assert stranger.poll() is None
+    stranger.kill()
+    stranger.wait()
+
+
+def test_a_known_init_that_was_moved_is_not_taken_for_an_orphan(case: Case) -> None:
+    other = case.engine.create("other", case.record.config)
+    other.start()
+    init = other.record.init
+    assert init is not None
+    for directory in set(case.record.cgroups.values()):
+        Path(directory, "cgroup.procs").write_text(str(init.pid))
+    run_pass(case)
+    assert is_same_process(init.pid, init.start_ticks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 from pathlib import Path
@@ -166,3 +167,103 @@ def test_a_full_disk_for_logs_is_reported_and_the_container_runs_on(
     rows = (tiny_disk / "logs/flood/log").read_bytes().split(b"\n")
     assert rows[-1] == b""  # no half line
     container.destroy()
+
+
+def monitor_pid_at(engine: Engine) -> int:
+    return int(engine.monitor.ping()["pid"])
+
+
+def test_a_monitor_whose_socket_is_removed_listens_anew(engine: Engine) -> None:
+    container = engine.create("one", shell("sleep 1000"))
+    container.start()
+    before = monitor_pid_at(engine)
+    for _ in range(3):
+        os.unlink(os.path.join(engine.run_dir, "monitor.sock"))
+        assert monitor_pid_at(engine) == before
+    os.rename(
+        os.path.join(engine.run_dir, "monitor.sock"), os.path.join(engine.run_dir, "elsewhere")
+    )
+    assert monitor_pid_at(engine) == before
+    container.destroy()
+    assert before == monitor_pid_at(engine)
+
+
+def test_a_monitor_makes_way_for_another_when_its_lock_is_removed_too(engine: Engine) -> None:
+    container = engine.create("one", shell(TALK))
+    init = container.start().pid
+    first = monitor_pid_at(engine)
+    pidfd = os.pidfd_open(first)
+    os.unlink(os.path.join(engine.run_dir, "monitor.lock"))
+    os.unlink(os.path.join(engine.run_dir, "monitor.sock"))
+    assert monitor_pid_at(engine) != first
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    assert poll.poll(30_000)
+    os.close(pidfd)
+    seen = len(output(engine, "one"))
+    wait_for_output(engine, "one", seen + 3)
+    assert container.status() is Status.RUNNING
+    os.kill(init, signal.SIGTERM)
+    exit_status = container.wait(30)
+    assert exit_status is not None
+    assert exit_status.code == 5
+
+
+def test_a_new_monitor_reads_on_though_the_fifos_were_removed(engine: Engine) -> None:
+    engine.create("one", shell(TALK)).start()
+    wait_for_output(engine, "one", 2)
+    for name in ("stdout", "stderr"):
+        os.unlink(os.path.join(engine.store.directory("one"), name))
+    kill_monitor(engine)
+    engine.ensure_monitor()
+    seen = len(output(engine, "one"))
+    wait_for_output(engine, "one", seen + 3)
+    container = engine.load("one")
+    container.signal(signal.SIGTERM)
+    exit_status = container.wait(30)
+    assert exit_status is not None
+    assert exit_status.code == 5
+    container.start()
+    wait_for_output(engine, "one", len(output(engine, "one")) + 2)
+
+
+def test_what_no_monitor_knows_of_can_be_destroyed(engine: Engine) -> None:
+    """Its run file was damaged while there was no monitor, and mended since."""
+    container = engine.create("one", shell("sleep 1000"))
+    init = container.start().pid
+    kill_monitor(engine)
+    path = Path(engine.store.directory("one"), "run.json")
+    run = path.read_bytes()
+    path.write_bytes(b"")
+    engine.monitor.ping()
+    path.write_bytes(run)
+    assert container.status() is Status.RUNNING
+    container.destroy()
+    assert read_stat(init) is None or not read_stat(init).is_alive()  # type: ignore[union-attr]
+
+
+def test_an_init_of_a_lost_record_outside_its_cgroup_ends_before_another_starts(
+    engine: Engine,
+) -> None:
+    container = engine.create("one", shell("sleep 1000"))
+    init = container.start().pid
+    for directory in set(container.record.cgroups.values()):
+        Path(directory).parent.joinpath("cgroup.procs").write_text(str(init))
+    Path(engine.store.directory("one"), "run.json").unlink()
+    assert container.status() is Status.CREATED
+    assert container.start().pid != init
+    stat = read_stat(init)
+    assert stat is None or not stat.is_alive()
+    assert container.status() is Status.RUNNING
+
+
+def test_a_start_finds_its_cgroup_anew_though_a_part_of_the_last_one_is_gone(
+    engine: Engine,
+) -> None:
+    container = engine.create("one", shell("sleep 1000"))
+    container.start()
+    container.stop(signal.SIGKILL, 0)
+    os.rmdir(next(iter(container.record.cgroups.values())))
+    container.start()
+    assert container.wait(0.2) is None
+    assert container.status() is Status.RUNNING

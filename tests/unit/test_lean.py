@@ -268,3 +268,11 @@ def test_a_pattern_is_compiled_at_its_first_use() -> None:
     number = lean.pattern(r"[0-9]+", lean.ASCII)
     assert number.fullmatch("12")
     assert not number.fullmatch("1x")
+
+
+@pytest.mark.parametrize("text", ["{", '{"a": 1', "[1,", '"abc', "", "[]x"])
+def test_damaged_json_is_refused_where_the_original_is_not_loaded_yet(text: str) -> None:
+    """Its scanner finds the class of its error only in `json.decoder`."""
+    script = "import sys\nfrom reconciler.lean import json\nassert 'json' not in sys.modules\n"
+    script += "try:\n    json.loads(sys.argv[1])\nexcept ValueError:\n    sys.exit(3)"
+    assert subprocess.run([sys.executable, "-c", script, text], check=False).returncode == 3

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.monitor.logs import LogFile, LogStream
+from reconciler.monitor.logs import LogFile, LogStream, open_fifo
 
 ROW = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z (stdout|stderr) [FP] .*")
 
@@ -20,7 +20,7 @@ def feed(tmp_path: Path, chunks: list[bytes], max_size: int = 10**6) -> list[byt
     fifo = tmp_path / "stdout"
     os.mkfifo(fifo)
     log = LogFile(str(tmp_path / "logs"), max_size, 3)
-    stream = LogStream(str(fifo), "stdout", log)
+    stream = LogStream(open_fifo(str(fifo)), "stdout", log)
     writer = os.open(fifo, os.O_WRONLY)
     for chunk in chunks:
         os.write(writer, chunk)

@@ -196,6 +196,7 @@ def containers(draw: st.DrawFn, name: str) -> Observed:
     fields["paused_at"] = draw(st.none() | st.just(NOW - 5))
     fields["frozen_at"] = draw(st.none() | st.just(NOW - 5) | st.just(NOW - 90))
     fields["has_cgroup"] = draw(st.sampled_from([True] * 5 + [False]))
+    fields["unmounted"] = draw(st.sampled_from([()] * 5 + [("/tmp",)]))
     fields["detached"] = draw(st.sampled_from([frozenset(), frozenset({"/conf"})]))
     fields["strangers"] = draw(st.sampled_from([()] * 5 + [("4711 sh",)]))
     fields["is_rebooted"] = draw(st.booleans())

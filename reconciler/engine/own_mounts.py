@@ -1,0 +1,25 @@
+"""Which directories of a container are mounts of its own.
+
+Called by the set-up, which makes them, and by control, which looks whether they are there. Cheap to
+load: no imports but the model.
+"""
+
+from __future__ import annotations
+
+from reconciler.model.config import Config
+
+# What is private even on the host's root: sockets of host services live there.
+FRESH = (("/run", "mode=755"), ("/tmp", "mode=1777"), ("/var/tmp", "mode=1777"))
+
+_OF_DEV = ("/dev/pts", "/dev/shm", "/dev/mqueue")
+
+
+def covered_paths(config: Config) -> list[str]:
+    """Return the container's directories that are not the root file system's own."""
+    own = ["/proc", "/sys", "/dev", *(item.target for item in config.mounts)]
+    return own if config.rootfs.path is not None else [*own, *(path for path, _ in FRESH)]
+
+
+def mount_points(config: Config) -> list[str]:
+    """Return where a container has something mounted, as it names them."""
+    return [*covered_paths(config), *_OF_DEV]
