@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from reconciler.engine.process import Process
     from reconciler.errors import ErrorCode, ReconcilerError
     from reconciler.model.config import Command, Config, MemoryLimits, Resources
-    from reconciler.model.state import ExitStatus, Stats, Status
+    from reconciler.model.state import ExitStatus, Status
+    from reconciler.model.stats import Stats
 
 __version__ = "0.1.0"
 
@@ -46,7 +47,7 @@ _PUBLIC = {
     "Process": "reconciler.engine.process",
     "ReconcilerError": "reconciler.errors",
     "Resources": "reconciler.model.config",
-    "Stats": "reconciler.model.state",
+    "Stats": "reconciler.model.stats",
     "Status": "reconciler.model.state",
 }
 

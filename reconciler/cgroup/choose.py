@@ -27,8 +27,7 @@ def choose_driver(
     Raises: OSError with the path.
     """
     hierarchies = detect(mountinfo, self_cgroup, mount_root)
-    table = _v1_table(hierarchies) + _v2_table(hierarchies)
-    driver = TableDriver(hierarchies, table, parent)
+    driver = TableDriver(hierarchies, _make_table, parent)
     if os.geteuid() == 0 or parent is not None:
         return driver
     try:
@@ -38,6 +37,10 @@ def choose_driver(
         reason = f"no cgroup is delegated to uid {os.geteuid()} ({cause})"
         return NoCgroups(hierarchies.mode, reason)
     return driver
+
+
+def _make_table(hierarchies: Hierarchies) -> list[tuple[Controller, str]]:
+    return _v1_table(hierarchies) + _v2_table(hierarchies)
 
 
 def _v1_table(hierarchies: Hierarchies) -> list[tuple[Controller, str]]:

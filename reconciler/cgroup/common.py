@@ -36,22 +36,20 @@ from reconciler.cgroup.placement import (
     nearest_existing,
     offered_controllers,
 )
-from reconciler.cgroup.v1 import blkio as v1_blkio
-from reconciler.cgroup.v1 import cpuset as v1_cpuset
-from reconciler.cgroup.v1 import memory as v1_memory
-from reconciler.cgroup.v2 import io as v2_io
-from reconciler.cgroup.v2 import unified as v2_unified
 from reconciler.errors import ErrorCode, ReconcilerError
-from reconciler.lean import NamedTuple, cached_property
+from reconciler.lean import TYPE_CHECKING, Callable, NamedTuple, cached_property
 from reconciler.linux.clock import wall_s
 from reconciler.model.config import Resources
 from reconciler.model.frozen import replace
 from reconciler.model.isolation import DeviceRule
-from reconciler.model.state import Stats
 from reconciler.model.value import Value
 
-CPUSET, UNIFIED = v1_cpuset.NAME, core.UNIFIED
+if TYPE_CHECKING:
+    from reconciler.model.stats import Stats
 
+CPUSET, MEMORY, BLKIO, UNIFIED = "cpuset", "memory", "blkio", core.UNIFIED
+
+Table = list[tuple[Controller, str]]
 _NONE = Resources()
 _OF_V1 = ("net_cls", "net_prio")
 # Of fields that are not named after their controller.
@@ -67,11 +65,17 @@ class TableDriver:
     """A driver made of a table: controller module and the key of its hierarchy."""
 
     def __init__(
-        self, hierarchies: Hierarchies, table: list[tuple[Controller, str]], parent: str | None
+        self,
+        hierarchies: Hierarchies,
+        make_table: Callable[[Hierarchies], Table],
+        parent: str | None,
     ) -> None:
-        """Take a table of controllers; `parent` as in `placement.base_paths`. Reads nothing."""
+        """Take what makes the table; `parent` as in `placement.base_paths`. Reads nothing.
+
+        It is made when a limit is set or read: many containers have none.
+        """
         self._hierarchies = hierarchies
-        self._whole_table = table
+        self._make_table = make_table
         self._parent = parent
 
     @property
@@ -113,11 +117,11 @@ class TableDriver:
         return offered_controllers(unified, self._bases[UNIFIED], self._parent)
 
     @cached_property
-    def _table(self) -> list[tuple[Controller, str]]:
+    def _table(self) -> Table:
         """The controllers that containers can have; on v2 those that we were delegated."""
         return [
             (controller, key)
-            for controller, key in self._whole_table
+            for controller, key in self._make_table(self._hierarchies)
             if key != UNIFIED or controller.NAME in (UNIFIED, *self._offered)
         ]
 
@@ -140,6 +144,8 @@ class TableDriver:
     def _prepare(self, paths: Paths, directory: str) -> None:
         """Give a new cgroup what its hierarchy does not by itself."""
         if directory == paths.get(CPUSET):
+            from reconciler.cgroup.v1 import cpuset as v1_cpuset
+
             v1_cpuset.initialise(directory)
         unified = self._hierarchies.unified
         if unified and directory == paths.get(UNIFIED):
@@ -171,7 +177,7 @@ class TableDriver:
             fields=self._shown_fields,
             is_bfq=self._is_bfq,
             has_shares="cpu" in self._bases,
-            has_soft_limit=v1_memory.NAME in self._bases,
+            has_soft_limit=MEMORY in self._bases,
         )
 
     @cached_property
@@ -183,8 +189,10 @@ class TableDriver:
     @cached_property
     def _is_bfq(self) -> bool:
         """Tell whether io.weight is BFQ's; v1 knows no other."""
-        if v1_blkio.NAME in self._bases:
+        if BLKIO in self._bases:
             return True
+        from reconciler.cgroup.v2 import io as v2_io
+
         return UNIFIED in self._bases and v2_io.has_bfq(self._probe(UNIFIED))
 
     def _inherited(self, name: str) -> str | None:
@@ -193,9 +201,11 @@ class TableDriver:
         return read_text(f"{self._probe(CPUSET)}/{name}").strip()
 
     def _inherited_swappiness(self) -> int | None:
-        if v1_memory.NAME not in self._bases:
+        if MEMORY not in self._bases:
             return None
-        return v1_memory.inherited_swappiness(self._probe(v1_memory.NAME))
+        from reconciler.cgroup.v1 import memory as v1_memory
+
+        return v1_memory.inherited_swappiness(self._probe(MEMORY))
 
     def _probe(self, key: str) -> str:
         """Return a directory that tells what cgroups below the base of a hierarchy can do."""
@@ -207,6 +217,8 @@ class TableDriver:
     def unsupported(self, resources: Resources) -> list[Unsupported]:
         if resources == _NONE:
             return []
+        from reconciler.cgroup.v2 import unified as v2_unified
+
         wanted = all_limits(resources, self._facts_for(resources))
         found = v2_unified.find_troubles(
             (name for name, _ in resources.unified),
@@ -265,7 +277,7 @@ class TableDriver:
             raise
 
     def _asked(self, resources: Resources) -> frozenset[str]:
-        return asked_fields(resources, has_soft_limit=v1_memory.NAME in self._bases)
+        return asked_fields(resources, has_soft_limit=MEMORY in self._bases)
 
     def read_limits(self, paths: Paths, resources: Resources | None = None) -> dict[str, Value]:
         limits: dict[str, Value] = {}
@@ -276,6 +288,8 @@ class TableDriver:
         return limits
 
     def read_stats(self, paths: Paths) -> Stats:
+        from reconciler.model.stats import Stats
+
         stats = Stats(at=wall_s())
         for controller, key in self._table:
             if key in paths:

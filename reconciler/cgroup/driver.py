@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from reconciler.cgroup.canonical import LimitFacts, Limits, Unsupported
 from reconciler.cgroup.detect import Mode
-from reconciler.lean import Collection, Mapping, Protocol
+from reconciler.lean import TYPE_CHECKING, Collection, Mapping, Protocol
 from reconciler.model.config import Resources
 from reconciler.model.isolation import DeviceRule
-from reconciler.model.state import Stats
 from reconciler.model.value import Value
+
+if TYPE_CHECKING:
+    from reconciler.model.stats import Stats
 
 Paths = Mapping[str, str]
 

@@ -12,7 +12,7 @@ from reconciler.cgroup import convert, files
 from reconciler.cgroup.canonical import HUGETLB, Limits, Unsupported, changed_fields, typed_rows
 from reconciler.lean import Collection, pattern
 from reconciler.model.frozen import replace
-from reconciler.model.state import HugetlbStats, Stats
+from reconciler.model.stats import HugetlbStats, Stats
 from reconciler.model.value import Value
 
 _UNITS = {"KB": 2**10, "MB": 2**20, "GB": 2**30}

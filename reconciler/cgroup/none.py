@@ -17,11 +17,14 @@ from reconciler.cgroup.canonical import (
 from reconciler.cgroup.detect import Mode
 from reconciler.cgroup.driver import Paths
 from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.lean import TYPE_CHECKING
 from reconciler.linux.clock import wall_s
 from reconciler.model.config import Resources
 from reconciler.model.isolation import DeviceRule
-from reconciler.model.state import Stats
 from reconciler.model.value import Value
+
+if TYPE_CHECKING:
+    from reconciler.model.stats import Stats
 
 _HOW = "start it with `systemd-run --user --scope -p Delegate=yes`, or run it as root"
 
@@ -70,6 +73,8 @@ class NoCgroups:
         """Control nothing: an ordinary user's processes can make no nodes."""
 
     def read_stats(self, paths: Paths) -> Stats:
+        from reconciler.model.stats import Stats
+
         return Stats(at=wall_s())
 
     def freeze(self, paths: Paths) -> None:

@@ -6,7 +6,7 @@ from reconciler.cgroup import convert, files
 from reconciler.cgroup.canonical import RDMA, Limits, Unsupported, changed_fields, typed_rows
 from reconciler.lean import Collection
 from reconciler.model.frozen import replace
-from reconciler.model.state import RdmaStats, Stats
+from reconciler.model.stats import RdmaStats, Stats
 from reconciler.model.value import Value
 
 NAME = "rdma"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from reconciler.engine.container import Container
-    from reconciler.model.state import Stats
+    from reconciler.model.stats import Stats
 
 _KINDS = ("cpu", "memory", "io")
 

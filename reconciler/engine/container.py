@@ -24,13 +24,14 @@ from reconciler.linux.signals import can_reach_init
 from reconciler.model.config import Command, Config, Resources
 from reconciler.model.frozen import replace
 from reconciler.model.record import Record
-from reconciler.model.state import ExitStatus, ProcessId, Stats, Status
+from reconciler.model.state import ExitStatus, ProcessId, Status
 from reconciler.model.value import Value
 
 if TYPE_CHECKING:
     from reconciler.engine.engine import Engine
     from reconciler.engine.events import OomEvents
     from reconciler.engine.session import Session
+    from reconciler.model.stats import Stats
 
 _KILL_PATIENCE_S = 30.0
 

@@ -22,7 +22,7 @@ from reconciler.cgroup.devices import trouble_with, trouble_with_bfq
 from reconciler.cgroup.v2.io import summed
 from reconciler.lean import Collection
 from reconciler.model.frozen import replace
-from reconciler.model.state import IoDeviceStats, Stats
+from reconciler.model.stats import IoDeviceStats, Stats
 from reconciler.model.value import Value
 
 NAME = "blkio"

@@ -24,7 +24,7 @@ from reconciler.cgroup.canonical import (
 from reconciler.cgroup.v2.cpu import burst_trouble
 from reconciler.lean import Collection
 from reconciler.model.frozen import replace
-from reconciler.model.state import Stats
+from reconciler.model.stats import Stats
 from reconciler.model.value import Value
 
 NAME = "cpu"

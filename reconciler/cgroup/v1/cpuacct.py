@@ -6,7 +6,7 @@ from reconciler.cgroup import files
 from reconciler.cgroup.canonical import Limits, Unsupported
 from reconciler.lean import Collection
 from reconciler.model.frozen import replace
-from reconciler.model.state import Stats
+from reconciler.model.stats import Stats
 from reconciler.model.value import Value
 
 NAME = "cpuacct"

@@ -19,7 +19,7 @@ from reconciler.cgroup.canonical import (
 )
 from reconciler.cgroup.cpulist import out_of_range
 from reconciler.lean import Collection
-from reconciler.model.state import Stats
+from reconciler.model.stats import Stats
 from reconciler.model.value import Value
 
 NAME = "cpuset"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from reconciler.cgroup import files
 from reconciler.cgroup.canonical import NET_CLASS_ID, Limits, Unsupported, changed_fields
 from reconciler.lean import Collection
-from reconciler.model.state import Stats
+from reconciler.model.stats import Stats
 from reconciler.model.value import Value
 
 NAME = "net_cls"

@@ -11,7 +11,7 @@ from reconciler.cgroup.canonical import (
     typed_rows,
 )
 from reconciler.lean import Collection
-from reconciler.model.state import Stats
+from reconciler.model.stats import Stats
 from reconciler.model.value import Value
 
 NAME = "net_prio"

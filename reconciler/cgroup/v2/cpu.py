@@ -18,7 +18,7 @@ from reconciler.cgroup.canonical import (
 )
 from reconciler.lean import Collection
 from reconciler.model.frozen import replace
-from reconciler.model.state import CpuStats, Stats
+from reconciler.model.stats import CpuStats, Stats
 from reconciler.model.value import Value
 
 NAME = "cpu"

@@ -6,7 +6,7 @@ from reconciler.cgroup import files
 from reconciler.cgroup.canonical import CPU_CPUS, CPU_MEMS, Limits, Unsupported, changed_fields
 from reconciler.cgroup.cpulist import out_of_range
 from reconciler.lean import Collection
-from reconciler.model.state import Stats
+from reconciler.model.stats import Stats
 from reconciler.model.value import Value
 
 NAME = "cpuset"

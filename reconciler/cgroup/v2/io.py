@@ -24,7 +24,7 @@ from reconciler.cgroup.canonical import (
 from reconciler.cgroup.devices import trouble_with, trouble_with_bfq
 from reconciler.lean import Collection, Iterable
 from reconciler.model.frozen import replace
-from reconciler.model.state import IoDeviceStats, IoStats, Stats
+from reconciler.model.stats import IoDeviceStats, IoStats, Stats
 from reconciler.model.value import Value
 
 NAME = "io"

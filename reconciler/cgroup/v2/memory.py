@@ -23,7 +23,7 @@ from reconciler.cgroup.canonical import (
 )
 from reconciler.lean import Callable, Collection, suppress
 from reconciler.model.frozen import replace
-from reconciler.model.state import MemoryStats, Stats
+from reconciler.model.stats import MemoryStats, Stats
 from reconciler.model.value import Value
 
 NAME = "memory"

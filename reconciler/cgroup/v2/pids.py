@@ -6,7 +6,7 @@ from reconciler.cgroup import convert, files
 from reconciler.cgroup.canonical import PIDS_MAX, Limits, Unsupported
 from reconciler.lean import Collection
 from reconciler.model.frozen import replace
-from reconciler.model.state import PidsStats, Stats
+from reconciler.model.stats import PidsStats, Stats
 from reconciler.model.value import Value
 
 NAME = "pids"

@@ -18,7 +18,7 @@ from reconciler.cgroup.canonical import (
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.lean import Collection, Iterable, pattern
 from reconciler.model.frozen import replace
-from reconciler.model.state import Pressure, Stats
+from reconciler.model.stats import Pressure, Stats
 from reconciler.model.value import Value
 
 NAME = "unified"

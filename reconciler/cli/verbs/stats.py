@@ -11,7 +11,7 @@ from reconciler.cli.output import camel_case, emit, emit_data, emit_table
 from reconciler.cli.usage import describe_without, size, stats_if_alive
 
 if TYPE_CHECKING:
-    from reconciler.model.state import Stats
+    from reconciler.model.stats import Stats
 
 EXAMPLES = """\
   reconciler stats

@@ -21,7 +21,7 @@ from reconciler.cli.usage import (
 
 if TYPE_CHECKING:
     from reconciler.engine.engine import Engine
-    from reconciler.model.state import Stats
+    from reconciler.model.stats import Stats
 
 EXAMPLES = """\
   reconciler top                  # until q is pressed

@@ -11,7 +11,7 @@ from reconciler.engine.container import Container
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.lean import Any, json
 from reconciler.model.quantity import parse_duration
-from reconciler.model.state import Stats
+from reconciler.model.stats import Stats
 from reconciler.oci.options import Values
 from reconciler.oci.runtime import Runtime, refuse
 

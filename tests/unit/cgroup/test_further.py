@@ -25,7 +25,7 @@ from reconciler.model.config import (
     Resources,
 )
 from reconciler.model.isolation import DeviceRule
-from reconciler.model.state import HugetlbStats, RdmaStats, Stats
+from reconciler.model.stats import HugetlbStats, RdmaStats, Stats
 
 MIB = 2**20
 FACTS = LimitFacts(fields=frozenset())

@@ -17,7 +17,7 @@ from reconciler.model.config import (
     PidsLimits,
     Resources,
 )
-from reconciler.model.state import Stats
+from reconciler.model.stats import Stats
 
 MIB = 2**20
 FRESH = {

@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.cli.usage import read_pressure, spell_pressure
 from reconciler.cli.verbs.top import Sample
-from reconciler.model.state import CpuStats, IoStats, MemoryStats, PidsStats, Stats
+from reconciler.model.stats import CpuStats, IoStats, MemoryStats, PidsStats, Stats
 
 
 def sample(at: float, **cpu_s: float) -> Sample:
