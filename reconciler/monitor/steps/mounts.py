@@ -144,6 +144,9 @@ class MaskPaths(NamedTuple):
             if tree != empty:
                 os.close(tree)
             os.close(target)
+        for fd in (null, empty):  # or /proc/self/fd would lead to them
+            if fd >= 0:
+                os.close(fd)
 
 
 class ReadonlyPaths(NamedTuple):
