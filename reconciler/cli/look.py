@@ -46,6 +46,19 @@ def known_sources(engine: Engine) -> list[str]:
     return sources_of(noted_specs(engine), others, read_groups(engine.state_dir))
 
 
+def explain_mask(engine: Engine, name: str, sources: list[str] | None = None) -> str | None:
+    """Return which file masks a name, and how to undo that; None where none does.
+
+    Without sources all are looked at that a pass was ever given together, or that are known.
+    """
+    from reconciler.control.source_groups import read_groups
+    from reconciler.loader.sources import describe_mask, find_mask
+
+    groups = [sources] if sources else [*read_groups(engine.state_dir), known_sources(engine)]
+    masks = (find_mask(group, name) for group in groups)
+    return next((describe_mask(mask) for mask in masks if mask is not None), None)
+
+
 def drift_json(name: str, row: DriftRow) -> dict[str, object]:
     """Return `{name, field, desired, observed, class, policy, since}`."""
     from reconciler.model.moment import format_time

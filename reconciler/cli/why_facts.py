@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.log_reader import LogFilter, LogReader
 from reconciler.cli.look import drift_json
-from reconciler.cli.output import camel_case
 from reconciler.cli.usage import read_pressure
 from reconciler.cli.why_probes import probe_facts
 
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
     from reconciler.engine.engine import Engine
     from reconciler.model.action import Wait
     from reconciler.model.spec import Spec
-    from reconciler.model.state import ExitStatus
-    from reconciler.model.world import Problem
+    from reconciler.model.world import Observed, Problem
 
 Facts = dict[str, Any]
 
@@ -31,9 +29,8 @@ def collect_facts(
 ) -> Facts | None:
     """Return the facts, None for a name that nothing knows; `drift` are its differing fields.
 
-    The keys are those of an item of `status`, then file, command, lastExit with `text` and
-    `memory`, stoppedFor, probes, figures, pressurePercent, failure, wait, problems, drift, log
-    and next.
+    The keys are those of an item of `status`, then file, command, stoppedFor,
+    permanentExitCodes, probes, figures, pressurePercent, failure, wait, problems, drift and log.
     """
     from reconciler.control.status import status_items
 
@@ -46,7 +43,6 @@ def collect_facts(
     action = next((one for one in report.plan.actions if one.name == name), None)
     wait = next((one for one in report.plan.waits if one.name == name), None)
     facts = item or {"name": name, "kind": None, "state": "failed", "conditions": []}
-    last = observed.last_exit if observed is not None else None
     return {
         **facts,
         "file": _place(spec),
@@ -54,8 +50,9 @@ def collect_facts(
         "restartPolicy": spec.restart.policy.value if spec is not None else None,
         "desiredState": spec.state.value if spec is not None else None,
         "pausedByHand": observed is not None and observed.paused_at is not None,
-        "lastExit": _exit(facts.get("lastExit"), last),
-        "stoppedFor": observed.memory.failed_probe if observed is not None else None,
+        "lastExit": facts.get("lastExit"),
+        "stoppedFor": _stopped_for(spec, observed),
+        "permanentExitCodes": list(spec.restart.permanent_exit_codes) if spec is not None else [],
         "probes": probe_facts(report, name, spec),
         **_figures(engine, name),
         "failure": _failure(failure.problem, failure.at, failure.count) if failure else None,
@@ -73,14 +70,15 @@ def _place(spec: Spec | None) -> str | None:
     )
 
 
-def _exit(shown: Facts | None, last: ExitStatus | None) -> Facts | None:
-    """Return the last exit; `memory` are the cgroup's figures at an end for want of it."""
-    from reconciler.model.codec import to_dict
+def _stopped_for(spec: Spec | None, observed: Observed | None) -> str | None:
+    """Return why the reconciler ended the last run as it was no good, None where it did not."""
+    from reconciler.planning.ended import overdue_reason
 
-    if shown is None or last is None:
+    if observed is None:
         return None
-    memory = camel_case(to_dict(last.memory))
-    return {**shown, "text": last.describe(), "memory": memory}
+    if observed.memory.is_overdue and spec is not None:
+        return overdue_reason(spec)
+    return observed.memory.failed_probe
 
 
 def _wait(wait: Wait) -> Facts:

@@ -123,9 +123,21 @@ def what_next(facts: Facts, now: float) -> str:
         return _when_it_ends(facts)
     if facts["state"] == "paused" and facts["desiredState"] == "running":
         return _why_paused(facts)
+    if facts["state"] == "failed" and (permanent := _permanent_code(facts)) is not None:
+        return (
+            f"nothing by itself: exit code {permanent} is one of restart.permanentExitCodes; "
+            f"correct its file, or `reconciler restart {facts['name']}`"
+        )
     text = _NOTHING_NEXT.get(facts["state"], "nothing")
     told: str = text.format(name=facts["name"], policy=facts["restartPolicy"])
     return told
+
+
+def _permanent_code(facts: Facts) -> int | None:
+    """Return the exit code after which it is not started again, whatever the policy."""
+    code: int | None = (facts["lastExit"] or {}).get("code")
+    is_its_own = facts["stoppedFor"] is None
+    return code if is_its_own and code in facts["permanentExitCodes"] else None
 
 
 def _when_waited_for(facts: Facts, wait: Facts, now: float) -> str:

@@ -1,10 +1,11 @@
 """What `status` shows: every container that is, and every one that should be, with conditions.
 
 Called by the command line with the report of a plan; pure. The shape of an item is part of the
-contract with programs:
+contract with programs; `show` and `why` print the same keys and more:
 
     {name, kind, source, generation, observedGeneration, state, pid, restarts, startedAt,
-     lastExit: {code, signal, oom, at} | null,
+     lastExit: {code, signal, oom, at, text,
+                memory: {usageBytes, peakBytes, limitBytes, oomKills} | null} | null,
      conditions: [{type, status, reason, message, lastTransitionAt}]}
 
 `generation` numbers the specs that a container has had, `observedGeneration` is that of the one
@@ -113,7 +114,7 @@ def _item(facts: _Facts) -> Item:
         "pid": observed.pid if observed is not None else None,
         "restarts": observed.memory.count if observed is not None else 0,
         "startedAt": _time(observed.started_at if observed is not None else None),
-        "lastExit": _exit(observed.last_exit if observed is not None else None),
+        "lastExit": exit_json(observed.last_exit if observed is not None else None),
         "conditions": [
             _dated(one, facts)
             for one in (
@@ -292,12 +293,23 @@ def _time(at: float | None) -> str | None:
     return None if at is None else format_time(at)
 
 
-def _exit(last_exit: ExitStatus | None) -> Item | None:
+def exit_json(last_exit: ExitStatus | None) -> Item | None:
+    """Return how a run ended; `memory` are the cgroup's figures at an end for want of it."""
     if last_exit is None:
         return None
+    memory = last_exit.memory
     return {
         "code": last_exit.code,
         "signal": last_exit.signal,
         "oom": last_exit.oom,
         "at": format_time(last_exit.at),
+        "text": last_exit.describe(),
+        "memory": None
+        if memory is None
+        else {
+            "usageBytes": memory.usage_bytes,
+            "peakBytes": memory.peak_bytes,
+            "limitBytes": memory.limit_bytes,
+            "oomKills": memory.oom_kills,
+        },
     }

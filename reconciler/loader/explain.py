@@ -14,7 +14,13 @@ from reconciler.loader.cache import Cache, cache_path, log_trouble, read_cache
 from reconciler.loader.findings import Path, spell_path
 from reconciler.loader.look import Found, Look
 from reconciler.loader.merge import Merged, merge
-from reconciler.loader.sources import FileTrouble, identify_source, stem_of
+from reconciler.loader.sources import (
+    FileTrouble,
+    describe_mask,
+    find_mask,
+    identify_source,
+    stem_of,
+)
 from reconciler.model.frozen import frozen
 from reconciler.model.world import Problem
 
@@ -69,7 +75,7 @@ def explain_merged(paths: Sequence[str], name: str, state_dir: str | None = None
     merged = merge(found.files, cache.good)
     file = _find_file(name, found, merged)
     if file is None:
-        raise _not_found(name, found, merged)
+        raise _not_found(name, found, merged, find_mask(sources, name))
     document = _read_document(look, file, name)
     told = (one for one in merged.problems if one.spec_name in (name, None))
     own = (one for one in told if one.spec_name == name or one.file == file)
@@ -99,7 +105,7 @@ def _place(problem: Problem) -> tuple[str, int, int]:
     return problem.file or "", problem.line or 0, problem.column or 0
 
 
-def _not_found(name: str, found: Found, merged: Merged) -> ReconcilerError:
+def _not_found(name: str, found: Found, merged: Merged, mask: str | None) -> ReconcilerError:
     from difflib import get_close_matches
 
     troubled = {one for parsed in found.files.values() for one in parsed.troubled}
@@ -111,6 +117,8 @@ def _not_found(name: str, found: Found, merged: Merged) -> ReconcilerError:
     )
     hint = f"; did you mean {near[0]}?" if near else ""
     message = f"cannot show {name}: no file gives this name{hint}; looked at: {looked_at}"
+    if mask is not None:
+        message = f"cannot show {name}: {describe_mask(mask)}"
     return ReconcilerError(ErrorCode.NameNotFound, message, container=name)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 
 from reconciler.errors.codes import ErrorCode
 from reconciler.loader.writers import warn_of_writers
@@ -154,6 +155,23 @@ def is_null(file: str) -> bool:
     except OSError:
         return False
     return stat.S_ISCHR(found.st_mode) and found.st_rdev == _NULL
+
+
+def find_mask(sources: Sequence[str], name: str) -> str | None:
+    """Return the file that masks a name in directories, of which the last has the last word."""
+    mask, has_lower = None, False
+    for source in sources:
+        files = [os.path.join(source, name + ending) for ending in ENDINGS]
+        for file in filter(os.path.exists, files):
+            is_empty = os.path.isfile(file) and os.path.getsize(file) == 0
+            is_mask = is_null(file) or (has_lower and is_empty)
+            mask, has_lower = (file if is_mask else None), True
+    return mask
+
+
+def describe_mask(file: str) -> str:
+    """Return what a mask does to a name, and how to undo it."""
+    return f"{file} masks it, as an empty file or a link to /dev/null; to have it, remove that file"
 
 
 def find_git_lock(source: str) -> str | None:

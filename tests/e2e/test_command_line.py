@@ -18,7 +18,7 @@ ITEM_KEYS = {
     "name", "kind", "source", "generation", "observedGeneration", "state", "pid", "restarts",
     "startedAt", "lastExit", "conditions",
 }  # fmt: skip
-EXIT_KEYS = {"code", "signal", "oom", "at"}
+EXIT_KEYS = {"code", "signal", "oom", "at", "text", "memory"}
 CONDITION_KEYS = {"type", "status", "reason", "message", "lastTransitionAt"}
 ACTION_KEYS = {"action", "name", "reason", "changes"}
 CHANGE_KEYS = {"field", "desired", "observed", "class"}

@@ -281,7 +281,7 @@ def test_show_tells_spec_limits_and_places(run: Run, source: Path) -> None:
     assert shown["spec"]["env"] == {"A": "x"}
     assert shown["spec"]["resources"]["memory"] == {"max": "64Mi"}
     assert all(Path(path).is_dir() for path in shown["cgroups"].values())
-    assert "status: running\n" in run("show", "web").stdout
+    assert "state: running\n" in run("show", "web").stdout
 
 
 def test_stats_tell_what_is_used(run: Run, source: Path) -> None:

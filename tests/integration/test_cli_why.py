@@ -182,3 +182,49 @@ def test_an_unknown_name_is_told_with_the_nearest_and_where_was_looked(
     told = run("why", "frontned", exits=1).stderr
     assert "did you mean frontend?" in told
     assert str(source) in told
+
+
+def test_a_permanent_exit_code_and_a_deadline_that_passed_are_named(
+    run: Run, source: Path, engine: Engine
+) -> None:
+    (source / "bad.yaml").write_text(
+        "command: [sh, -c, 'exit 78']\nrestart: {permanentExitCodes: [78]}\n"
+    )
+    (source / "slow.yaml").write_text(
+        'kind: Job\ncommand: [sleep, "1000"]\ndeadline: 1ms\nrestart: {policy: never}\n'
+    )
+    run("apply", source)
+    assert engine.monitor.wait("bad", 30) is not None
+    run("apply", source)
+    assert why(run, "bad")["next"][0].startswith("nothing by itself: exit code 78 is one of ")
+    assert why(run, "slow")["stopped"] == ["as it ran longer than its deadline of 1ms"]
+    assert facts(run, "slow")["stoppedFor"] == "it ran longer than its deadline of 1ms"
+
+
+def test_status_show_and_why_tell_the_same_by_the_same_keys(
+    run: Run, source: Path, engine: Engine
+) -> None:
+    (source / "web.yaml").write_text(
+        "command: [sh, -c, 'exit 3']\nrestart: {backoff: {initial: 1h, max: 1h}}\n"
+    )
+    run("apply", source)
+    assert engine.monitor.wait("web", 30) is not None
+    (item,) = json.loads(run("status", "--output", "json").stdout)["items"]
+    shown = json.loads(run("show", "web", "--output", "json").stdout)
+    told = facts(run, "web")
+    assert {key: shown[key] for key in item} == {key: told[key] for key in item} == item
+    assert (item["state"], item["lastExit"]["text"]) == ("backoff", "exit code 3")
+
+
+def test_a_masked_name_is_told_with_what_masks_it(run: Run, source: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    for name in ("web", "other"):
+        (source / f"{name}.yaml").write_text('command: [sleep, "1000"]\n')
+    run("apply", source, site)
+    (site / "web.yaml").symlink_to("/dev/null")
+    run("apply", source, site)
+    for words in (["show", "web"], ["why", "web"], ["show", "--merged", "web", source, site]):
+        told = run(*words, exits=1).stderr
+        assert f"{site}/web.yaml masks it" in told
+        assert "remove that file" in told

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.failure import usage_error
 from reconciler.cli.instance import default_source, make_engine
-from reconciler.cli.look import known_sources
+from reconciler.cli.look import explain_mask, known_sources, look_at_all
 from reconciler.cli.names import load_container, name_not_found
 from reconciler.cli.output import emit_data
+from reconciler.errors import ErrorCode, ReconcilerError
 
 if TYPE_CHECKING:
     from reconciler.engine.container import Container
@@ -66,34 +67,39 @@ def _show_merged(args: argparse.Namespace) -> int:
 
 def _show_container(args: argparse.Namespace) -> int:
     from reconciler.control.observe import observe_container
+    from reconciler.control.status import status_items
 
     engine = make_engine(args)
-    container = load_container(engine, args.name)
+    try:
+        container = load_container(engine, args.name)
+    except ReconcilerError as error:
+        mask = explain_mask(engine, args.name) if error.code is ErrorCode.NameNotFound else None
+        if mask is None:
+            raise
+        message = f"cannot find container {args.name}: {mask}"
+        raise ReconcilerError(error.code, message, container=args.name) from None
     observed = observe_container(container)
     if observed is None:
         raise name_not_found(engine, args.name)
-    facts = _collect(engine, container, observed)
+    item = next(
+        (one for one in status_items(look_at_all(engine)) if one["name"] == args.name), None
+    )
+    if item is None:
+        raise name_not_found(engine, args.name)
+    facts = {**item, **_collect(engine, container, observed)}
     emit_data(facts, "json" if args.output == "json" else "yaml")
     return 0
 
 
 def _collect(engine: Engine, container: Container, observed: Observed) -> dict[str, Any]:
-    from reconciler.model.codec import to_dict
+    """Return what there is beside an item of `status`."""
     from reconciler.model.moment import format_time
 
-    record, spec, last = container.record, observed.spec, observed.last_exit
-    started = record.started_at
+    record, spec = container.record, observed.spec
     return {
-        "name": observed.name,
-        "status": observed.status.value,
-        "pid": observed.pid,
         "processes": container.processes() if observed.pid is not None else [],
         "createdAt": format_time(record.created_at),
-        "startedAt": format_time(started) if started is not None else None,
-        "lastExit": to_dict(last) | {"at": format_time(last.at)} if last is not None else None,
-        "restarts": observed.memory.count,
         "failuresInARow": observed.memory.failures,
-        "source": spec.source if spec is not None else None,
         "file": f"{spec.origin.file}:{spec.origin.line}" if spec is not None else None,
         "logs": os.path.join(engine.state_dir, "logs", observed.name),
         "record": engine.store.directory(observed.name),

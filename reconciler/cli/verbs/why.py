@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.arguments import add_sources
 from reconciler.cli.instance import configure_logs, make_engine
-from reconciler.cli.look import all_sources
+from reconciler.cli.look import all_sources, explain_mask
 from reconciler.cli.output import emit_data
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     report, drift = _reconciler(engine, args.sources).drift()
     facts = collect_facts(engine, report, args.name, drift.get(args.name, ()))
     if facts is None:
-        raise _not_found(report, args.name)
+        raise _not_found(engine, report, args)
     if args.output != "table":
         emit_data(facts, args.output)
     else:
@@ -53,14 +53,16 @@ def _reconciler(engine: Engine, sources: list[str]) -> Reconciler:
     return Reconciler(engine, sources) if sources else all_sources(engine)
 
 
-def _not_found(report: PassReport, name: str) -> Exception:
+def _not_found(engine: Engine, report: PassReport, args: argparse.Namespace) -> Exception:
     from difflib import get_close_matches
 
     from reconciler.errors import ErrorCode, ReconcilerError
 
+    name = args.name
     known: set[Any] = {*report.desired.specs, *report.world.containers, *report.world.failures}
     near = get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]}?" if near else "neither a container nor a file has that name"
+    hint = explain_mask(engine, name, args.sources) or hint
     sources = ", ".join(source.path for source in report.desired.sources) or "no source"
     return ReconcilerError(
         ErrorCode.NameNotFound,

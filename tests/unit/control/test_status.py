@@ -172,6 +172,8 @@ def test_an_exit_is_shown_with_code_signal_oom_and_time() -> None:
         "signal": None,
         "oom": False,
         "at": "1970-01-12T13:46:40.000Z",
+        "text": "exit code 3",
+        "memory": None,
     }
     assert condition(shown, "Running")["message"] == "exit code 3"
     assert shown["pid"] is None
