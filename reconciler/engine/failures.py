@@ -7,6 +7,7 @@ import errno
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.lean import Any, Iterator, contextmanager
 from reconciler.model.config import Command
+from reconciler.model.frozen import replace
 from reconciler.model.record import Record
 
 
@@ -29,11 +30,10 @@ def translate_setup_failure(
     failure: SetupFailed, record: Record, command: Command | None = None
 ) -> ReconcilerError:
     """Return the typed error of a failed set-up step, of a start or of a further `command`."""
-    chosen = command or Command(
-        argv=record.config.command,
-        user=record.config.user_or_default(),
-        workdir=record.config.workdir,
-    )
+    config = record.config if command is None else command.process or record.config
+    chosen = command or Command(argv=config.command, workdir=config.workdir)
+    if chosen.user is None:
+        chosen = replace(chosen, user=config.user_or_default())
     code, cause = _classify(failure, chosen)
     what = "start" if command is None else "execute a command in"
     return ReconcilerError(

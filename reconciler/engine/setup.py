@@ -108,7 +108,7 @@ def _mount_steps(record: Record, place: Place) -> list[Any]:
         return listed_mounts.make_listed_steps(
             record.config,
             parameters,
-            staging=place.directory,
+            staging=_staging(record.config, place),
             cgroups=record.cgroups,
             is_v2=place.mount_cgroup,
         )
@@ -122,6 +122,14 @@ def _mount_steps(record: Record, place: Place) -> list[Any]:
         hidden=place.hidden,
         mount_cgroup=place.mount_cgroup,
     )
+
+
+def _staging(config: Config, place: Place) -> str:
+    """Return where the root is attached until it is entered.
+
+    Under its own name where hooks run before that: what they mount below it is in the container.
+    """
+    return (config.isolation.hooks.create_container and config.rootfs.path) or place.directory
 
 
 def make_exec_plan(
@@ -153,7 +161,9 @@ def make_exec_plan(
         process.Hide(),
         join.JoinNamespaces(init.pid, init.start_ticks, flags),
         join.ForkInside(),
-        join.UseStreams() if command.terminal is None else join.OpenTerminal(*command.terminal),
+        join.UseStreams()
+        if command.terminal is None
+        else join.OpenTerminal(*command.terminal, identity.uid),
         *setup_process.process_steps(record.id, _as_run(config, command), identity),
     ]
     return {"id": record.id, "steps": encode_steps(steps), "cgroupDir": cgroup_dir}

@@ -59,6 +59,8 @@ def make_container(
         process = container.start()
         if options["pid-file"]:
             write_pid_file(options["pid-file"], process.pid)
+        if options["pidfd-socket"]:
+            send_pidfd(options["pidfd-socket"], process.pid)
     except BaseException:
         container.destroy()
         run_poststop(container, config.isolation.hooks.poststop, runtime.log)
@@ -78,6 +80,17 @@ def write_pid_file(path: str, pid: int) -> None:
         raise from_os_error(error, f"cannot write the pid file {path}") from error
 
 
+def send_pidfd(path: str, pid: int) -> None:
+    """Send a pidfd over a unix socket, as runc does. Raises: SystemError and its kin."""
+    try:
+        pidfd = os.pidfd_open(pid)
+        with connect_socket(path, "pidfd socket") as sock:
+            socket.send_fds(sock, [b"pidfd"], [pidfd])
+        os.close(pidfd)
+    except OSError as error:
+        raise from_os_error(error, f"cannot send a pidfd to {path}") from error
+
+
 def check_terminal(has_terminal: bool, *, has_socket: bool) -> None:
     """Refuse a terminal that nobody gets, and a socket for none. Raises: ConfigInvalid."""
     if has_terminal and not has_socket:
@@ -93,14 +106,14 @@ def check_terminal(has_terminal: bool, *, has_socket: bool) -> None:
         )
 
 
-def connect_console(path: str) -> socket.socket:
-    """Return a connection to a console socket. Raises: SystemError and its kin."""
+def connect_socket(path: str, kind: str = "console socket") -> socket.socket:
+    """Return a connection to a unix socket. Raises: SystemError and its kin."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.connect(path)
     except OSError as error:
         sock.close()
-        raise from_os_error(error, f"cannot connect to the console socket {path}") from error
+        raise from_os_error(error, f"cannot connect to the {kind} {path}") from error
     return sock
 
 

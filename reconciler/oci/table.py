@@ -26,6 +26,7 @@ _BUNDLE = Option("bundle", "directory of the bundle", Kind.TEXT, "b", ".", "DIR"
 _CONSOLE = Option(
     "console-socket", "unix socket that gets the terminal's master", Kind.TEXT, value="PATH"
 )
+_PIDFD = Option("pidfd-socket", "unix socket that gets a pidfd of the process", Kind.TEXT)
 _PID_FILE = Option("pid-file", "file to write the pid to", Kind.TEXT, value="FILE")
 _PRESERVE = Option(
     "preserve-fds", "descriptors from 3 on (after $LISTEN_FDS) to hand on", Kind.NUMBER, "", 0, "N"
@@ -35,6 +36,7 @@ _CREATE = (
     Option("config", "file to read in place of the bundle's config.json", Kind.TEXT, "f"),
     _CONSOLE,
     _PID_FILE,
+    _PIDFD,
     Option("no-pivot", "do not use pivot_root(2): for a root on an initial ramdisk"),
     Option("no-new-keyring", "keep the caller's session keyring"),
     _PRESERVE,
@@ -52,6 +54,7 @@ _EXEC = (
     Option("process", "file with the process as in config.json", Kind.TEXT, "p", value="FILE"),
     _DETACH,
     _PID_FILE,
+    _PIDFD,
     Option("process-label", "SELinux label", Kind.TEXT, value="LABEL"),
     Option("apparmor", "AppArmor profile", Kind.TEXT, value="PROFILE"),
     Option("no-new-privs", "forbid new privileges"),
@@ -66,6 +69,8 @@ _UPDATE = (
     Option("cpu-period", "period of the CPU quota in microseconds", Kind.NUMBER),
     Option("cpu-quota", "CPU time in a period in microseconds", Kind.NUMBER),
     Option("cpu-share", "CPU shares", Kind.NUMBER, "c"),
+    Option("cpu-burst", "CPU time that may be saved up, in microseconds", Kind.NUMBER),
+    Option("cpu-idle", "1: run only when nothing else would", Kind.NUMBER),
     Option("cpu-rt-period", "period of real-time scheduling in microseconds", Kind.NUMBER),
     Option("cpu-rt-runtime", "real-time CPU time in a period in microseconds", Kind.NUMBER),
     Option("cpuset-cpus", "CPUs to use", Kind.TEXT, value="LIST"),
@@ -74,6 +79,8 @@ _UPDATE = (
     Option("memory-reservation", "memory reservation in bytes", Kind.TEXT),
     Option("memory-swap", "memory and swap together in bytes; -1 is unlimited", Kind.TEXT),
     Option("pids-limit", "processes at most; -1 is unlimited", Kind.NUMBER),
+    Option("kernel-memory", "ignored: kernels no longer have it", Kind.TEXT),
+    Option("kernel-memory-tcp", "ignored: kernels no longer have it", Kind.TEXT),
     Option("l3-cache-schema", "not supported", Kind.TEXT),
     Option("mem-bw-schema", "not supported", Kind.TEXT),
 )

@@ -94,6 +94,7 @@ class OpenTerminal(NamedTuple):
 
     rows: int
     columns: int
+    uid: int
 
     def describe(self) -> str:
         return "open a terminal"
@@ -104,6 +105,7 @@ class OpenTerminal(NamedTuple):
         slave = fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY)
         size = struct.pack("4H", self.rows, self.columns, 0, 0)
         fcntl.ioctl(slave, termios.TIOCSWINSZ, size)
+        os.fchown(slave, self.uid, -1)
         with socket.socket(fileno=os.dup(context.streams[0])) as sock:
             socket.send_fds(sock, [b"terminal"], [master])
         os.close(master)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reconciler.oci.bundle import load_bundle
-from reconciler.oci.create import Launch, check_terminal, connect_console, make_container
+from reconciler.oci.create import Launch, check_terminal, connect_socket, make_container
 from reconciler.oci.options import Values
 from reconciler.oci.runtime import Runtime
 
@@ -18,7 +18,7 @@ def run(runtime: Runtime, options: Values, arguments: list[str]) -> int:
     if not path:
         make_container(runtime, bundle, options, container_id, Launch(waits=True))
         return 0
-    with connect_console(path) as sock:
+    with connect_socket(path) as sock:
         launch = Launch(waits=True, console_fd=sock.fileno())
         make_container(runtime, bundle, options, container_id, launch)
     return 0

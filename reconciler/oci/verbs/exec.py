@@ -12,7 +12,7 @@ from reconciler.lean import ExitStack
 from reconciler.model.config import Command
 from reconciler.model.frozen import replace
 from reconciler.model.record import Record
-from reconciler.oci.create import check_terminal, connect_console, write_pid_file
+from reconciler.oci.create import check_terminal, connect_socket, send_pidfd, write_pid_file
 from reconciler.oci.exec_process import make_process
 from reconciler.oci.foreground import Foreground
 from reconciler.oci.options import Values
@@ -33,12 +33,14 @@ def run(runtime: Runtime, options: Values, arguments: list[str]) -> int:
         foreground = None if is_detached else stack.enter_context(Foreground())
         streams = [0, 1, 2]
         if path:
-            streams = [stack.enter_context(connect_console(path)).fileno()]
+            streams = [stack.enter_context(connect_socket(path)).fileno()]
         elif command.terminal is not None and foreground is not None:
             streams = [foreground.make_terminal()]
         process = stack.enter_context(_execute(runtime, record, command, streams))
         if options["pid-file"]:
             write_pid_file(options["pid-file"], process.pid)
+        if options["pidfd-socket"]:
+            send_pidfd(options["pidfd-socket"], process.pid)
         return 0 if foreground is None else foreground.attend(process.pid)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reconciler.lean import ExitStack
 from reconciler.oci.bundle import load_bundle
-from reconciler.oci.create import Launch, check_terminal, connect_console, make_container
+from reconciler.oci.create import Launch, check_terminal, connect_socket, make_container
 from reconciler.oci.foreground import Foreground
 from reconciler.oci.options import Values
 from reconciler.oci.runtime import Runtime
@@ -24,7 +24,7 @@ def run(runtime: Runtime, options: Values, arguments: list[str]) -> int:
         foreground = None if options["detach"] else stack.enter_context(Foreground())
         console_fd = -1
         if path:
-            console_fd = stack.enter_context(connect_console(path)).fileno()
+            console_fd = stack.enter_context(connect_socket(path)).fileno()
         elif has_terminal and foreground is not None:
             console_fd = foreground.make_terminal()
         launch = Launch(waits=False, console_fd=console_fd)

@@ -20,6 +20,8 @@ _PLACES = {
     "cpu-period": ("cpu", "period"),
     "cpu-quota": ("cpu", "quota"),
     "cpu-share": ("cpu", "shares"),
+    "cpu-burst": ("cpu", "burst"),
+    "cpu-idle": ("cpu", "idle"),
     "cpu-rt-period": ("cpu", "realtimePeriod"),
     "cpu-rt-runtime": ("cpu", "realtimeRuntime"),
     "cpuset-cpus": ("cpu", "cpus"),
@@ -29,6 +31,8 @@ _PLACES = {
     "memory-swap": ("memory", "swap"),
     "pids-limit": ("pids", "limit"),
 }
+_UNITS = {"k": "Ki", "m": "Mi", "g": "Gi", "t": "Ti"}
+_IGNORED = ("kernel-memory", "kernel-memory-tcp")
 _SIZES = ("memory", "memory-reservation", "memory-swap")
 _CANNOT = ("l3-cache-schema", "mem-bw-schema")
 
@@ -39,6 +43,9 @@ def run(runtime: Runtime, options: Values, arguments: list[str]) -> int:
     if runtime.status(container) == "stopped":
         why = "it is stopped"
         raise refuse(container.id, ErrorCode.ContainerNotRunning, "update the limits of", why)
+    for name in _IGNORED:
+        if options[name]:
+            runtime.log.warning(f"--{name} is ignored: kernels no longer have this limit")
     changes = _read(options["resources"]) if options["resources"] else _from_options(options)
     former: dict[str, Any] = json.loads(container.annotations[RESOURCES_NOTE])
     merged = merge(former, changes)
@@ -49,13 +56,16 @@ def run(runtime: Runtime, options: Values, arguments: list[str]) -> int:
 
 
 def merge(former: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Return linux.resources with the fields of `changes` that are set: not null, 0 or empty."""
+    """Return linux.resources with the fields of `changes` that are set: not null, 0 or empty.
+
+    An `idle` of 0 is one: it is how that is taken back.
+    """
     merged = dict(former)
     for name, value in changes.items():
         if isinstance(value, dict):
             own = former.get(name)
             merged[name] = merge(own if isinstance(own, dict) else {}, value)
-        elif value:
+        elif value or (name == "idle" and value is not None):
             merged[name] = value
     memory = changes.get("memory")
     if isinstance(memory, dict) and memory.get("limit") == -1 and not memory.get("swap"):
@@ -91,10 +101,15 @@ def _from_options(options: Values) -> dict[str, Any]:
 
 
 def _size(name: str, text: str) -> int:
-    """Return bytes of a number with or without a unit: 1000, 512m, 64Mi."""
+    """Return bytes of a number with or without a unit, a power of 1024 as in runc: 512m, 50M, 1gb.
+
+    Raises: Usage.
+    """
     if text.lstrip("-").isdecimal():
         return int(text)
+    number = text.lower().removesuffix("b").removesuffix("i")
     try:
-        return parse_size(text[:-1] + text[-1:].upper() + "i" if text[-1:] in "kmg" else text)
-    except ValueError as error:
-        raise ReconcilerError(ErrorCode.Usage, f"--{name}: {error}") from error
+        return parse_size(number[:-1] + _UNITS[number[-1:]])
+    except (KeyError, ValueError) as error:
+        message = f"--{name} is a number of bytes, or one with k, m, g or t, not {text!r}"
+        raise ReconcilerError(ErrorCode.Usage, message) from error

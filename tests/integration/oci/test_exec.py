@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -104,3 +106,25 @@ def test_a_user_can_reopen_its_standard_streams(oci: Oci, running: str) -> None:
     script = "echo out > /dev/stdout; echo err > /dev/stderr"
     done = oci.run("exec", "--user", "1000:1000", running, "sh", "-c", script)
     assert (done.stdout, done.stderr) == ("out\n", "err\n")
+
+
+def test_a_further_terminal_belongs_to_its_user(oci: Oci, write_spec: WriteSpec) -> None:
+    write_spec(make_spec("sleep", "1000"))
+    oci.start_in_background("run", "-d", oci.id())
+    shown = oci.ok("exec", "-t", "-u", "1000:1000", oci.id(), "sh", "-c", "stat -c %u $(tty)")
+    assert shown.strip() == "1000"
+
+
+def test_a_pidfd_of_the_process_goes_over_the_socket(oci: Oci, write_spec: WriteSpec) -> None:
+    write_spec(make_spec("sleep", "1000"))
+    path = str(oci.bundle / "pidfd")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
+        server.bind(path)
+        server.listen()
+        oci.start_in_background("run", "-d", "--pidfd-socket", path, oci.id())
+        connection, _ = server.accept()
+        with connection:
+            _, (pidfd,), _, _ = socket.recv_fds(connection, 100, 1)
+    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    os.close(pidfd)
+    oci.await_status(oci.id(), "stopped")

@@ -139,3 +139,16 @@ def test_a_hook_has_its_own_environment_alone(oci: Oci, write_spec: WriteSpec, n
     oci.ok("run", oci.id())
     names = {line.partition("=")[0] for line in (notes / "env").read_text().splitlines()}
     assert names - {"PWD", "SHLVL", "_", "OLDPWD"} == {"ONLY"}
+
+
+def test_what_a_create_container_hook_mounts_below_the_root_is_in_the_container(
+    oci: Oci, write_spec: WriteSpec, rootfs: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source/file").write_text("from the hook")
+    script = f"mount --bind {tmp_path}/source {rootfs}/srv"
+    spec = make_spec("cat", "/srv/file")
+    spec["hooks"] = {"createContainer": [{"path": "/bin/sh", "args": ["sh", "-c", script]}]}
+    write_spec(spec)
+    assert oci.ok("run", oci.id()) == "from the hook"
+    assert str(rootfs) not in Path("/proc/self/mountinfo").read_text()

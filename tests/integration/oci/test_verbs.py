@@ -125,3 +125,19 @@ def test_checkpoint_and_restore_are_refused_with_the_reason(oci: Oci) -> None:
         assert refused.returncode == 1
         assert "/no/such/criu is not installed" in refused.stderr
         assert "NotSupported" in oci.run(verb, oci.id()).stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "limit"), [("52428800", 50 << 20), ("50M", 50 << 20), ("20mb", 20 << 20)]
+)
+def test_a_size_has_units_that_are_powers_of_1024(
+    oci: Oci, running: str, given: str, limit: int
+) -> None:
+    oci.ok("update", "--memory", given, running)
+    assert _limits(oci, running)[0] == limit
+
+
+def test_update_of_a_stopped_container_is_an_error(oci: Oci, running: str) -> None:
+    oci.ok("kill", running, "KILL")
+    oci.await_status(running, "stopped")
+    assert "container not running" in oci.run("update", "--pids-limit", "5", running).stderr
