@@ -164,7 +164,9 @@ def make_exec_plan(
         join.UseStreams()
         if command.terminal is None
         else join.OpenTerminal(*command.terminal, identity.uid),
-        *setup_process.process_steps(record.id, _as_run(config, command), identity),
+        *setup_process.process_steps(
+            record.id, _as_run(config, command), identity, is_further=True
+        ),
     ]
     return {"id": record.id, "steps": encode_steps(steps), "cgroupDir": cgroup_dir}
 

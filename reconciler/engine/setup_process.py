@@ -13,7 +13,7 @@ from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.lean import Any, json
 from reconciler.linux import capabilities
 from reconciler.model.config import Config, SeccompMode
-from reconciler.model.isolation import IoPriority, Isolation, Scheduler
+from reconciler.model.isolation import IoPriority, Isolation, MemoryPolicy, Scheduler
 from reconciler.model.record import Record
 from reconciler.monitor.steps import attributes, process
 
@@ -41,6 +41,23 @@ _SCHED_FLAGS = {
     "SCHED_FLAG_UTIL_CLAMP_MAX": 0x40,
 }
 _IO_CLASSES = {"IOPRIO_CLASS_RT": 1, "IOPRIO_CLASS_BE": 2, "IOPRIO_CLASS_IDLE": 3}
+# linux/mempolicy.h
+MEMORY_MODES = {
+    name: number
+    for number, name in enumerate(
+        f"MPOL_{name}"
+        for name in (
+            *("DEFAULT", "PREFERRED", "BIND", "INTERLEAVE", "LOCAL", "PREFERRED_MANY"),
+            "WEIGHTED_INTERLEAVE",
+        )
+    )
+}
+MEMORY_FLAGS = {
+    "MPOL_F_STATIC_NODES": 1 << 15,
+    "MPOL_F_RELATIVE_NODES": 1 << 14,
+    "MPOL_F_NUMA_BALANCING": 1 << 13,
+}
+_NUMBER_MAX = 8191  # of CPUs; of nodes there are fewer
 _PERSONAS = {"LINUX": 0x0, "LINUX32": 0x8}
 
 
@@ -78,8 +95,12 @@ def listener_steps(record: Record, config: Config) -> list[Any]:
     return [attributes.ConnectListener(profile.listener_path, profile.listener_metadata, state)]
 
 
-def process_steps(container_id: str, config: Config, identity: Identity) -> list[Any]:
+def process_steps(
+    container_id: str, config: Config, identity: Identity, *, is_further: bool = False
+) -> list[Any]:
     """Return the last steps: limits, scheduling, identity, the command.
+
+    The CPU affinity is for a process that `is_further` than the init (config.md, execCPUAffinity).
 
     Raises: NotSupported, ConfigInvalid.
     """
@@ -91,7 +112,9 @@ def process_steps(container_id: str, config: Config, identity: Identity) -> list
         steps.append(_scheduling(isolation.scheduler))
     if isolation.io_priority is not None:
         steps.append(_io_priority(isolation.io_priority))
-    if isolation.cpu_affinity[1] or isolation.cpu_affinity[0]:
+    if isolation.memory_policy is not None:
+        steps.append(_memory_policy(isolation.memory_policy))
+    if is_further and (isolation.cpu_affinity[1] or isolation.cpu_affinity[0]):
         steps.append(_affinity(isolation.cpu_affinity[1] or isolation.cpu_affinity[0] or ""))
     steps += _limit_steps(config)
     return [
@@ -210,14 +233,39 @@ def _io_priority(one: IoPriority) -> attributes.SetIoPriority:
 
 
 def _affinity(text: str) -> attributes.SetAffinity:
-    cpus: set[int] = set()
+    cpus = _numbers(text)
+    if cpus is None:
+        message = f"'{text}' is no list of CPUs (example: 0-3,8)"
+        raise _invalid("process.execCPUAffinity", message)
+    return attributes.SetAffinity(cpus)
+
+
+def _memory_policy(one: MemoryPolicy) -> attributes.SetMemoryPolicy:
+    field = "linux.memoryPolicy"
+    if one.mode not in MEMORY_MODES:
+        raise _invalid(f"{field}.mode", f"'{one.mode}' is an invalid memory policy mode")
+    mode = MEMORY_MODES[one.mode]
+    for name in one.flags:
+        if name not in MEMORY_FLAGS:
+            raise _invalid(f"{field}.flags", f"'{name}' is an invalid memory policy flag")
+        mode |= MEMORY_FLAGS[name]
+    nodes = _numbers(one.nodes) if one.nodes else []
+    if nodes is None:
+        message = f"'{one.nodes}' has an invalid memory policy node (example: 0-1,3)"
+        raise _invalid(f"{field}.nodes", message)
+    return attributes.SetMemoryPolicy(mode, nodes)
+
+
+def _numbers(text: str) -> list[int] | None:
+    """Return the numbers of a list such as 0-3,8; None when it is none, or has too high ones."""
+    numbers: set[int] = set()
     for part in text.split(","):
         first, _, last = part.strip().partition("-")
-        if not first.isdecimal() or not (last or first).isdecimal():
-            message = f"'{text}' is no list of CPUs (example: 0-3,8)"
-            raise _invalid("process.execCPUAffinity", message)
-        cpus.update(range(int(first), int(last or first) + 1))
-    return attributes.SetAffinity(sorted(cpus))
+        last = last or first
+        if not first.isdecimal() or not last.isdecimal() or int(last) > _NUMBER_MAX:
+            return None
+        numbers.update(range(int(first), int(last) + 1))
+    return sorted(numbers)
 
 
 def _persona(name: str) -> int:

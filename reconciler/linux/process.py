@@ -11,8 +11,9 @@ import errno
 import fcntl
 import os
 import struct
+import sys
 
-from reconciler.lean import IntFlag, signal
+from reconciler.lean import IntFlag, Sequence, signal
 from reconciler.linux.libc import (
     SYS_CLONE3,
     check,
@@ -21,6 +22,7 @@ from reconciler.linux.libc import (
     keyctl,
     libc,
     sched_setattr,
+    set_mempolicy,
 )
 
 
@@ -127,6 +129,13 @@ def set_personality(persona: int) -> None:
 def set_io_priority(io_class: int, priority: int) -> None:
     """Set the I/O priority of the calling thread (ioprio_set(2)). Raises: OSError."""
     check(ioprio_set(_IOPRIO_WHO_PROCESS, 0, io_class << 13 | priority))
+
+
+def set_memory_policy(mode: int, nodes: Sequence[int]) -> None:
+    """Set the NUMA memory policy of the calling thread (set_mempolicy(2)). Raises: OSError."""
+    size = (max(nodes, default=0) // 64 + 1) * 8
+    mask = sum(1 << node for node in nodes).to_bytes(size, sys.byteorder)
+    check(set_mempolicy(mode, mask if nodes else None, size * 8 + 1 if nodes else 0))
 
 
 def set_scheduler(

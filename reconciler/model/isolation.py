@@ -92,6 +92,15 @@ class IoPriority:
 
 
 @frozen
+class MemoryPolicy:
+    """set_mempolicy(2): `mode` as MPOL_BIND, `nodes` as 0-1,3, `flags` as MPOL_F_STATIC_NODES."""
+
+    mode: str
+    nodes: str | None = None
+    flags: tuple[str, ...] = ()
+
+
+@frozen
 class Device:
     """A device node to make: `type` c, b, u or p; `mode` the permission bits."""
 
@@ -162,6 +171,7 @@ class Isolation:
     io_priority: IoPriority | None = None
     cpu_affinity: tuple[str | None, str | None] = (None, None)
     personality: str | None = None
+    memory_policy: MemoryPolicy | None = None
     apparmor_profile: str | None = None
     selinux_label: str | None = None
     mount_label: str | None = None

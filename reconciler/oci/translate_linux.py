@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from reconciler.lean import json
 from reconciler.model.frozen import replace
-from reconciler.model.isolation import Device, DeviceRule, Isolation
+from reconciler.model.isolation import Device, DeviceRule, Isolation, MemoryPolicy
 from reconciler.oci.fields import Fields
 from reconciler.oci.translate_mounts import translate_mappings
 
 _CANNOT = {
     "intelRdt": "cache and memory bandwidth allocation (resctrl) is not supported; leave it out",
     "netDevices": "moving network devices is not supported; move them from a createRuntime hook",
-    "memoryPolicy": "NUMA memory policies are not supported; use resources.cpu.mems",
 }
 _DEVICE_TYPES = ("c", "b", "u", "p")
 _RULE_TYPES = ("a", "c", "b")
@@ -31,6 +30,7 @@ def translate_linux(linux: Fields, isolation: Isolation) -> Isolation:
         rootfs_propagation=linux.text("rootfsPropagation") or None,
         seccomp=json.dumps(seccomp) if seccomp else None,
         personality=_personality(linux),
+        memory_policy=_memory_policy(linux),
         mount_label=linux.text("mountLabel") or None,
         devices=_devices(linux),
         device_rules=_device_rules(linux.child("resources")),
@@ -65,6 +65,17 @@ def _personality(linux: Fields) -> str | None:
     if fields.texts("flags"):
         raise fields.unsupported("flags", "there are none that are supported")
     return fields.required_text("domain")
+
+
+def _memory_policy(linux: Fields) -> MemoryPolicy | None:
+    fields = linux.child("memoryPolicy")
+    if not fields.data:
+        return None
+    return MemoryPolicy(
+        mode=fields.text("mode") or "",
+        nodes=fields.text("nodes") or None,
+        flags=fields.texts("flags"),
+    )
 
 
 def _devices(linux: Fields) -> tuple[Device, ...]:

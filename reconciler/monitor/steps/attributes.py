@@ -173,6 +173,19 @@ class SetAffinity(NamedTuple):
         os.sched_setaffinity(0, self.cpus)
 
 
+class SetMemoryPolicy(NamedTuple):
+    """Set the NUMA memory policy, `mode` with its flags; the command inherits it."""
+
+    mode: int
+    nodes: list[int]
+
+    def describe(self) -> str:
+        return "set_mempolicy"
+
+    def execute(self, context: Context) -> None:
+        process.set_memory_policy(self.mode, self.nodes)
+
+
 class SetLabel(NamedTuple):
     """Have the command run under a label of a security module; `path` is its file in /proc."""
 
@@ -266,6 +279,7 @@ STEPS = (
     SetScheduling,
     SetIoPriority,
     SetAffinity,
+    SetMemoryPolicy,
     SetLabel,
     ConnectListener,
     OpenConsole,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from reconciler import __version__
 from reconciler.engine.mount_options import OPTION_WORDS
+from reconciler.engine.setup_process import MEMORY_FLAGS, MEMORY_MODES
 from reconciler.lean import Any, json
 from reconciler.linux.capabilities import NAMES
 from reconciler.oci.bundle import LEAST_VERSION, MOST_VERSION
@@ -28,6 +28,7 @@ def run(runtime: Runtime, options: Values, arguments: list[str]) -> int:
         "hooks": list(_HOOKS),
         "mountOptions": list(OPTION_WORDS),
         "linux": _linux(),
+        "potentiallyUnsafeConfigAnnotations": [],
         "annotations": {"io.github.reconciler.version": __version__},
     }
     sys.stdout.write(json.dumps(features, indent=4) + "\n")
@@ -38,11 +39,12 @@ def _linux() -> dict[str, Any]:
     return {
         "namespaces": list(_NAMESPACES),
         "capabilities": [f"CAP_{name}" for name in NAMES],
-        "cgroup": {"v1": True, "v2": True, "systemd": False, "systemdUser": False, "rdma": False},
+        "cgroup": {"v1": True, "v2": True, "systemd": False, "systemdUser": False, "rdma": True},
         "seccomp": _seccomp(),
-        "apparmor": {"enabled": os.path.isdir("/sys/kernel/security/apparmor")},
-        "selinux": {"enabled": os.path.isdir("/sys/fs/selinux")},
+        "apparmor": {"enabled": True},
+        "selinux": {"enabled": True},
         "intelRdt": {"enabled": False},
+        "memoryPolicy": {"modes": list(MEMORY_MODES), "flags": list(MEMORY_FLAGS)},
         "mountExtensions": {"idmap": {"enabled": True}},
         "netDevices": {"enabled": False},
     }

@@ -219,3 +219,53 @@ def test_a_tmpfs_without_a_mode_takes_that_of_the_directory(
     )
     write_spec(spec)
     assert oci.ok("run", oci.id()).strip() == shown
+
+
+@pytest.mark.parametrize(
+    ("policy", "shown"),
+    [
+        ({}, "default"),
+        ({"mode": "MPOL_DEFAULT"}, "default"),
+        ({"mode": "MPOL_INTERLEAVE", "nodes": "0"}, "interleave:0"),
+        (
+            {"mode": "MPOL_BIND", "nodes": "0", "flags": ["MPOL_F_STATIC_NODES"]},
+            "bind=static:0",
+        ),
+    ],
+)
+def test_memory_is_taken_from_the_nodes_that_the_policy_says(
+    oci: Oci, write_spec: WriteSpec, policy: Any, shown: str
+) -> None:
+    if not os.path.exists("/proc/self/numa_maps"):
+        pytest.skip("this kernel has no NUMA")
+    spec = make_spec("sh", "-c", "head -n 1 /proc/self/numa_maps")
+    write_spec(changed(spec, "linux.memoryPolicy", policy))
+    assert oci.ok("run", oci.id()).split()[1] == shown
+
+
+@pytest.mark.parametrize(
+    ("policy", "said"),
+    [
+        ({"nodes": "0"}, "invalid memory policy mode"),
+        ({"mode": "MPOL_BIND", "nodes": "0", "flags": ["X"]}, "invalid memory policy flag"),
+        ({"mode": "MPOL_BIND", "nodes": "0-99999999"}, "invalid memory policy node"),
+    ],
+)
+def test_a_memory_policy_that_is_none_is_an_error(
+    oci: Oci, write_spec: WriteSpec, policy: Any, said: str
+) -> None:
+    write_spec(changed(make_spec("true"), "linux.memoryPolicy", policy))
+    done = oci.run("run", oci.id())
+    assert done.returncode == 1
+    assert said in done.stderr
+
+
+def test_the_cpu_affinity_of_exec_is_not_the_inits(oci: Oci, write_spec: WriteSpec) -> None:
+    cpus = os.sched_getaffinity(0)
+    one = str(max(cpus))
+    spec = make_spec("sleep", "1000")
+    write_spec(changed(spec, "process.execCPUAffinity", {"initial": one, "final": one}))
+    oci.start_in_background("run", "-d", oci.id())
+    assert os.sched_getaffinity(oci.state(oci.id())["pid"]) == cpus
+    shown = oci.ok("exec", oci.id(), "grep", "Cpus_allowed_list", "/proc/self/status")
+    assert shown.split()[1] == one
