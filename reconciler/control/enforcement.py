@@ -13,6 +13,7 @@ from typing import Any
 from reconciler.cgroup.canonical import Unsupported
 from reconciler.control.ports import EnginePort
 from reconciler.model.config import Config, SeccompMode
+from reconciler.model.field_paths import ENFORCED, is_known
 from reconciler.model.frozen import replace
 from reconciler.model.spec import Enforcement, Spec
 from reconciler.model.world import Desired
@@ -25,7 +26,7 @@ _DEFAULTS = Config(command=("unknown",))
 _ATTRIBUTES = {
     row.path: row.attribute.removeprefix("config.")
     for row in FIELDS
-    if row.path.startswith("resources.") or row.path == "oomScoreAdj"
+    if is_known(row.path, ENFORCED)
 }
 
 
@@ -60,7 +61,8 @@ class _Asked:
         self._answers: dict[object, Sequence[Unsupported]] = {}
 
     def of(self, config: Config) -> Sequence[Unsupported]:
-        key = (config.resources, config.rlimits, config.oom_score_adj, config.security)
+        labels = (config.isolation.apparmor_profile, config.isolation.selinux_label)
+        key = (config.resources, config.rlimits, config.oom_score_adj, config.security, labels)
         if key not in self._answers:
             self._answers[key] = self._unenforceable(config)
         return self._answers[key]

@@ -46,9 +46,10 @@ def adapt(config: Config, hidden: Sequence[str]) -> Config:
     if isolation.mounts is None:
         has_tty_group = gids[-1].container_id + gids[-1].size > 5
         changes["mounts"] = _standard_mounts(config, has_tty_group=has_tty_group)
-        masked = [*MASKED_PATHS, *(hidden if config.rootfs.path is None else ())]
-        changes["masked_paths"] = tuple(masked)
-        changes["readonly_paths"] = READONLY_PATHS
+        masked = MASKED_PATHS if isolation.masked_paths is None else isolation.masked_paths
+        changes["masked_paths"] = (*masked, *(hidden if config.rootfs.path is None else ()))
+        if isolation.readonly_paths is None:
+            changes["readonly_paths"] = READONLY_PATHS
     user = config.user_or_default()
     if config.user is None and not _is_mapped(user, uids):
         user = "0:0"  # nobody is nobody's here

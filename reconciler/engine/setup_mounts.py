@@ -90,16 +90,24 @@ def make_mount_steps(
     steps += _standard_steps(is_host, mount_cgroup)
     if is_host:
         steps += [_tmpfs(target, data) for target, data in FRESH if os.path.isdir(target)]
-    writable = [target for target, _ in FRESH]
+    writable = ["/dev", *(target for target, _ in FRESH)]
     for index, item in enumerate(config.mounts):
         _check_target(index, item.target, writable if is_host else ["/"])
         steps += _user_mount_steps(index, item)
         writable.append(item.target)
-    masked = [*MASKED_PATHS, *(hidden if is_host else ())]
-    steps += [mounts.MaskPaths(masked), mounts.ReadonlyPaths(list(READONLY_PATHS))]
+    steps += _protected(config, hidden if is_host else ())
     if config.rootfs.readonly and not is_host:
         steps.append(root.SetRootReadonly())
     return steps
+
+
+def _protected(config: Config, hidden: tuple[str, ...]) -> list[Any]:
+    """Return the steps that mask paths and lock them; `hidden` ones are in any case."""
+    masked, locked = config.isolation.masked_paths, config.isolation.readonly_paths
+    return [
+        mounts.MaskPaths([*(MASKED_PATHS if masked is None else masked), *hidden]),
+        mounts.ReadonlyPaths(list(READONLY_PATHS if locked is None else locked)),
+    ]
 
 
 def _root_steps(config: Config, staging: str, overlay_dir: str) -> list[Any]:

@@ -274,17 +274,27 @@ def _persona(name: str) -> int:
     return _PERSONAS[name]
 
 
+def has_apparmor() -> bool:
+    """Tell whether this host has AppArmor, and securityfs is mounted."""
+    return os.path.isdir("/sys/kernel/security/apparmor")
+
+
+def has_selinux() -> bool:
+    """Tell whether this host has SELinux."""
+    return os.path.isdir("/sys/fs/selinux")
+
+
 def _label_steps(isolation: Isolation) -> list[Any]:
     """Return the steps for labels of security modules. Raises: NotSupported without the module."""
     steps: list[Any] = []
     if isolation.apparmor_profile:
-        if not os.path.isdir("/sys/kernel/security/apparmor"):
+        if not has_apparmor():
             message = "this host has no AppArmor (or securityfs is not mounted); leave it out"
             raise _unsupported("process.apparmorProfile", message)
         path = "/proc/self/attr/apparmor/exec"
         steps.append(attributes.SetLabel(path, f"exec {isolation.apparmor_profile}"))
     if isolation.selinux_label or isolation.mount_label:
-        if not os.path.isdir("/sys/fs/selinux"):
+        if not has_selinux():
             raise _unsupported("process.selinuxLabel", "this host has no SELinux; leave it out")
         if isolation.selinux_label:
             steps.append(attributes.SetLabel("/proc/self/attr/exec", isolation.selinux_label))

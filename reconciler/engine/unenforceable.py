@@ -10,6 +10,7 @@ import os
 
 from reconciler.cgroup.canonical import Unsupported
 from reconciler.cgroup.driver import CgroupDriver
+from reconciler.engine import setup_process
 from reconciler.engine.seccomp_profile import default_filter
 from reconciler.errors import ReconcilerError
 from reconciler.lean import Iterator
@@ -26,7 +27,7 @@ def find_unenforceable(config: Config, driver: CgroupDriver, starter: int) -> li
 
     Raises: OSError when the host cannot be asked.
     """
-    found = [*driver.unsupported(config.resources), *_seccomp(config)]
+    found = [*driver.unsupported(config.resources), *_seccomp(config), *_labels(config)]
     if not (config.rlimits or config.oom_score_adj is not None) or _has_sys_resource(starter):
         return found
     return [*found, *_rlimits(config, starter), *_oom_score(config, starter)]
@@ -58,6 +59,14 @@ def _oom_score(config: Config, starter: int) -> Iterator[Unsupported]:
     if wanted is not None and wanted < ours:
         reason = f"it is below ours, {ours}, and we lack CAP_SYS_RESOURCE"
         yield Unsupported("oomScoreAdj", reason, _HOW_CAPABILITY)
+
+
+def _labels(config: Config) -> Iterator[Unsupported]:
+    how = "boot a kernel with it, or leave the field out"
+    if config.isolation.apparmor_profile and not setup_process.has_apparmor():
+        yield Unsupported("security.apparmorProfile", "this host has no AppArmor", how)
+    if config.isolation.selinux_label and not setup_process.has_selinux():
+        yield Unsupported("security.selinuxLabel", "this host has no SELinux", how)
 
 
 def _seccomp(config: Config) -> Iterator[Unsupported]:

@@ -10,6 +10,7 @@ import os.path
 from collections.abc import Callable
 from typing import Any
 
+from reconciler.loader.build_isolation import OF_SECURITY, build_isolation
 from reconciler.loader.findings import Path
 from reconciler.model.codec import spec_digest
 from reconciler.model.config import (
@@ -129,7 +130,8 @@ def _build_config(data: _Data, base_of: _BaseOf) -> Config:
     }
     given = {key: value for key, value in data.items() if key in conversions}
     config: Config = _given(Config, given, **conversions)
-    return config
+    isolation = build_isolation(data)
+    return config if isolation is None else replace(config, isolation=isolation)
 
 
 def _absolute(path: str, base: str) -> str:
@@ -228,7 +230,7 @@ def _build_device(data: _Data) -> IoDeviceLimits:
 def _build_security(data: _Data) -> Security:
     security: Security = _given(
         Security,
-        data,
+        {key: value for key, value in data.items() if key not in OF_SECURITY},
         capabilities=("capabilities", lambda names: tuple(sorted(names))),
         noNewPrivileges=("no_new_privileges", None),
         seccomp=("seccomp", SeccompMode),

@@ -11,6 +11,7 @@ _ONE_FILE = "one file is one container: write a file for each"
 _PUBLISH = "no ports are published; 'network: host' uses the host's"
 _IMAGE = "no images are fetched: unpack one into a directory and write 'rootfs: {path: DIR}'"
 _MOUNTS = "write 'mounts: [{type: bind, source: DIR, target: /DIR}]'"
+_DEVICE = "write 'mounts: [{type: bind, source: /dev/X, target: /dev/X, options: [dev]}]'"
 _ORDER = "write 'dependsOn: {NAME: started}', or ready, or completed"
 _PRIVILEGES = "write what it needs in 'security: {capabilities: [...]}'"
 _PROBES = "write 'probes: {liveness: {exec: [COMMAND, ...]}}'"
@@ -45,6 +46,19 @@ INSTEAD = {
     "livenessprobe": "write 'probes: {liveness: ...}'",
     "readinessprobe": "write 'probes: {readiness: ...}'",
     "startupprobe": "write 'probes: {startup: ...}'",
+    "devices": _DEVICE,
+    "device": _DEVICE,
+    "adddevice": _DEVICE,
+    "sysctls": "write 'sysctl: {NAME: value}'",
+    "pid": "write 'namespaces: {pid: host}'",
+    "hostpid": "write 'namespaces: {pid: host}'",
+    "ipc": "write 'namespaces: {ipc: host}'",
+    "hostipc": "write 'namespaces: {ipc: host}'",
+    "uts": "write 'namespaces: {uts: host}'",
+    "nice": "write 'scheduler: {policy: OTHER, nice: 10}'",
+    "ioschedulingclass": "write 'ioPriority: {class: IDLE}'",
+    "securityopt": "write 'security: {seccomp: ..., apparmorProfile: ..., selinuxLabel: ...}'",
+    "apparmorprofile": "write 'security: {apparmorProfile: NAME}'",
     "capadd": _PRIVILEGES,
     "addcapability": _PRIVILEGES,
     "privileged": _PRIVILEGES,

@@ -23,6 +23,7 @@ _CPU_RANGE = re.compile(r"([0-9]{1,6})(?:-([0-9]{1,6}))?", re.ASCII)
 _DEVICE = re.compile(r"/dev/[^/].*|[0-9]{1,10}:[0-9]{1,10}", re.ASCII | re.DOTALL)
 _UNIFIED_FILE = re.compile(r"[a-z]+(\.[A-Za-z0-9_]+)+", re.ASCII)
 _HUGETLB_MAX = re.compile(r"hugetlb\.[0-9]+[KMG]B\.max", re.ASCII)
+_SYSCTL = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)+", re.ASCII)
 _MODE = re.compile(r"[0-7]{3,5}", re.ASCII)
 
 
@@ -122,6 +123,23 @@ def _check_unified_file(value: str) -> None:
         raise ValueError(f"{value} has a field of its own: {field}")
 
 
+def _check_namespace(value: str) -> None:
+    _check_text(value)
+    if value not in ("private", "host") and not value.startswith("/"):
+        raise ValueError(f"{value!r:.80} is not private, host or the path of a namespace")
+
+
+def _check_sysctl(value: str) -> None:
+    if not _SYSCTL.fullmatch(value):
+        message = f"{value!r:.80} is no kernel parameter (example: net.core.somaxconn)"
+        raise ValueError(message)
+
+
+def _check_umask(value: str) -> None:
+    if not _MODE.fullmatch(value) or int(value, 8) > 0o777:
+        raise ValueError(f"{value!r:.80} is not an octal mask (examples: '0022', '0077')")
+
+
 def _check_mode(value: str) -> None:
     if not _MODE.fullmatch(value) or int(value, 8) > 0o7777:
         raise ValueError(f"{value!r:.80} is not an octal mode (examples: '0755', '1777')")
@@ -192,6 +210,9 @@ _FORMATS: dict[str, tuple[_Check, tuple[type, ...]]] = {
     "block-device": (_check_device, (str,)),
     "unified-file": (_check_unified_file, (str,)),
     "octal-mode": (_check_mode, (str,)),
+    "umask": (_check_umask, (str,)),
+    "namespace": (_check_namespace, (str,)),
+    "sysctl": (_check_sysctl, (str,)),
     "rlimit-value": (_check_rlimit, (str,)),
     "logs": (_check_logs, (str,)),
     "reaction": (_check_reaction, (str,)),

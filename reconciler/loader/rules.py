@@ -44,6 +44,8 @@ def check_rules(data: dict[str, Any]) -> Iterator[Finding]:
     yield from _check_cpu(resources.get("cpu", {}))
     yield from _check_not_zero(resources)
     yield from _check_rlimits(data.get("rlimits", {}))
+    yield from _check_namespaces(data)
+    yield from _check_scheduler(data.get("scheduler", {}))
     yield from _check_restart(data)
     yield from _check_deadline(data)
     yield from _check_suspend(data.get("suspend"))
@@ -85,6 +87,22 @@ def _check_tmpfs(mount: dict[str, Any], path: Path) -> Iterator[Finding]:
         if name in options:
             where = (*path, "options", options.index(name))
             yield _finding(where, f"the option '{name}' is not for a tmpfs")
+
+
+def _check_namespaces(data: dict[str, Any]) -> Iterator[Finding]:
+    namespaces = data.get("namespaces", {})
+    for name in ("hostname", "domainname"):
+        if name in data and namespaces.get("uts", "private") != "private":
+            message = "it needs a uts namespace of the container's own; see namespaces.uts"
+            yield _finding((name,), message)
+    if "network" in namespaces and data.get("network") == "host":
+        message = "'network: host' is another network; give one of the two"
+        yield _finding(("namespaces", "network"), message)
+
+
+def _check_scheduler(scheduler: dict[str, Any]) -> Iterator[Finding]:
+    if "nice" in scheduler and scheduler.get("policy") == "IDLE":
+        yield _finding(("scheduler", "nice"), "the policy IDLE has no nice value")
 
 
 def _check_unique(names: Sequence[str], path: Path) -> Iterator[Finding]:

@@ -39,7 +39,10 @@ OBSERVED = (
 )
 """What the kernel shows of a container that runs, so that it can differ behind our back."""
 
-ENFORCED = (*_LIMITS, "rlimits", "oomScoreAdj", "security.seccomp")
+ENFORCED = (
+    *(*_LIMITS, "rlimits", "oomScoreAdj", "security.seccomp"),
+    *("security.apparmorProfile", "security.selinuxLabel"),
+)
 """What a host may be unable to enforce."""
 
 

@@ -15,8 +15,8 @@ from reconciler.lean import Enum, StrEnum
 from reconciler.model.action import ChangeClass
 from reconciler.model.codec import to_compact
 from reconciler.model.config import IoDeviceLimits
-from reconciler.model.frozen import fields, is_frozen
-from reconciler.model.isolation import Isolation
+from reconciler.model.frozen import fields, is_frozen, replace
+from reconciler.model.isolation import IoPriority, Isolation, Namespaces, Scheduler
 from reconciler.model.quantity import format_cpu, format_duration, format_size
 from reconciler.model.spec import Dependency, Spec, Suspend
 from reconciler.model.value import Value
@@ -129,6 +129,22 @@ def _spell_isolation(isolation: Isolation) -> Value:
     return json.dumps(to_compact(isolation), sort_keys=True)
 
 
+def _rest_of_isolation(spec: Spec) -> Isolation:
+    """Return what has no row of its own: for users of the engine alone."""
+    return replace(spec.config.isolation, **dict.fromkeys(ISOLATION_ROWS), **_NO_ROWS)
+
+
+def _spell_scheduler(one: Scheduler | IoPriority) -> Value:
+    """Return `BATCH nice=10`, as a file has it in two fields."""
+    first, *others = str(spell_plain(one)).split(" ")
+    name = first.partition("=")[2]
+    return " ".join([name.removeprefix("SCHED_").removeprefix("IOPRIO_CLASS_"), *others])
+
+
+def _spell_mask(mask: int) -> Value:
+    return format(mask, "04o")
+
+
 def _spell_dependencies(dependencies: tuple[Dependency, ...]) -> Value:
     return tuple(
         f"{one.name} {one.condition}" + (" restart" if one.restart else "") for one in dependencies
@@ -164,6 +180,13 @@ def _process(path: str, attribute: str, get: Callable[[Spec], Any] | None = None
     return Field(path, attribute, ObservedBy.PROCESS, ChangeClass.RESTART, spell_plain, getter)
 
 
+# Fields of Isolation with a row of their own, and what stands for "not set" where None does not.
+ISOLATION_ROWS = (
+    *("domainname", "umask", "scheduler", "io_priority", "masked_paths", "readonly_paths"),
+    *("apparmor_profile", "selinux_label"),
+)
+_NO_ROWS: dict[str, Any] = {"namespaces": Namespaces(), "sysctl": {}}
+
 _RECORD, _RESTART, _RECREATE = ChangeClass.RECORD, ChangeClass.RESTART, ChangeClass.RECREATE
 
 # Every start makes namespaces, mounts and the process anew, so that a restart is enough for
@@ -186,7 +209,25 @@ FIELDS: tuple[Field, ...] = (
     _process("security.seccomp", "config.security.seccomp"),
     _process("rlimits", "config.rlimits"),
     _process("oomScoreAdj", "config.oom_score_adj"),
-    _row("isolation", "config.isolation", _RESTART, _spell_isolation),
+    _row("domainname", "config.isolation.domainname", _RESTART),
+    _row("namespaces.pid", "config.isolation.namespaces.pid", _RESTART),
+    _row("namespaces.ipc", "config.isolation.namespaces.ipc", _RESTART),
+    _row("namespaces.uts", "config.isolation.namespaces.uts", _RESTART),
+    _row("namespaces.cgroup", "config.isolation.namespaces.cgroup", _RESTART),
+    _row("namespaces.network", "config.isolation.namespaces.network", _RESTART),
+    _row("sysctl", "config.isolation.sysctl", _RESTART),
+    _row("umask", "config.isolation.umask", _RESTART, _spell_mask),
+    _row("scheduler", "config.isolation.scheduler", _RESTART, _spell_scheduler),
+    _row("ioPriority", "config.isolation.io_priority", _RESTART, _spell_scheduler),
+    _row("maskedPaths", "config.isolation.masked_paths", _RESTART),
+    _row("readonlyPaths", "config.isolation.readonly_paths", _RESTART),
+    _row("security.apparmorProfile", "config.isolation.apparmor_profile", _RESTART),
+    _row("security.selinuxLabel", "config.isolation.selinux_label", _RESTART),
+    _row("isolation", "config.isolation", _RESTART, _spell_isolation, _rest_of_isolation),
+    # For users of the engine alone, as is the rest of isolation.
+    _row("namespaces.mount", "config.isolation.namespaces.mount", _RESTART),
+    _row("namespaces.user", "config.isolation.namespaces.user", _RESTART),
+    _row("namespaces.time", "config.isolation.namespaces.time", _RESTART),
     _row("logs", "config.logs.is_kept", _RESTART, _spell_logs),
     _row("logs.maxSize", "config.logs.max_size_bytes", _RESTART, format_size),
     _row("logs.maxFiles", "config.logs.max_files", _RESTART),

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from reconciler.model.action import ChangeClass, FieldChange
 from reconciler.model.config import Config, Rlimit, SeccompMode
 from reconciler.model.frozen import replace
+from reconciler.model.isolation import NamespaceMode
 from reconciler.model.spec import DriftPolicy, Spec
 from reconciler.model.value import Value
 from reconciler.model.world import Observed
@@ -48,7 +49,7 @@ def _mendable(spec: Spec, observed: Observed) -> Iterator[FieldChange]:
         value = shown.get("oomScoreAdj", config.oom_score_adj)
         if value != config.oom_score_adj:
             yield _change(spec, "oomScoreAdj", config.oom_score_adj, value, ChangeClass.LIVE)
-    if before.hostname == config.hostname:
+    if before.hostname == config.hostname and has_own_hostname(config):
         wanted = config.hostname or spec.name
         value = shown.get("hostname", wanted)
         if value != wanted:
@@ -60,6 +61,11 @@ def _mendable(spec: Spec, observed: Observed) -> Iterator[FieldChange]:
         value = shown.get(path)
         if isinstance(value, tuple) and _is_above(value[1], limit):
             yield _change(spec, path, (limit.soft, limit.hard), value, ChangeClass.LIVE)
+
+
+def has_own_hostname(config: Config) -> bool:
+    """Tell whether its host name is its own: else to mend it would be to rename the host."""
+    return config.isolation.namespaces.uts == NamespaceMode.PRIVATE
 
 
 def _identity(spec: Spec, observed: Observed) -> Iterator[FieldChange]:

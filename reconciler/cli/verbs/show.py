@@ -31,7 +31,10 @@ EXAMPLES = """\
 code 3). Without sources it takes those that the containers were made from, and the default one."""
 
 # Fields that are compared, and that no file has.
-_NOT_IN_FILES = ("source", "references", "isolation")
+_NOT_IN_FILES = (
+    *("source", "references", "isolation"),
+    *("namespaces.mount", "namespaces.user", "namespaces.time"),
+)
 _NOT_LIMITED = (None, (), False)
 
 

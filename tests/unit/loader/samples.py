@@ -23,6 +23,14 @@ workdir: /srv
 user: "1000:1000"
 groups: [video, 27]
 hostname: web.example.org
+domainname: example.org
+namespaces: {pid: host, ipc: private, uts: private, cgroup: private, network: /run/netns/blue}
+sysctl: {net.core.somaxconn: 4096}
+umask: "0027"
+scheduler: {policy: BATCH, nice: 10}
+ioPriority: {class: BE, priority: 7}
+maskedPaths: [/proc/kcore]
+readonlyPaths: [/proc/sys]
 rootfs: {path: /srv/rootfs, readonly: true, overlay: false}
 mounts:
   - {type: bind, source: ./html, target: /srv, options: [ro, rbind], onChange: {signal: HUP}}
@@ -39,7 +47,12 @@ resources:
     max: [{device: 8:0, readBytes: 1Mi, writeBytes: 2Mi, readOps: 3, writeOps: 4}]
   hugetlb: [{pageSize: 2Mi, max: 64Mi}]
   unified: {memory.swap.high: 1M, cgroup.max.depth: 4}
-security: {capabilities: [NET_BIND_SERVICE], noNewPrivileges: true, seccomp: default}
+security:
+  capabilities: [NET_BIND_SERVICE]
+  noNewPrivileges: true
+  seccomp: default
+  apparmorProfile: web
+  selinuxLabel: "system_u:system_r:container_t:s0"
 rlimits: {nofile: {soft: 1024, hard: 4096}, core: 0, stack: unlimited}
 oomScoreAdj: 500
 restart:

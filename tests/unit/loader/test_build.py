@@ -28,6 +28,7 @@ from reconciler.model.config import (
     Security,
 )
 from reconciler.model.frozen import replace
+from reconciler.model.isolation import IoPriority, Isolation, Namespaces, Scheduler
 from reconciler.model.spec import (
     Backoff,
     Kind,
@@ -117,6 +118,18 @@ def test_every_field_arrives_in_the_units_of_the_model() -> None:
             Rlimit(type="STACK", soft=None, hard=None),
         ),
         oom_score_adj=500,
+        isolation=Isolation(
+            domainname="example.org",
+            namespaces=Namespaces(pid="host", network="/run/netns/blue"),
+            sysctl={"net.core.somaxconn": "4096"},
+            umask=0o027,
+            scheduler=Scheduler(policy="SCHED_BATCH", nice=10),
+            io_priority=IoPriority(io_class="IOPRIO_CLASS_BE", priority=7),
+            masked_paths=("/proc/kcore",),
+            readonly_paths=("/proc/sys",),
+            apparmor_profile="web",
+            selinux_label="system_u:system_r:container_t:s0",
+        ),
     )
 
 

@@ -71,7 +71,7 @@ def test_what_is_shown_makes_the_same_spec_once_more(tmp_path: Path) -> None:
 
 
 def steps_of(path: str) -> list[str]:
-    for mapping in ("drift.fields", "enforcement", "resources.unified"):  # keys with dots
+    for mapping in ("drift.fields", "enforcement", "resources.unified", "sysctl"):  # dots
         if path.startswith(f"{mapping}."):
             return [*mapping.split("."), path.removeprefix(f"{mapping}.")]
     return path.replace("[", ".").replace("]", "").split(".")

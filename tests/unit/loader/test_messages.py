@@ -262,6 +262,42 @@ MISTAKES = {
         "command: [a]\nmounts: [{type: tmpfs, target: /a, options: [rbind]}]",
         "2:46: mounts[0].options[0]: the option 'rbind' is not for a tmpfs [SpecValue]",
     ),
+    "a namespace that is none": (
+        "command: [a]\nnamespaces: {pid: shared}",
+        (
+            "2:19: namespaces.pid: 'shared' is not private, host or the path of a namespace"
+            " [SpecValue]"
+        ),
+    ),
+    "a parameter that is none": (
+        "command: [a]\nsysctl: {somaxconn: 1}",
+        (
+            "2:10: sysctl.somaxconn: 'somaxconn' is no kernel parameter (example:"
+            " net.core.somaxconn) [SpecValue]"
+        ),
+    ),
+    "a mask that is none": (
+        'command: [a]\numask: "0999"',
+        "2:8: umask: '0999' is not an octal mask (examples: '0022', '0077') [SpecValue]",
+    ),
+    "a host name without names of its own": (
+        "command: [a]\nhostname: b\nnamespaces: {uts: host}",
+        (
+            "2:11: hostname: it needs a uts namespace of the container's own; see namespaces.uts"
+            " [SpecValue]"
+        ),
+    ),
+    "two networks": (
+        "command: [a]\nnetwork: host\nnamespaces: {network: /run/netns/b}",
+        (
+            "3:23: namespaces.network: 'network: host' is another network; give one of the two"
+            " [SpecValue]"
+        ),
+    ),
+    "a nice value for a policy without": (
+        "command: [a]\nscheduler: {policy: IDLE, nice: 1}",
+        "2:33: scheduler.nice: the policy IDLE has no nice value [SpecValue]",
+    ),
     "contradicting options": (
         "command: [a]\nmounts: [{type: tmpfs, target: /a, options: [rw, exec, ro]}]",
         "2:56: mounts[0].options[2]: the options 'ro' and 'rw' contradict each other [SpecValue]",

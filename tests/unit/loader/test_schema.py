@@ -24,6 +24,7 @@ from reconciler.model.config import (
     Resources,
 )
 from reconciler.model.frozen import MISSING, Field, fields, is_frozen
+from reconciler.model.isolation import Isolation, Namespaces, Scheduler
 from reconciler.model.spec import Spec
 from tests.unit.loader.samples import FULL, spec_of
 
@@ -38,7 +39,18 @@ ONLY_MODEL = {
     },
     IoLimits: {"blkio_weight", "blkio_weights"},
     LogLimits: {"is_kept"},  # `logs: none`
+    Namespaces: {"mount", "user", "time"},
+    Scheduler: {"priority", "flags", "runtime_ns", "deadline_ns", "period_ns"},
 }
+# Fields of Isolation that a file has, by where it has them; the others are the engine's alone.
+ISOLATION: dict[tuple[str, ...], set[str]] = {
+    (): {
+        *("domainname", "namespaces", "sysctl", "umask", "scheduler", "io_priority"),
+        *("masked_paths", "readonly_paths"),
+    },
+    ("security",): {"apparmor_profile", "selinux_label"},
+}
+RENAMED = {"class": "io_class"}
 ONLY_SCHEMA = {"apiVersion", "envFile", "onChange"}  # in `env` and `references` by then
 KEYED_BY_NAME = {"rlimits", "dependsOn"}
 SUFFIXES = {"size": "_bytes", "duration-go": "_ns", "cpu-amount": "_milli"}
@@ -60,6 +72,8 @@ def inlined() -> dict[str, Any]:
 
 
 def field_name(name: str, schema: dict[str, Any]) -> str:
+    if name in RENAMED:
+        return RENAMED[name]
     snake = re.sub(r"([A-Z])", lambda match: "_" + match[1].lower(), name)
     suffix = SUFFIXES.get(schema.get("format", ""), "")
     return snake if snake.endswith(suffix) else snake + suffix
@@ -81,7 +95,9 @@ def pair_up(
 ) -> Iterator[Pair]:
     """Yield all pairs below `path`, and fail on what has no partner."""
     properties = {k: v for k, v in properties.items() if k not in ONLY_SCHEMA}
+    of_isolation = ISOLATION.get(path, set())
     known = {item.name: (item, cls) for cls in classes for item in fields(cls)}
+    known |= {one.name: (one, Isolation) for one in fields(Isolation) if one.name in of_isolation}
     names = {name: field_name(name, schema) for name, schema in properties.items()}
     extra = set[str]().union(*(ONLY_MODEL.get(cls, set()) for cls in classes))
     assert set(names.values()) == known.keys() - extra, f"schema and model differ at {path}"
@@ -131,6 +147,9 @@ def test_giving_a_default_is_the_same_as_leaving_it_out(
         inner = {path[-1]: default}
         changed = probe | (inner if len(path) == 3 else {path[2]: probe[path[2]] | inner})
         given["probes"] = {path[1]: changed}
+    elif path == ("ioPriority", "priority"):
+        bare["ioPriority"] = {"class": "BE"}
+        given["ioPriority"] = {"class": "BE", "priority": default}
     elif path[0] == "mounts" and len(path) > 1:
         bare["mounts"] = [{"type": "tmpfs", "target": "/t"}]
         given["mounts"] = [bare["mounts"][0] | {path[1]: default}]

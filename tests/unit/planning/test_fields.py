@@ -11,8 +11,9 @@ import pytest
 
 from reconciler.model.config import IoDeviceLimits, Mount, MountType, Rlimit
 from reconciler.model.frozen import fields, is_frozen
+from reconciler.model.isolation import Hook, Hooks, Isolation, Namespaces
 from reconciler.model.spec import Drift, DriftPolicy, Enforcement, HttpCheck, Probe, Spec, TcpCheck
-from reconciler.planning.fields import FIELDS, Field, spell_io, spell_plain
+from reconciler.planning.fields import FIELDS, ISOLATION_ROWS, Field, spell_io, spell_plain
 from reconciler.planning.probe_text import spell_probe
 from tests.unit.planning.world_model import ENGINE_ONLY, make_resources, make_spec
 
@@ -21,25 +22,47 @@ SCHEMA = Path(__file__).parents[3] / "schemas" / "container.schema.json"
 IDENTITY = {"name", "origin.line", "origin.column", "digest"}
 
 
+_WHOLE = ("rlimits", "suspend", "scheduler", "ioPriority")
+
+
 def leaves_of(cls: type, prefix: str = "") -> Iterator[str]:
     hints = get_type_hints(cls)
     for item in fields(cls):
-        if is_frozen(hints[item.name]) and item.name != "isolation":
+        if is_frozen(hints[item.name]):
             yield from leaves_of(hints[item.name], f"{prefix}{item.name}.")
+        elif cls is Isolation and item.name not in {*ISOLATION_ROWS, "sysctl"}:
+            continue  # in the row `isolation`
         else:
             yield prefix + item.name
 
 
 def schema_leaves(node: dict[str, Any], prefix: str = "") -> Iterator[str]:
     for name, child in node["properties"].items():
-        if "properties" in child and name not in ("rlimits", "suspend"):
+        if "properties" in child and name not in _WHOLE:
             yield from schema_leaves(child, f"{prefix}{name}.")
         else:
             yield prefix + name
 
 
 def test_every_field_of_the_model_has_a_row() -> None:
-    assert {row.attribute for row in FIELDS} == set(leaves_of(Spec)) - IDENTITY
+    leaves = {name for name in leaves_of(Spec) if not name.startswith("config.isolation.hooks.")}
+    assert {row.attribute for row in FIELDS} == (leaves - IDENTITY) | {"config.isolation"}
+
+
+def test_what_a_user_of_the_engine_adds_to_isolation_is_seen_and_what_has_a_row_only_there() -> (
+    None
+):
+    [rest] = [row for row in FIELDS if row.path == "isolation"]
+    bare = make_spec()
+    for change, is_rest in (
+        ({"personality": "LINUX32"}, True),
+        ({"hooks": Hooks(poststop=(Hook(path="/bin/true"),))}, True),
+        ({"umask": 0o77, "sysctl": {"a.b": "1"}, "namespaces": Namespaces(pid="host")}, False),
+        (dict.fromkeys(ISOLATION_ROWS, "x"), False),
+    ):
+        spec = make_spec(isolation=Isolation(**change))
+        [(_, one, other)] = rest.values(spec, bare)
+        assert (one != other) is is_rest, change
 
 
 def test_every_field_of_the_schema_has_a_row_under_its_own_path() -> None:
@@ -63,6 +86,7 @@ def test_a_spec_does_not_differ_from_itself_in_any_row(row: Field) -> None:
     spec = make_spec(
         env={"A": "1"},
         labels={"b": "2"},
+        isolation=Isolation(sysctl={"net.core.somaxconn": "1"}),
         resources=make_resources(4096, 5, 1000),
         drift=Drift(fields={"state": DriftPolicy.IGNORE}),
         enforcement={"rlimits": Enforcement.PREFERRED},
