@@ -16,12 +16,13 @@ from reconciler.engine.setup_namespaces import (
     format_map,
     has_user_namespace,
     known_maps,
+    mode_of,
 )
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.lean import Any, Mapping
 from reconciler.linux.mount import MountAttr, MountFlag
 from reconciler.model.config import Config
-from reconciler.model.isolation import Device, MountSpec
+from reconciler.model.isolation import Device, MountSpec, NamespaceMode
 from reconciler.monitor.steps import attributes, listed, mounts, root
 
 _RDONLY = int(MountAttr.RDONLY)
@@ -134,12 +135,15 @@ def _enter_root(config: Config, staging: str, created: list[Any]) -> list[Any]:
     kind = word.removeprefix("r")
     flag = int(_PROPAGATIONS[kind])
     is_shared = kind == "shared"
+    is_hosts = mode_of(config, "mount") == NamespaceMode.HOST
+    before = root.PrivateParent(staging) if is_shared else root.DetachPropagation()
     steps: list[Any] = [
-        root.PrivateParent(staging) if is_shared else root.DetachPropagation(),
+        *(() if is_hosts else (before,)),
         root.AttachRoot("root", staging),
+        *((root.KeepPrivate(),) if is_hosts else ()),
         *([attributes.BecomeRootInside(*first_ids(config))] if has_user_namespace(config) else ()),
         *created,
-        root.EnterRoot(None, ".", config.isolation.no_pivot),
+        root.EnterRoot(None, ".", config.isolation.no_pivot, is_hosts),
     ]
     if config.isolation.rootfs_propagation is not None:
         steps.append(listed.SetPropagation(flag, word.startswith("r")))

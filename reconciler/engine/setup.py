@@ -128,8 +128,18 @@ def _staging(config: Config, place: Place) -> str:
     """Return where the root is attached until it is entered.
 
     Under its own name where hooks run before that: what they mount below it is in the container.
+    So among the host's mounts too: what is left there must not be in a directory of ours.
+
+    Raises: NotSupported.
     """
-    return (config.isolation.hooks.create_container and config.rootfs.path) or place.directory
+    path = config.rootfs.path
+    if setup_namespaces.mode_of(config, "mount") == NamespaceMode.HOST:
+        if path is None or not place.is_direct or setup_namespaces.has_user_namespace(config):
+            message = "a container needs a mount namespace of its own, but for one that is started "
+            message += "directly, with a root file system and no user namespace"
+            raise ReconcilerError(ErrorCode.NotSupported, message, field="namespaces.mount")
+        return path
+    return (config.isolation.hooks.create_container and path) or place.directory
 
 
 def make_exec_plan(
@@ -152,6 +162,7 @@ def make_exec_plan(
         f"/proc/{init.pid}/root", command.user or config.user_or_default(), config.groups
     )
     flags = int(setup_namespaces.all_flags(record.config))
+    enters_root = setup_namespaces.mode_of(record.config, "mount") == NamespaceMode.HOST
     steps: list[Any] = [process.JoinCgroups(join_files)] if join_files else []
     steps += [
         join.DropDescriptors(),
@@ -159,7 +170,7 @@ def make_exec_plan(
         *setup_process.listener_steps(record, config),
         attributes.NewKeyring(None),
         process.Hide(),
-        join.JoinNamespaces(init.pid, init.start_ticks, flags),
+        join.JoinNamespaces(init.pid, init.start_ticks, flags, enters_root),
         join.ForkInside(),
         join.UseStreams()
         if command.terminal is None

@@ -15,6 +15,7 @@ from reconciler.oci.bundle import Bundle
 from reconciler.oci.hooks import rows_of, run_poststop, runtime_hooks
 from reconciler.oci.options import Values
 from reconciler.oci.runtime import DISABLED, RESOURCES_NOTE, Runtime
+from reconciler.oci.shared_mounts import note_root, release_root
 from reconciler.oci.translate import translate_bundle
 from reconciler.oci.translate_process import refused_capabilities
 from reconciler.oci.translate_resources import ignored_limits
@@ -63,6 +64,7 @@ def make_container(
             send_pidfd(options["pidfd-socket"], process.pid)
     except BaseException:
         container.destroy()
+        release_root(container)
         run_poststop(container, config.isolation.hooks.poststop, runtime.log)
         raise
     return container
@@ -135,7 +137,7 @@ def _create(
         "oci.owner": _owner(),
         RESOURCES_NOTE: json.dumps(bundle.fields.child("linux").child("resources").data),
     }
-    return engine.create(container_id, config, notes, directories)
+    return engine.create(container_id, config, notes | note_root(config), directories)
 
 
 def _owner() -> str:

@@ -105,12 +105,6 @@ def _namespaces(linux: Fields) -> Namespaces:
             raise one.invalid("type", f"lists the namespace {kind} a second time")
         seen.add(kind)
         modes[kind] = one.absolute("path") if one.text("path") else "private"
-    if modes["mount"] == "host":
-        raise linux.unsupported(
-            "namespaces",
-            "a container without a mount namespace of its own would change the host's mounts; "
-            'add {"type": "mount"}',
-        )
     return Namespaces(**modes)
 
 

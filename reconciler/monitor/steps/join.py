@@ -46,11 +46,15 @@ class DropDescriptors(NamedTuple):
 
 
 class JoinNamespaces(NamedTuple):
-    """Enter the namespaces of the init, which must still be the process that it was."""
+    """Enter the namespaces of the init, which must still be the process that it was.
+
+    `enters_root`: its root too, which the host's mount namespace does not bring along.
+    """
 
     pid: int
     start_ticks: int
     flags: int
+    enters_root: bool = False
 
     def describe(self) -> str:
         return "join the container's namespaces"
@@ -59,7 +63,12 @@ class JoinNamespaces(NamedTuple):
         pidfd = os.pidfd_open(self.pid)
         if not is_same_process(self.pid, self.start_ticks):
             raise ProcessLookupError(3, "the container's init has ended")
-        process.setns(pidfd, self.flags)
+        if self.enters_root:  # as working directory it is there once /proc is not
+            os.chdir(f"/proc/{self.pid}/root")
+        if self.flags:
+            process.setns(pidfd, self.flags)
+        if self.enters_root:
+            os.chroot(".")
         os.close(pidfd)
         os.chdir("/")
 

@@ -11,6 +11,7 @@ from reconciler.monitor.steps.context import Context
 # Plain numbers: the enum's operators are slow, and slower in a fresh child.
 _SLAVE = int(m.MountFlag.REC | m.MountFlag.SLAVE)
 _PRIVATE = int(m.MountFlag.PRIVATE)
+_ALL_PRIVATE = int(m.MountFlag.REC | m.MountFlag.PRIVATE)
 _MOVE = int(m.MountFlag.MOVE)
 _NODEV = int(m.MountFlag.NODEV)
 _ATTR_RDONLY = int(m.MountAttr.RDONLY)
@@ -54,6 +55,19 @@ def _mount_point(mount_id: str) -> str:
             if fields[0] == mount_id:
                 return fields[4].encode().decode("unicode_escape")
     raise FileNotFoundError(2, "no such mount", mount_id)
+
+
+class KeepPrivate(NamedTuple):
+    """Let nothing that is mounted below the working directory go to others, nor theirs come here.
+
+    For a root that is mounted among the host's mounts.
+    """
+
+    def describe(self) -> str:
+        return "make the mounts of the root private"
+
+    def execute(self, context: Context) -> None:
+        m.mount(None, ".", None, _ALL_PRIVATE)
 
 
 class CloneTree(NamedTuple):
@@ -122,12 +136,14 @@ class AttachRoot(NamedTuple):
 class EnterRoot(NamedTuple):
     """Attach the tree `key` (or take what is mounted there) on `staging` and pivot into it.
 
-    `no_pivot`: by moving the mount and chroot(2), where the host's root is a ramfs.
+    `no_pivot`: by moving the mount and chroot(2), where the host's root is a ramfs; `is_shared`: by
+    chroot(2) alone, as the mounts are the host's too.
     """
 
     key: str | None
     staging: str
     no_pivot: bool = False
+    is_shared: bool = False
 
     def describe(self) -> str:
         return "enter the root file system"
@@ -138,7 +154,9 @@ class EnterRoot(NamedTuple):
             m.attach_tree(tree, self.staging)
             os.close(tree)
         os.chdir(self.staging)
-        if self.no_pivot:
+        if self.is_shared:
+            os.chroot(".")
+        elif self.no_pivot:
             m.mount(self.staging, "/", None, _MOVE)
             os.chroot(".")
         else:
@@ -179,6 +197,7 @@ def _escape(path: str) -> str:
 STEPS = (
     DetachPropagation,
     PrivateParent,
+    KeepPrivate,
     CloneTree,
     SetTopWritable,
     MountOverlay,

@@ -7,6 +7,7 @@ from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.oci.hooks import run_poststop
 from reconciler.oci.options import Values
 from reconciler.oci.runtime import Runtime, refuse
+from reconciler.oci.shared_mounts import release_root
 
 
 def run(runtime: Runtime, options: Values, arguments: list[str]) -> int:
@@ -32,4 +33,5 @@ def run(runtime: Runtime, options: Values, arguments: list[str]) -> int:
 def remove(runtime: Runtime, container: Container) -> None:
     """Destroy it and run its poststop hooks. Raises: StopTimeout, SystemError."""
     container.destroy()
+    release_root(container)
     run_poststop(container, container.config.isolation.hooks.poststop, runtime.log)
