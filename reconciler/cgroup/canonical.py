@@ -75,6 +75,7 @@ ON_DEMAND = frozenset(
 
 _NONE = Resources()
 Limits = Mapping[str, Value]
+Only = frozenset[str] | None  # of the fields that a call changes; None: all
 T = TypeVar("T")
 IoMax = tuple[str, int | None, int | None, int | None, int | None]
 
@@ -221,6 +222,14 @@ def changed_fields(wanted: Limits, shown: Limits) -> frozenset[str]:
     return frozenset(
         name for name, value in wanted.items() if name not in shown or shown[name] != value
     )
+
+
+def narrow(wanted: Limits, shown: Limits, only: Only) -> dict[str, Value]:
+    """Return the limits with all but `only` these fields as they are now."""
+    return {
+        name: value if only is None or name in only else shown.get(name, value)
+        for name, value in wanted.items()
+    }
 
 
 def none_if(value: T, default: object) -> T | None:

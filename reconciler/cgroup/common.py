@@ -18,12 +18,14 @@ from reconciler.cgroup.canonical import (
     ON_DEMAND,
     LimitFacts,
     Limits,
+    Only,
     Unsupported,
     all_limits,
     asked_fields,
     canonical_limits,
     changed_fields,
     is_limit,
+    narrow,
 )
 from reconciler.cgroup.detect import Hierarchies, Mode
 from reconciler.cgroup.driver import Controller, Paths
@@ -247,7 +249,9 @@ class TableDriver:
             return Unsupported(field, f"cgroup v2 has no {controller} controller", "leave it out")
         return Unsupported(field, reason, f"delegate the {controller} controller to us")
 
-    def apply(self, paths: Paths, resources: Resources, previous: Resources | None) -> None:
+    def apply(
+        self, paths: Paths, resources: Resources, previous: Resources | None, only: Only = None
+    ) -> None:
         if previous is None and resources == _NONE:
             return
         asked = self._asked(resources) | self._asked(previous or _NONE)
@@ -267,6 +271,7 @@ class TableDriver:
                 shown: Limits = {name: unset[name] for name in ours}
                 if previous is not None:
                     shown = controller.read_limits(directory, asked)
+                    ours = narrow(ours, shown, only)
                 if not changed_fields(ours, shown):
                     continue
                 written.append(_Written(controller, directory, shown))

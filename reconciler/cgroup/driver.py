@@ -7,7 +7,7 @@ controllers share a directory; every method touches each directory once.
 
 from __future__ import annotations
 
-from reconciler.cgroup.canonical import LimitFacts, Limits, Unsupported
+from reconciler.cgroup.canonical import LimitFacts, Limits, Only, Unsupported
 from reconciler.cgroup.detect import Mode
 from reconciler.lean import TYPE_CHECKING, Collection, Mapping, Protocol
 from reconciler.model.config import Resources
@@ -83,13 +83,16 @@ class CgroupDriver(Protocol):
     def device_control(self) -> str | None:
         """How access to devices is controlled: `bpf`, `v1`, or None: not at all."""
 
-    def apply(self, paths: Paths, resources: Resources, previous: Resources | None) -> None:
+    def apply(
+        self, paths: Paths, resources: Resources, previous: Resources | None, only: Only = None
+    ) -> None:
         """Write limits and read them back.
 
         `previous` None: a new cgroup, only what is set is written. Else every limit that
         differs from what the kernel shows is, None as unlimited. What this call has changed is
-        put back when one limit fails; a memory limit below what is in use is reclaimed towards
-        and kills nothing.
+        put back when one limit fails; of an existing cgroup `only` these fields (paths) are
+        changed, what else differs is somebody's; a memory limit below what is in use is reclaimed
+        towards and kills nothing.
 
         Raises: LimitNotApplied when the kernel shows another value than the one written, or
         cannot reclaim enough for a lower memory limit; OSError with path and data.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from reconciler.cgroup.canonical import (
     LimitFacts,
+    Only,
     Unsupported,
     all_limits,
     canonical_limits,
@@ -61,7 +62,9 @@ class NoCgroups:
             if is_limit(value)
         ]
 
-    def apply(self, paths: Paths, resources: Resources, previous: Resources | None) -> None:
+    def apply(
+        self, paths: Paths, resources: Resources, previous: Resources | None, only: Only = None
+    ) -> None:
         """Write nothing: what is limited was refused."""
 
     def read_limits(self, paths: Paths, resources: Resources | None = None) -> dict[str, Value]:

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from reconciler.control.ports import ContainerPort
 from reconciler.control.process import mend_process
+from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.model.action import BaseAction, ChangeClass
+from reconciler.model.config import Resources
+from reconciler.model.frozen import replace
 from reconciler.model.spec import DesiredState
 
 _OF_INIT = ("oomScoreAdj", "rlimits.", "hostname")
@@ -20,8 +23,10 @@ def mend(container: ContainerPort, action: BaseAction) -> None:
     PermissionDenied, SystemError.
     """
     config, init = action.spec.config, container.record.init
-    if any(change.field.startswith("resources.") for change in action.changes):
-        container.set(config.resources)
+    paths = (change.field for change in action.changes)
+    limits = frozenset(path for path in paths if path.startswith("resources."))
+    if limits:
+        _set_limits(container, config.resources, limits)
     live = {one.field: one for one in action.changes if one.change_class is ChangeClass.LIVE}
     if init is not None and any(path.startswith(_OF_INIT) for path in live):
         mend_process(action.name, init, config, live)
@@ -30,3 +35,27 @@ def mend(container: ContainerPort, action: BaseAction) -> None:
             container.pause()
         else:
             container.resume()
+
+
+def _set_limits(container: ContainerPort, wanted: Resources, fields: frozenset[str]) -> None:
+    """Change these limits and no others. One that cannot be had holds back its own kind alone."""
+    try:
+        container.set(wanted, fields)
+    except ReconcilerError as error:
+        if error.code is ErrorCode.LimitNotApplied and error.field in fields:
+            _set_others(container, wanted, fields, error)
+        raise
+
+
+def _set_others(
+    container: ContainerPort, wanted: Resources, fields: frozenset[str], error: ReconcilerError
+) -> None:
+    kind = str(error.field).split(".")[1]
+    others = frozenset(one for one in fields if one.split(".")[1] != kind)
+    if not others:
+        return
+    kept = getattr(container.record.config.resources, kind)
+    try:
+        container.set(replace(wanted, **{kind: kept}), others)
+    except ReconcilerError as second:
+        error.add_note(f"and the other limits cannot be changed either: {second}")

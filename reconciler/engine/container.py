@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from _thread import allocate_lock
 
+from reconciler.cgroup.canonical import Only
 from reconciler.engine.failures import SetupFailed, about, not_running, translate_setup_failure
 from reconciler.engine.fresh_cgroup import fresh_cgroup, start_init
 from reconciler.engine.limits import changed_limits
@@ -240,17 +241,17 @@ class Container:
             with self._translate("resume"):
                 self._engine.driver.thaw(self.record.cgroups)
 
-    def set(self, resources: Resources) -> None:
-        """Give a container other limits, live when it runs: all of them, or it keeps those it had.
+    def set(self, resources: Resources, only: Only = None) -> None:
+        """Give a container other limits, live when it runs; where one fails it keeps all it had.
 
-        A memory limit below what it uses is reclaimed towards, and refused where that does not
-        suffice: nothing is killed.
+        `only` these fields, as `resources.pids.max`; None: all. A memory limit below what it uses
+        is reclaimed towards, and refused where that does not suffice: nothing is killed.
 
         Raises: ContainerDestroyed, LimitNotSupported, LimitNotApplied, SystemError.
         """
         with self._locked():
             self._engine.check_limits(resources, self.id)
-            with changed_limits(self._engine.driver, self.record, resources):
+            with changed_limits(self._engine.driver, self.record, resources, only):
                 self._write(replace(self.record, config=replace(self.config, resources=resources)))
 
     def stop(self, signal: int, grace_ns: int) -> ExitStatus | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 
+from reconciler.cgroup.canonical import Only
 from reconciler.cgroup.driver import CgroupDriver
 from reconciler.engine.failures import about
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
@@ -19,18 +20,22 @@ _HOW_DEVICES = "mount cgroup2 and keep CAP_BPF and CAP_NET_ADMIN, or mount v1's 
 
 
 @contextmanager
-def changed_limits(driver: CgroupDriver, record: Record, resources: Resources) -> Iterator[None]:
+def changed_limits(
+    driver: CgroupDriver, record: Record, resources: Resources, only: Only = None
+) -> Iterator[None]:
     """Have other limits in force; the record's again when what is done meanwhile fails.
+
+    `only` these fields are changed, None: all that differ.
 
     Raises: LimitNotApplied, SystemError; then no limit has changed.
     """
     former = record.config.resources
-    _apply(driver, record, resources, former)
+    _apply(driver, record, resources, former, only)
     try:
         yield
     except ReconcilerError as error:
         try:
-            _apply(driver, record, former, resources)
+            _apply(driver, record, former, resources, only)
         except ReconcilerError as second:
             error.add_note(f"and the former limits cannot be put back: {second}")
         raise
@@ -63,12 +68,18 @@ def check_devices(driver: CgroupDriver, config: Config) -> None:
         )
 
 
-def _apply(driver: CgroupDriver, record: Record, wanted: Resources, former: Resources) -> None:
+def _apply(
+    driver: CgroupDriver,
+    record: Record,
+    wanted: Resources,
+    former: Resources,
+    only: Only,
+) -> None:
     if not driver.exists(record.cgroups):
         return
     try:
         with about(record.id, "update"):
-            driver.apply(record.cgroups, wanted, former)
+            driver.apply(record.cgroups, wanted, former, only)
     except OSError as error:
         message = f"cannot set the limits of {record.id}"
         raise from_os_error(error, message, container=record.id, operation="update") from error

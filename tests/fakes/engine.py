@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from reconciler.cgroup.canonical import LimitFacts, Unsupported, canonical_limits
+from reconciler.cgroup.canonical import LimitFacts, Only, Unsupported, canonical_limits
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.model.config import Command, Config, Resources
 from reconciler.model.frozen import replace
@@ -223,11 +223,12 @@ class FakeContainer:
             self.engine.end(self.id, None, signal)
         return cell.record.exit
 
-    def set(self, resources: Resources) -> None:
+    def set(self, resources: Resources, only: Only = None) -> None:
         self.engine.note("set", self.id)
         cell = self.cell()
         if cell.status.has_processes():
-            cell.limits = canonical_limits(resources, FACTS)
+            limits = canonical_limits(resources, FACTS)
+            cell.limits |= {key: limits[key] for key in limits if only is None or key in only}
         self.write(replace(cell.record, config=replace(cell.record.config, resources=resources)))
 
     def signal(self, number: int) -> None:

@@ -16,6 +16,8 @@ from reconciler import Engine
 from reconciler.cgroup.detect import Mode
 from reconciler.model.state import Status
 from tests.conftest import RunDirs
+from tests.contract.cgroup_cell import eventually
+from tests.integration.conftest import output
 
 pytestmark = pytest.mark.requires_root
 
@@ -84,6 +86,36 @@ def test_reported_drift_is_shown_everywhere_counts_and_is_not_mended(cli: Cli) -
     assert "resources.pids.max is 7, is to be 20 (live, only reported" in cli.run("why", "web")
     cli.write("web", "resources: {pids: {max: 9}}\ndrift: {policy: report}\n")
     assert "updated web: resources.pids.max 7 -> 9" in cli.apply()
+
+
+def test_an_edit_of_one_limit_leaves_drift_of_another_that_is_only_reported(cli: Cli) -> None:
+    policy = "drift: {policy: report}\n"
+    cli.write("web", f"resources: {{pids: {{max: 20}}, memory: {{max: 64Mi}}}}\n{policy}")
+    cli.apply()
+    cli.limit_pids("web", 7)
+    cli.write("web", f"resources: {{pids: {{max: 20}}, memory: {{max: 32Mi}}}}\n{policy}")
+    assert "updated web: resources.memory.max 64Mi -> 32Mi" in cli.apply()
+    shown = cli.engine.load("web").limits()
+    assert (shown["resources.pids.max"], shown["resources.memory.max"]) == (7, 32 * 2**20)
+    assert "resources.pids.max is 7, is to be 20" in cli.run("why", "web")
+
+
+def test_a_memory_limit_out_of_reach_holds_back_no_limit_of_another_kind(cli: Cli) -> None:
+    hold = "x = bytearray(80 << 20); print(1); import time; time.sleep(600)"
+    limits = "resources: {memory: {max: %s}, pids: {max: %s}}\n"
+    text = f"command: [python3, -uc, '{hold}']\n{limits}"
+    path = cli.write("hog")
+    path.write_text(text % ("200Mi", 50))
+    cli.apply()
+    assert eventually(lambda: output(cli.engine, "hog") == ["1"])
+    path.write_text(text % ("40Mi", 20))
+    for _ in range(2):
+        assert "cannot lower resources.memory.max" in cli.run("apply", str(cli.source), code=1)
+        shown = cli.engine.load("hog").limits()
+        assert (shown["resources.memory.max"], shown["resources.pids.max"]) == (200 * 2**20, 20)
+    path.write_text(text % ("150Mi", 20))
+    cli.apply()
+    assert cli.engine.load("hog").limits()["resources.memory.max"] == 150 * 2**20
 
 
 def test_ignored_drift_is_shown_on_request_and_counts_for_nothing(cli: Cli) -> None:
