@@ -63,6 +63,12 @@ def instance_name(run_dir: str) -> str:
     return f"reconciler-{crc32(os.fsencode(run_dir)):08x}"
 
 
+def unit_name(run_dir: str) -> str:
+    """Return what the names of an instance's systemd units begin with."""
+    is_default = not os.environ.get("RECONCILER_RUN_DIR") and run_dir == default_run_dir()
+    return "reconciler" if is_default else instance_name(run_dir)
+
+
 def check_owned(directory: str) -> None:
     """Refuse a run or state directory that another user has made, or could exchange.
 

@@ -15,20 +15,23 @@ RUN_DIR/systemd.json notes where it is; whoever makes cgroups for the instance f
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
 import sys
+import time
 
 from reconciler.cgroup import files
 from reconciler.cgroup.detect import detect
 from reconciler.engine.monitor_client import MonitorClient
 from reconciler.errors import ErrorCode, ReconcilerError
-from reconciler.lean import NamedTuple
+from reconciler.lean import NamedTuple, suppress
 from reconciler.linux.systemd import UNLIMITED, Manager, Property
 from reconciler.monitor.names import SYSTEMD_NAME
 
-_STOP_S = 30
+_STOP_S = 10  # then what has not ended on SIGTERM is killed: at a shutdown, for who stops the scope
+_COLLECTED_S = 5.0
 _FOR_EVER = "2147483647"
 
 
@@ -73,6 +76,14 @@ def make_place(run_dir: str, scope: str, *, is_user: bool) -> SystemdPlace:
     return place
 
 
+def forget_place(run_dir: str) -> SystemdPlace | None:
+    """Have containers made elsewhere from now on; return where it was. Raises: OSError."""
+    place = read_place(run_dir)
+    with suppress(FileNotFoundError):
+        os.unlink(os.path.join(run_dir, SYSTEMD_NAME))
+    return place
+
+
 def remake_place(run_dir: str, place: SystemdPlace) -> None:
     """Make a scope anew that somebody has ended, from a process of any kind.
 
@@ -97,6 +108,18 @@ def remake_place(run_dir: str, place: SystemdPlace) -> None:
 
 
 def _make_scope(manager: Manager, scope: str) -> None:
+    """Make it; one that has ended is forgotten by systemd a moment later."""
+    deadline = time.monotonic() + _COLLECTED_S
+    while not _try_make_scope(manager, scope):
+        if time.monotonic() > deadline:
+            raise TimeoutError(errno.ETIMEDOUT, "systemd does not let go of the former", scope)
+        manager.reset_failed(scope)
+        time.sleep(0.05)
+
+
+def _try_make_scope(manager: Manager, scope: str) -> bool:
+    """Make it unless it is there; False where one that has ended is in the way."""
+    instance = scope.removesuffix("-containers.scope")
     properties: list[Property] = [
         ("Description", ("s", "Containers of the reconciler")),
         ("Slice", ("s", _own_slice())),
@@ -104,6 +127,8 @@ def _make_scope(manager: Manager, scope: str) -> None:
         ("TasksMax", ("t", UNLIMITED)),
         ("TimeoutStopUSec", ("t", _STOP_S * 10**6)),
         ("CollectMode", ("s", "inactive-or-failed")),
+        # At a shutdown they end first. An After= of theirs would hold what is left of the scope.
+        ("Before", ("as", [f"{instance}.service", f"{instance}-apply.service"])),
     ]
     holder = subprocess.Popen(
         ["sleep", _FOR_EVER],
@@ -122,7 +147,9 @@ def _make_scope(manager: Manager, scope: str) -> None:
         holder.wait()
         if not isinstance(error, FileExistsError):
             raise
+        return manager.is_active(scope)
     holder.returncode = 0  # it outlives us, and is nobody's to wait for
+    return True
 
 
 def _move_aside(pid: int, cgroup: str) -> None:

@@ -12,6 +12,7 @@ from reconciler.errors import (
     loop_texts,
     oci_texts,
     safety_texts,
+    systemd_texts,
 )
 from reconciler.lean import NamedTuple
 
@@ -25,9 +26,8 @@ class Entry(NamedTuple):
     actions: tuple[str, ...]
 
 
-ENTRIES = tuple(
-    Entry(*row) for row in engine_texts.ROWS + oci_texts.ROWS + safety_texts.ROWS + loop_texts.ROWS
-)
+_PARTS = (engine_texts, oci_texts, safety_texts, loop_texts, systemd_texts)
+ENTRIES = tuple(sorted(Entry(*row) for part in _PARTS for row in part.ROWS))
 
 
 def find_entry(text: str) -> Entry:

@@ -68,4 +68,6 @@ class ErrorCode(IntEnum):
     ProbeFailed = 160
     PlanStale = 161
     PlanFileInvalid = 162
+    UnitNotOurs = 170
+    SystemdFailed = 171
     Internal = 199

@@ -87,17 +87,21 @@ class Manager:
         """Change properties of a unit until it ends. Raises: DBusError; OSError."""
         self._call("SetUnitProperties", "sba(sv)", name, True, list(properties))
 
+    def reset_failed(self, name: str) -> None:
+        """Have systemd forget that a unit has failed; fine when it is gone. Raises: OSError."""
+        with suppress(DBusError):
+            self._call("ResetFailedUnit", "s", name)
+
     def cgroup_of(self, name: str) -> str:
         """Return the cgroup of a unit, a path such as /system.slice/NAME; empty: it has none.
 
         Raises: DBusError; OSError.
         """
-        (path,) = self._call("LoadUnit", "s", name)
-        kind = name.rpartition(".")[2].capitalize()
-        properties = "org.freedesktop.DBus.Properties"
-        arguments = (f"{_NAME}.{kind}", "ControlGroup")
-        (value,) = self._bus.call(_NAME, path, properties, "Get", "ss", *arguments)
-        return str(value[1])
+        return self._get(name, name.rpartition(".")[2].capitalize(), "ControlGroup")
+
+    def is_active(self, name: str) -> bool:
+        """Tell whether a unit is active. Raises: DBusError; OSError."""
+        return self._get(name, "Unit", "ActiveState") == "active"
 
     def close(self) -> None:
         """End the connection."""
@@ -108,6 +112,12 @@ class Manager:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _get(self, unit: str, kind: str, name: str) -> str:
+        (path,) = self._call("LoadUnit", "s", unit)
+        get = ("org.freedesktop.DBus.Properties", "Get", "ss")
+        (value,) = self._bus.call(_NAME, path, *get, f"{_NAME}.{kind}", name)
+        return str(value[1])
 
     def _call(self, member: str, signature: str, *arguments: object) -> list[Any]:
         return self._bus.call(_NAME, _PATH, _MANAGER, member, signature, *arguments)

@@ -40,6 +40,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             continue
         parts = item.path.relative_to(HERE).parts
         is_slow = parts[1] == "suites" and parts[2] != "contract"
+        is_slow = is_slow or item.get_closest_marker("slow") is not None
         if is_slow:
             item.add_marker(pytest.mark.slow)
         if (is_slow and is_short) or any(name in item.name for name in OTHER_DRIVERS):

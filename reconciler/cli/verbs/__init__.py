@@ -33,6 +33,8 @@ VERBS = {
     "wait": "wait until containers are as told, or the time is over",
     "doctor": "tell what this host can enforce, what not, and what mends it",
     "destroy": "stop containers and remove all that is theirs",
+    "install": "write systemd units that keep containers as their files say, and start them",
+    "uninstall": "stop and remove these units; the containers run on",
     "explain": "say what an error code means and what to do",
     "schema": "print the JSON Schema of spec files",
     "completion": "print the completion of bash, zsh or fish",

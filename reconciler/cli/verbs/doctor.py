@@ -41,12 +41,15 @@ def run(args: argparse.Namespace) -> int:
 def _checks(args: argparse.Namespace) -> list[Check]:
     from reconciler.cli.checks import FAIL, Check, check_host
     from reconciler.cli.checks_instance import check_instance
+    from reconciler.cli.checks_systemd import check_systemd
     from reconciler.cli.instance import make_engine
     from reconciler.errors import ReconcilerError
 
     checks = [*check_host()]
     try:
-        checks += check_instance(make_engine(args))
+        engine = make_engine(args)
+        checks += check_instance(engine)
+        checks += check_systemd(engine)
     except ReconcilerError as error:
         how = f"see: reconciler explain {error.code.name}"
         checks.append(Check("instance", FAIL, str(error), how))
