@@ -27,7 +27,7 @@ from reconciler.model.value import Value
 if TYPE_CHECKING:
     from reconciler.model.stats import Stats
 
-_HOW = "start it with `systemd-run --user --scope -p Delegate=yes`, or run it as root"
+HOW_DELEGATED = "start it with `systemd-run --user --scope -p Delegate=yes`, or run it as root"
 
 
 class NoCgroups:
@@ -35,7 +35,7 @@ class NoCgroups:
 
     def __init__(self, mode: Mode, reason: str) -> None:
         self.mode = mode
-        self._reason = reason
+        self.reason = reason
 
     def base_paths(self) -> dict[str, str]:
         return {}
@@ -57,7 +57,7 @@ class NoCgroups:
     def unsupported(self, resources: Resources) -> list[Unsupported]:
         wanted = all_limits(resources, self.facts())
         return [
-            Unsupported(name, self._reason, _HOW)
+            Unsupported(name, self.reason, HOW_DELEGATED)
             for name, value in wanted.items()
             if is_limit(value)
         ]
@@ -81,7 +81,7 @@ class NoCgroups:
         return Stats(at=wall_s())
 
     def freeze(self, paths: Paths) -> None:
-        raise ReconcilerError(ErrorCode.CgroupUnavailable, f"{self._reason}; {_HOW}")
+        raise ReconcilerError(ErrorCode.CgroupUnavailable, f"{self.reason}; {HOW_DELEGATED}")
 
     def thaw(self, paths: Paths) -> None:
         """Thaw nothing: nothing was frozen."""

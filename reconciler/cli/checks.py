@@ -22,7 +22,7 @@ _NEEDED = ("SYS_ADMIN", "SETUID", "SETGID", "SETPCAP", "KILL", "NET_ADMIN", "DAC
 _USEFUL = {"SYS_RESOURCE": "raise rlimits, and oomScoreAdj below our own"}
 
 # Namespace, its flag's name in CloneFlag, and the sysctl that may forbid it (namespaces(7)).
-_NAMESPACES = (
+NAMESPACES = (
     ("pid", "NEWPID"),
     ("mnt", "NEWNS"),
     ("uts", "NEWUTS"),
@@ -48,10 +48,18 @@ class Check(NamedTuple):
 
 def check_host() -> Iterator[Check]:
     """Yield the answers about interpreter, kernel and privileges."""
-    for check in (_python, _kernel, _user, _clone3, _mount_setattr, _seccomp, _overlayfs):
+    for check in (_python, _kernel, _clone3, _mount_setattr, _seccomp, _overlayfs):
         yield check()
-    yield from _capabilities()
-    yield from map(_namespace, (kind for kind, _ in _NAMESPACES), (flag for _, flag in _NAMESPACES))
+    if os.geteuid() == 0:
+        yield Check("user", OK, "root")
+        yield from _capabilities()
+        for kind, flag in NAMESPACES:
+            how = "needs CAP_SYS_ADMIN and a kernel with namespaces"
+            yield try_namespaces(f"{kind} namespace", kind, [flag], how)
+    else:
+        from reconciler.cli.checks_rootless import check_user
+
+        yield from check_user()
     yield _inotify()
 
 
@@ -68,12 +76,6 @@ def _kernel() -> Check:
     if tuple(numbers) >= _KERNEL:
         return Check("kernel", OK, f"Linux {release}")
     return Check("kernel", FAIL, f"Linux {release}", "boot Linux 5.14 or later")
-
-
-def _user() -> Check:
-    if os.geteuid() == 0:
-        return Check("user", OK, "root")
-    return Check("user", FAIL, f"uid {os.geteuid()}", "run it as root: sudo reconciler ...")
 
 
 def _capabilities() -> Iterator[Check]:
@@ -110,17 +112,17 @@ def _clone3() -> Check:
     return _tried("clone3, pidfd", try_it, "boot Linux 5.14 or later; look for a seccomp filter")
 
 
-def _namespace(kind: str, flag: str) -> Check:
+def try_namespaces(name: str, kind: str, flags: list[str], how: str) -> Check:
+    """Try to make namespaces by the names of their flags; `how` mends a refusal."""
     from reconciler.linux.process import CloneFlag
 
     def try_it() -> None:
-        pid, pidfd = _start_child(CloneFlag[flag])
+        pid, pidfd = _start_child(sum(CloneFlag[flag] for flag in flags))
         os.close(pidfd)
         os.waitpid(pid, 0)
 
-    how = "needs CAP_SYS_ADMIN and a kernel with namespaces"
     limit = f"/proc/sys/user/max_{kind}_namespaces"
-    check = _tried(f"{kind} namespace", try_it, how)
+    check = _tried(name, try_it, how)
     if check.status == FAIL and f"{errno.ENOSPC}" in check.found:
         return check._replace(remedy=f"allow more: sysctl -w {limit[10:].replace('/', '.')}=65536")
     return check
@@ -137,14 +139,17 @@ def _start_child(flags: int) -> tuple[int, int]:
 
 
 def _mount_setattr() -> Check:
-    """Ask with a descriptor that is none: EBADF says that there is such a system call."""
+    """Ask with a descriptor that is none: EBADF says that there is such a system call.
+
+    To an ordinary user EPERM says the same.
+    """
     from reconciler.linux.mount import set_mount_attributes
 
     def try_it() -> None:
         try:
             set_mount_attributes(-1, 0, recursive=False)
         except OSError as error:
-            if error.errno != errno.EBADF:
+            if error.errno != errno.EBADF and (error.errno != errno.EPERM or os.geteuid() == 0):
                 raise
 
     return _tried("mount_setattr", try_it, "boot Linux 5.14 or later; look for a seccomp filter")

@@ -22,6 +22,7 @@ _RUN_FREE, _STATE_FREE = 16 * _MIB, 256 * _MIB
 
 def check_instance(engine: Engine) -> Iterator[Check]:
     """Yield the answers. Raises: nothing that only one of them concerns."""
+    from reconciler.cgroup.none import HOW_DELEGATED, NoCgroups
     from reconciler.errors import ReconcilerError
 
     yield _directory("run directory", engine.run_dir, _RUN_FREE, "--run-dir")
@@ -32,9 +33,11 @@ def check_instance(engine: Engine) -> Iterator[Check]:
         how = "mount one, delegate one to us, or choose one with --cgroup-parent"
         yield Check("cgroups", FAIL, str(error), how)
         return
-    yield Check(
-        "cgroups", OK, f"{engine.driver.mode}, below {', '.join(sorted({*bases.values()}))}"
-    )
+    if isinstance(engine.driver, NoCgroups):
+        yield Check("cgroups", WARN, f"{engine.driver.reason}: nothing is limited", HOW_DELEGATED)
+    else:
+        where = ", ".join(sorted({*bases.values()}))
+        yield Check("cgroups", OK, f"{engine.driver.mode}, below {where}")
     yield from _limits(engine)
     yield from _monitor(engine)
     yield from _records(engine)

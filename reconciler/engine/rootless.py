@@ -19,7 +19,7 @@ from reconciler.model.frozen import replace
 from reconciler.model.isolation import IdMapping, MountSpec, NamespaceMode
 
 _KERNEL = ("nosuid", "nodev", "noexec")
-_HELPERS = {"/etc/subuid": "newuidmap", "/etc/subgid": "newgidmap"}
+HELPERS = {"/etc/subuid": "newuidmap", "/etc/subgid": "newgidmap"}
 _PLACES = ("/usr/bin", "/bin", "/usr/local/bin")
 
 
@@ -64,13 +64,13 @@ def _is_mapped(user: str, mappings: tuple[IdMapping, ...]) -> bool:
 def own_mappings(table: str, own: int) -> tuple[IdMapping, ...]:
     """Return the mappings of a user: root to itself, and the range that `table` gives, if any."""
     root = IdMapping(container_id=0, host_id=own, size=1)
-    granted = _granted(table)
-    if granted is None or not _has_helper(_HELPERS[table]):
+    found = granted(table)
+    if found is None or not has_helper(HELPERS[table]):
         return (root,)
-    return (root, IdMapping(container_id=1, host_id=granted[0], size=granted[1]))
+    return (root, IdMapping(container_id=1, host_id=found[0], size=found[1]))
 
 
-def _granted(table: str) -> tuple[int, int] | None:
+def granted(table: str) -> tuple[int, int] | None:
     """Return (first, count) of the caller's first range; both tables go by the user (subuid(5))."""
     import pwd
 
@@ -90,7 +90,8 @@ def _granted(table: str) -> tuple[int, int] | None:
     return None
 
 
-def _has_helper(name: str) -> bool:
+def has_helper(name: str) -> bool:
+    """Tell whether a program of the package uidmap is installed."""
     return any(os.access(f"{place}/{name}", os.X_OK) for place in _PLACES)
 
 

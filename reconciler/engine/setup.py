@@ -74,7 +74,7 @@ def _make_steps(record: Record, place: Place) -> list[Any]:
     steps: list[Any] = [process.JoinCgroups(place.join_files)] if place.join_files else []
     if config.logs.is_kept and not place.is_direct:
         stdout, stderr = (os.path.join(place.directory, name) for name in STREAMS)
-        steps.append(process.OpenOutput(stdout, stderr, identity.uid, identity.gid))
+        steps.append(process.OpenOutput(stdout, stderr))
     steps += setup_namespaces.namespace_steps(config)
     steps += setup_process.label_steps(config)
     steps += setup_process.listener_steps(record, config)

@@ -15,7 +15,7 @@ import itertools
 import os
 
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
-from reconciler.lean import Any, Iterator, contextmanager, json, lru_cache
+from reconciler.lean import Any, Iterator, contextmanager, json, lru_cache, suppress
 from reconciler.linux.proc import read_file
 from reconciler.model.codec import from_dict, to_dict
 from reconciler.model.frozen import replace
@@ -121,12 +121,17 @@ class Store:
             ) from error
 
     def make_fifos(self, container_id: str) -> None:
-        """Have the FIFOs for a container's output. Raises: NoSpace, SystemError."""
+        """Have the FIFOs for a container's output. Raises: NoSpace, SystemError.
+
+        All may open them: the container's user, whoever that is, through /dev/stdout, and a new
+        monitor of an ordinary user. Their directory is closed to others.
+        """
         for name in STREAMS:
+            path = os.path.join(self.directory(container_id), name)
             try:
-                os.mkfifo(os.path.join(self.directory(container_id), name), 0o600)
-            except FileExistsError:
-                continue
+                with suppress(FileExistsError):
+                    os.mkfifo(path, 0o600)
+                os.chmod(path, 0o666)
             except OSError as error:
                 raise from_os_error(
                     error, f"cannot make the log FIFOs of {container_id}", container=container_id

@@ -40,6 +40,7 @@ class Child:
                 if (fd := _open_stream(directory, name, run["pid"])) is not None:
                     self.streams.append(LogStream(fd, name, self.log))
         except OSError:
+            self.pidfd = -1  # it stays the caller's
             self.close()
             raise
 
@@ -150,7 +151,11 @@ def adopt(directory: str, boot_id: str) -> Child | None:
     if stat is not None and stat.is_alive():
         pidfd = os.pidfd_open(run["pid"])
         if is_same_process(run["pid"], run["startTicks"]):
-            child = Child(directory, run, pidfd)
+            try:
+                child = Child(directory, run, pidfd)
+            except OSError:
+                os.close(pidfd)
+                raise
             child.has_outlived_oom()
             return child
         os.close(pidfd)

@@ -239,6 +239,7 @@ class Monitor:
         except OSError:
             os.close(launched.status_fd)
             kill_and_reap(launched.pid, launched.pidfd)
+            os.close(launched.pidfd)
             raise
         child.status_fd = launched.status_fd
         return child

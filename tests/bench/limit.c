@@ -343,7 +343,6 @@ static int op_readonly(char **f)
 static int op_setsid(char **f) { (void)f; return setsid(); }
 static int op_unshare(char **f) { return unshare(number(f[1])); }
 static int op_hostname(char **f) { return sethostname(f[1], strlen(f[1])); }
-static int op_chown_fd(char **f) { return fchown(number(f[1]), number(f[2]), number(f[3])); }
 static int op_keyring(char **f) { (void)f; return syscall(SYS_keyctl, 1, NULL); }
 static int op_prctl(char **f) { return prctl(number(f[1]), number(f[2]), 0, 0, 0); }
 
@@ -443,7 +442,7 @@ static const struct { const char *name; operation_fn *run; } table[] = {
 	OP(read_stat), OP(watch), OP(await_exec), OP(await_exit), OP(mount), OP(open_tree),
 	OP(tree_attributes), OP(path_attributes), OP(attach_tree), OP(pivot_root), OP(detach),
 	OP(target), OP(check_null), OP(mask), OP(readonly), OP(setsid), OP(unshare), OP(hostname),
-	OP(chown_fd), OP(keyring), OP(prctl), OP(redirect), OP(loopback), OP(drop_bounding), OP(groups),
+	OP(keyring), OP(prctl), OP(redirect), OP(loopback), OP(drop_bounding), OP(groups),
 	OP(identity), OP(capabilities), OP(seccomp), OP(default_signals), OP(close_range), OP(env),
 	OP(exec), OP(end),
 };

@@ -223,10 +223,10 @@ def _process_step(step: Any) -> Operations | None:
             return [("write", path, "0") for path in paths]
         case process.UnshareCgroup():
             return [("unshare", int(CloneFlag.NEWCGROUP))]
-        case process.OpenOutput(stdout, stderr, uid, gid):
+        case process.OpenOutput(stdout, stderr):
             opened: Operations = [("setsid",)]
             for path, fd in ((stdout, 1), (stderr, 2)):
-                opened += [("redirect", path, os.O_RDWR, fd), ("chown_fd", fd, uid, gid)]
+                opened.append(("redirect", path, os.O_RDWR, fd))
             return opened
         case process.OpenInput():
             return [("redirect", "/dev/null", os.O_RDONLY, 0)]

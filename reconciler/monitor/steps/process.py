@@ -57,14 +57,11 @@ class UnshareCgroup(NamedTuple):
 class OpenOutput(NamedTuple):
     """Start a session; output goes into the log FIFOs.
 
-    They are opened for reading too, so that a lost monitor blocks a writer at worst, and given
-    to the container's user, so that it can reopen /dev/stdout.
+    They are opened for reading too, so that a lost monitor blocks a writer at worst.
     """
 
     stdout: str
     stderr: str
-    uid: int
-    gid: int
 
     def describe(self) -> str:
         return "open the log FIFOs"
@@ -73,10 +70,6 @@ class OpenOutput(NamedTuple):
         os.setsid()
         for path, fd in ((self.stdout, 1), (self.stderr, 2)):
             _redirect(os.open(path, os.O_RDWR | os.O_CLOEXEC), fd)
-            try:
-                os.fchown(fd, self.uid, self.gid)
-            except PermissionError:  # in a user namespace, where nothing of the host's can be given
-                os.fchmod(fd, 0o666)  # its directory is closed to others
 
 
 class DiscardOutput(NamedTuple):
