@@ -8,7 +8,7 @@ hides no other.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from reconciler.cgroup.canonical import canonical_limits
 from reconciler.cgroup.core import is_member
@@ -43,9 +43,12 @@ from reconciler.model.world import Failure, Observed, Problem, World
 _EXIT_PATIENCE_S = 1.0
 
 
-def observe(engine: EnginePort, clock: Callable[[], float]) -> World:
+def observe(
+    engine: EnginePort, clock: Callable[[], float], names: Iterable[str] | None = None
+) -> World:
     """Return the world, and the wall-clock time in seconds at which it was so.
 
+    `names`: of these containers alone, as far as they exist; but all failures.
     The time is taken after the look: an exit that is noted during it must not lie in the future.
 
     Raises: what listing records raises.
@@ -53,7 +56,7 @@ def observe(engine: EnginePort, clock: Callable[[], float]) -> World:
     _ensure_monitor(engine)
     containers: dict[str, Observed] = {}
     unobserved: dict[str, Problem] = {}
-    for name in engine.store.ids():
+    for name in engine.store.ids() if names is None else sorted(names):
         try:
             # A handle that has read nothing yet: its status() reads the record, once.
             observed = observe_container(engine.handle(name))

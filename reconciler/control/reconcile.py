@@ -8,8 +8,8 @@ and one that is cut off is finished by the next.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from functools import cached_property, partial
+from collections.abc import Callable, Collection, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from reconciler.control.drift import Drift, find_all_drift
@@ -39,7 +39,6 @@ from reconciler.planning.plan import PlanOptions, make_plan
 
 if TYPE_CHECKING:
     from reconciler.control.plan_file import SavedPlan
-    from reconciler.control.under_way import UnderWay
     from reconciler.loader.load import Loader
     from reconciler.loader.watched import Watched
 
@@ -51,8 +50,7 @@ class Reconciler:
     """Keeps the containers of one engine equal to some sources (directories or files).
 
     `clock` gives wall-clock seconds. `should_stop` is asked before each action: once it says
-    so, no more is begun. `progress` is told how far it has come. `under_way`: what may take long
-    goes on beside the passes there (`run_pass` alone); without it a pass waits for all it does.
+    so, no more is begun. `progress` is told how far it has come.
     """
 
     def __init__(
@@ -64,7 +62,6 @@ class Reconciler:
         clock: Callable[[], float] = wall_s,
         should_stop: Callable[[], bool] = lambda: False,
         progress: Progress = Progress(),  # noqa: B008  (it has no state)
-        under_way: UnderWay | None = None,
     ) -> None:
         self._engine = engine
         self._sources = sources
@@ -72,7 +69,6 @@ class Reconciler:
         self._clock = clock
         self._should_stop = should_stop
         self._progress = progress
-        self._under_way = under_way
 
     def plan(self) -> PassReport:
         """Return what a pass would do now. Changes nothing and takes no lock.
@@ -96,16 +92,9 @@ class Reconciler:
         Raises: LockTimeout; ReconcilerError when the records cannot be listed. What goes wrong
         with one container is in the report.
         """
-        under_way = self._under_way
-        if under_way is None:
-            with self._engine.lock(lock_timeout_s):
-                found = self._look_first(self._options)
-                return self._conclude(self._act(found) if found.plan.actions else found)
-        with under_way.locked(partial(self._engine.lock, lock_timeout_s)):
-            found = self._after(under_way.take(), self._look_first(self._options))
-            found = replace(found, held_up=under_way.held_up(found))
-            report = self._act_beside(under_way, found) if found.to_do() else found
-            return self._conclude(report)
+        with self._engine.lock(lock_timeout_s):
+            found = self._look_first(self._options)
+            return self._conclude(self._act(found) if found.plan.actions else found)
 
     def apply_saved(
         self, saved: SavedPlan, *, lock_timeout_s: float = LOCK_TIMEOUT_S
@@ -202,38 +191,32 @@ class Reconciler:
             self._engine.end_orphans(int(one.split()[0]) for one in strangers)
         return report
 
-    def _conclude(self, report: PassReport) -> PassReport:
-        """Write since when each condition is as it is, and the sources, where that has changed."""
+    def _conclude(self, report: PassReport, names: Collection[str] | None = None) -> PassReport:
+        """Write since when each condition is as it is, and the sources, where that has changed.
+
+        `names`: of these alone something can have changed.
+        """
         note_sources(self._engine.state_dir, [one.path for one in report.desired.sources])
-        after = next_transitions(report.transitions, status_items(report), report.world.now)
+        items = status_items(report, names)
+        after = next_transitions(report.transitions, items, report.world.now)
+        if names is not None:
+            after = {**report.transitions, **after}
         if after != report.transitions:
             write_transitions(self._engine.run_dir, after)
         return replace(report, transitions=after)
 
-    def _act(self, report: PassReport) -> PassReport:
+    def _act(
+        self,
+        report: PassReport,
+        look: Callable[[dict[str, Failure]], PassReport] | None = None,
+    ) -> PassReport:
         """Carry out the report's plan and look again."""
         outcomes = execute_plan(
             self._engine, report.plan, should_stop=self._should_stop, progress=self._progress
         )
         failures = self._remember(report.desired, report.world, outcomes)
-        after = self._look(self._options, failures)
+        after = look(failures) if look is not None else self._look(self._options, failures)
         return replace(after, outcomes=report.outcomes + outcomes)
-
-    def _act_beside(self, under_way: UnderWay, report: PassReport) -> PassReport:
-        """Begin what of the report's plan may take long, and do what `_act` does with the rest."""
-        begun, left = under_way.begin(report)
-        if left:
-            report = self._act(replace(report, plan=replace(report.plan, actions=left)))
-        return replace(report, begun=begun, held_up=under_way.held_up(report))
-
-    def _after(self, outcomes: tuple[Outcome, ...], report: PassReport) -> PassReport:
-        """Return the report with outcomes of actions that have ended since the last pass."""
-        if not outcomes:
-            return report
-        failures = self._remember(report.desired, report.world, outcomes)
-        if failures != report.world.failures:  # the plan must wait its backoff
-            report = self._look(self._options, failures)
-        return replace(report, outcomes=outcomes)
 
     def _remember(
         self, desired: Desired, world: World, outcomes: tuple[Outcome, ...]

@@ -81,6 +81,11 @@ class PassReport:
         dues = (wait.until for wait in self.plan.waits)
         return min((due for due in dues if due is not None), default=None)
 
+    def due_by(self, time: float) -> frozenset[str]:
+        """Return the containers whose wait is over by then (wall-clock seconds)."""
+        waits = self.plan.waits
+        return frozenset(one.name for one in waits if one.until is not None and one.until <= time)
+
     def unmet(self) -> tuple[Wait, ...]:
         """Return the waits of what cannot be started for want of what it depends on."""
         return tuple(wait for wait in self.plan.waits if wait.kind is WaitKind.DEPENDENCY)

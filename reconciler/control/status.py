@@ -18,7 +18,7 @@ spec), unknown.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from reconciler.cgroup.canonical import Unsupported
@@ -58,10 +58,11 @@ class _Facts:
     health: Health | None
 
 
-def status_items(report: PassReport) -> list[Item]:
-    """Return the items of all containers that exist or are desired, sorted by name."""
+def status_items(report: PassReport, names: Iterable[str] | None = None) -> list[Item]:
+    """Return the items of all containers that exist or are desired, or of `names`, in order."""
     desired, world, plan = report.desired, report.world, report.plan
-    names = {*desired.specs, *desired.invalid, *world.containers, *world.unobserved}
+    if names is None:
+        names = {*desired.specs, *desired.invalid, *world.containers, *world.unobserved}
     actions = {action.name: action for action in plan.actions}
     waits = {wait.name: wait for wait in plan.waits}
     return [

@@ -19,6 +19,7 @@ from functools import partial
 
 from reconciler.control.execute import execute_plan
 from reconciler.control.outcome import Outcome
+from reconciler.control.partial import groups_of
 from reconciler.control.ports import EnginePort
 from reconciler.control.report import PassReport
 from reconciler.control.threads import run_tasks
@@ -33,7 +34,6 @@ from reconciler.model.action import (
     Update,
 )
 from reconciler.model.world import Observed
-from reconciler.planning.order import connected, graph_of
 
 _STOPPING = (StopAction, Destroy, Recreate, Restart)
 # Stops side by side; a thread that waits costs little.
@@ -86,13 +86,13 @@ class UnderWay:
 
         Those may not be acted on, as one may have to wait for the other.
         """
-        groups = _groups(report)
+        groups = groups_of(report)
         busy = {groups[name] for name in self._names if name in groups}
         return frozenset(name for name, group in groups.items() if group in busy)
 
     def begin(self, report: PassReport) -> tuple[tuple[Action, ...], tuple[Action, ...]]:
         """Begin what may take long, with what is connected with it; return (begun, left)."""
-        groups = _groups(report)
+        groups = groups_of(report)
         containers = report.world.containers
         slow: dict[str, list[Action]] = {
             groups[one.name]: [] for one in report.to_do() if may_take_long(one, containers)
@@ -141,15 +141,6 @@ class UnderWay:
         outcomes = execute_plan(self._engine, Plan(actions=actions), should_stop=self._should_stop)
         self._ended.append((actions, outcomes))
         self._on_done()
-
-
-def _groups(report: PassReport) -> dict[str, str]:
-    """Return for each name of a pass the one that stands for all that it is connected with."""
-    containers = report.world.containers
-    recorded = (observed.spec for observed in containers.values())
-    graph = graph_of((*report.desired.specs.values(), *recorded))
-    others = containers.keys() | {action.name for action in report.plan.actions}
-    return connected({**{name: [] for name in others}, **graph})
 
 
 def may_take_long(action: Action, world: Mapping[str, Observed]) -> bool:

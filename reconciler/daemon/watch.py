@@ -2,7 +2,8 @@
 
 Called by the command line. It decides when to look, never what to do: a pass finds out
 everything anew, so that an event too many costs a pass and one too few the time until the
-periodic pass. Everything happens in the thread that calls `run`.
+periodic pass. An exit, and a backoff that is over, say which containers to look at; all else has
+everything looked at. Everything happens in the thread that calls `run`.
 
     files ---settle---.
     exits ------------|
@@ -20,21 +21,19 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Sequence
-from importlib import import_module
-from pkgutil import walk_packages
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from reconciler.control.continuous import ContinuousReconciler
 from reconciler.control.journal import append_event, make_event
 from reconciler.control.logs import get_logger, log_failure
 from reconciler.control.patience import Patience
 from reconciler.control.probes.scheduler import ProbeScheduler
-from reconciler.control.reconcile import Reconciler
-from reconciler.control.under_way import UnderWay
 from reconciler.control.wake import WAKE_FILE
 from reconciler.daemon.claim import Claim
 from reconciler.daemon.files import FileWatcher
 from reconciler.daemon.heart import Heart
+from reconciler.daemon.modules import load_own_modules
 from reconciler.daemon.problems import Problems
 from reconciler.daemon.wakeups import SignalPipe, WakeUp
 from reconciler.errors import ErrorCode, ReconcilerError
@@ -96,15 +95,13 @@ class Watch:
         self._told = WakeUp()
         self._probed = WakeUp()
         self._ended = WakeUp()
-        should_stop = self._signals.is_told_to_end
-        self._under_way = UnderWay(engine, self._ended.set, should_stop)
-        self._reconciler = Reconciler(
+        self._reconciler = ContinuousReconciler(
             engine,
             sources,
             options=options,
-            should_stop=should_stop,
+            should_stop=self._signals.is_told_to_end,
             progress=self._heart,
-            under_way=self._under_way,
+            on_done=self._ended.set,
         )
         self._probes = ProbeScheduler(engine, self._probed.set)
         self._files = FileWatcher(self._wake)
@@ -114,6 +111,8 @@ class Watch:
         self._exits: ExitEvents | None = None
         self._timers: dict[Callable[[], None], float] = {}  # what to call when (monotonic)
         self._reasons: set[str] = set()  # why a pass is due
+        self._names: set[str] | None = set()  # what it has to look at, None: everything
+        self._due: frozenset[str] = frozenset()  # what waits until the backoff's timer
         self._first_change: float | None = None
         self._problems = Problems(engine.state_dir)
         self._patience = Patience(_MAX_ACTIONS_IN_A_ROW)
@@ -175,7 +174,7 @@ class Watch:
         self._log.info("%s ended: %s", name, how, extra={"container": name})
         event = make_event(exit_status.at, "exit", name, cause=how, message=f"{name} ended: {how}")
         append_event(self._engine.state_dir, event)
-        self._request("exit")
+        self._request("exit", {name})
 
     def on_monitor_lost(self) -> None:
         """Have a new monitor, which adopts what runs, and look at everything."""
@@ -186,7 +185,7 @@ class Watch:
 
     def on_backoff_elapsed(self) -> None:
         """Try again what had to wait."""
-        self._request("backoff elapsed")
+        self._request("backoff elapsed", self._due)
 
     def on_probe_changed(self) -> None:
         """Look at once: a container has become ready, or its probes ask for its end."""
@@ -228,14 +227,14 @@ class Watch:
         """Set the timers for what the plan leaves to be done later."""
         self._problems.tell(report.plan.problems)
         self._probes.look_after(report.probed())
-        self._set_timer(self.on_interval_elapsed, self._settings.interval_s)
         due = report.next_due()
         if due is not None:
+            self._due = report.due_by(due)
             self._set_timer(self.on_backoff_elapsed, due - wall_s())
         acted = (*report.to_do(), *report.begun)
         if self._patience.lasts_for(acted):
             if report.to_do():
-                self._request("converging")
+                self._request("converging", {action.name for action in report.to_do()})
             return
         self._is_at_war = bool(acted)
         if acted:
@@ -254,8 +253,13 @@ class Watch:
 
     # --- parts
 
-    def _request(self, reason: str) -> None:
+    def _request(self, reason: str, names: Iterable[str] | None = None) -> None:
+        """Have a pass made; `names`: these containers alone have to be looked at."""
         self._reasons.add(reason)
+        if names is None:
+            self._names = None
+        elif self._names is not None:
+            self._names.update(names)
 
     def _set_timer(self, method: Callable[[], None], seconds: float) -> None:
         self._timers[method] = time.monotonic() + max(0.0, seconds)
@@ -349,21 +353,26 @@ class Watch:
     def _pass(self) -> None:
         self._log.debug("pass: %s", ", ".join(sorted(self._reasons)))
         self._reasons.clear()
+        names, self._names = self._names, set()
         self._timers.pop(self.on_backoff_elapsed, None)
-        self._arm_files()  # before the pass: what changes during it wakes for the next
+        if names is None:
+            self._set_timer(self.on_interval_elapsed, self._settings.interval_s)
+            self._arm_files()  # before the pass: what changes during it wakes for the next
         try:
-            report = self._reconciler.run_pass(lock_timeout_s=self._settings.lock_timeout_s)
+            report = self._reconciler.run_pass(
+                lock_timeout_s=self._settings.lock_timeout_s, names=names
+            )
         except ReconcilerError as error:
             self.on_pass_failed(error)
             self._heart.on_pass_end(error)
         else:
             self.on_pass_done(report)
             self._heart.on_pass_end(report)
-            if self._find_watched():
+            if names is None and self._find_watched():
                 self.on_files_changed()  # what is not yet watched may have changed meanwhile
 
     def _close(self) -> None:
-        if left := self._under_way.close(_END_PATIENCE_S):
+        if left := self._reconciler.close(_END_PATIENCE_S):
             self._log.info("left to the next reconciler: %s", ", ".join(sorted(left)))
         self._probes.close()
         self._probed.close()
@@ -373,14 +382,6 @@ class Watch:
         self._claim.close()
         self._changed.close()
         self._told.close()
-        if not self._under_way.names():  # else a thread may still set it
+        if not self._reconciler.is_acting():  # else a thread may still set it
             self._ended.close()
         self._signals.close()
-
-
-def load_own_modules() -> None:
-    """Import what passes need later, so that an upgrade of the files does not mix two versions."""
-    for layer in ("control", "planning", "loader", "engine", "cgroup", "linux", "model"):
-        package = import_module(f"reconciler.{layer}")
-        for module in walk_packages(package.__path__, f"{package.__name__}."):
-            import_module(module.name)
