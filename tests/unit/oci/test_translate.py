@@ -116,7 +116,6 @@ def test_limits_are_translated(tmp_path: Path) -> None:
         ("annotations", {"a": 1}, "annotations.a must be a text"),
         ("hooks", {"prestart": [{"path": "x"}]}, "hooks.prestart[0].path must be an absolute"),
         ("hooks", {"poststop": [{"path": "/x", "timeout": 0}]}, "timeout must be more than 0"),
-        ("linux.namespaces", [{"type": "pid"}], "without a mount namespace"),
         ("linux.namespaces", [{"type": "mount"}] * 2, "lists the namespace mount a second time"),
         ("linux.namespaces", [{"type": "moon"}], "must be one of"),
         ("linux.intelRdt", {"closID": "x"}, "linux.intelRdt"),
