@@ -71,6 +71,9 @@ def _make_steps(record: Record, place: Place) -> list[Any]:
     root = setup_mounts.find_root(config)
     identity = look_up_user(root, config.user_or_default(), config.groups)
     setup_namespaces.check_mapped(config, identity)
+    if config.isolation.net_devices and not place.is_direct:
+        message = "network devices are moved by who starts the init; the monitor does not"
+        raise ReconcilerError(ErrorCode.NotSupported, message, field="netDevices")
     steps: list[Any] = [process.JoinCgroups(place.join_files)] if place.join_files else []
     if config.logs.is_kept and not place.is_direct:
         stdout, stderr = (os.path.join(place.directory, name) for name in STREAMS)

@@ -155,6 +155,8 @@ class Isolation:
     text; `capabilities`, `masked_paths`, `readonly_paths`, `device_rules` replace the defaults.
     `environment` (NAME=VALUE, in order) replaces `Config.env` and the variables that the engine
     adds. `rootfs_propagation` is one of mount(8)'s (shared, slave, private, unbindable, r-forms).
+    `net_devices` are moved into the container's network namespace, by their name there; who starts
+    the init does that.
     """
 
     namespaces: Namespaces = Namespaces()
@@ -180,6 +182,7 @@ class Isolation:
     devices: tuple[Device, ...] = ()
     device_rules: tuple[DeviceRule, ...] | None = None
     sysctl: dict[str, str] = field(default_factory=dict)
+    net_devices: dict[str, str] = field(default_factory=dict)
     domainname: str | None = None
     masked_paths: tuple[str, ...] | None = None
     readonly_paths: tuple[str, ...] | None = None

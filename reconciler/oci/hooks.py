@@ -7,7 +7,7 @@ that run in the container's. Source: runtime-spec config.md, POSIX-platform Hook
 from __future__ import annotations
 
 from reconciler.engine.container import Container
-from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.lean import Any, Callable, json
 from reconciler.model.isolation import Hook
 from reconciler.oci.log import Log
@@ -22,20 +22,35 @@ def rows_of(hooks: tuple[Hook, ...]) -> list[list[Any]]:
 def runtime_hooks(container: Container) -> Callable[[int], bytes] | None:
     """Return what the launcher calls once the namespaces are there; None without such hooks.
 
-    It runs prestart and createRuntime hooks, and raises HookFailed.
+    It moves network devices, runs prestart and createRuntime hooks, and raises HookFailed,
+    SystemError.
     """
     hooks = container.config.isolation.hooks
-    is_needed = hooks.prestart or hooks.create_runtime
+    devices = container.config.isolation.net_devices
+    is_needed = devices or hooks.prestart or hooks.create_runtime
     if not (is_needed or hooks.create_container or hooks.start_container):
         return None
 
     def run_and_tell(pid: int) -> bytes:
+        if devices:
+            _move_devices(container, devices, pid)
         state = hook_state(container, "creating", pid)
         run_hooks(container.id, "prestart", hooks.prestart, state)
         run_hooks(container.id, "createRuntime", hooks.create_runtime, state)
         return json.dumps(state).encode()
 
     return run_and_tell
+
+
+def _move_devices(container: Container, devices: dict[str, str], pid: int) -> None:
+    from reconciler.linux.rtnetlink import move_device
+
+    for name, inside in devices.items():
+        try:
+            move_device(name, inside, f"/proc/{pid}/ns/net")
+        except OSError as error:
+            doing = f"cannot move the network device {name} to {container.id} as {inside}"
+            raise from_os_error(error, doing) from error
 
 
 def run_hooks(container_id: str, kind: str, hooks: tuple[Hook, ...], state: dict[str, Any]) -> None:

@@ -56,6 +56,8 @@ def translate_bundle(
         hooks=translate_hooks(fields.child("hooks")),
     )
     _check_names(fields, namespaces)
+    if isolation.net_devices and namespaces.network == "host":
+        raise linux.invalid("netDevices", "need a network namespace of the container's own")
     return config_of(
         process,
         isolation,

@@ -10,7 +10,6 @@ from reconciler.oci.translate_mounts import translate_mappings
 
 _CANNOT = {
     "intelRdt": "cache and memory bandwidth allocation (resctrl) is not supported; leave it out",
-    "netDevices": "moving network devices is not supported; move them from a createRuntime hook",
 }
 _DEVICE_TYPES = ("c", "b", "u", "p")
 _RULE_TYPES = ("a", "c", "b")
@@ -34,6 +33,7 @@ def translate_linux(linux: Fields, isolation: Isolation) -> Isolation:
         mount_label=linux.text("mountLabel") or None,
         devices=_devices(linux),
         device_rules=_device_rules(linux.child("resources")),
+        net_devices=_net_devices(linux.child("netDevices")),
         sysctl=linux.texts_by_name("sysctl"),
         masked_paths=_absolute_paths(linux, "maskedPaths"),
         readonly_paths=_absolute_paths(linux, "readonlyPaths"),
@@ -65,6 +65,19 @@ def _personality(linux: Fields) -> str | None:
     if fields.texts("flags"):
         raise fields.unsupported("flags", "there are none that are supported")
     return fields.required_text("domain")
+
+
+def _net_devices(devices: Fields) -> dict[str, str]:
+    """Return the name inside of each device. Source: config-linux.md, Network Devices."""
+    names = {name: devices.child(name).text("name") or name for name in devices.data}
+    for name, inside in names.items():
+        for one in (name, inside):
+            is_name = 0 < len(one.encode()) < 16 and one not in (".", "..", "lo")
+            if not is_name or any(char in "/:" or char.isspace() for char in one):
+                raise devices.invalid(name, f"has a name that none can have here: '{one}'")
+    if len(set(names.values())) < len(names):
+        raise devices.invalid("", "gives two devices one name")
+    return names
 
 
 def _memory_policy(linux: Fields) -> MemoryPolicy | None:

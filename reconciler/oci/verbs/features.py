@@ -46,7 +46,7 @@ def _linux() -> dict[str, Any]:
         "intelRdt": {"enabled": False},
         "memoryPolicy": {"modes": list(MEMORY_MODES), "flags": list(MEMORY_FLAGS)},
         "mountExtensions": {"idmap": {"enabled": True}},
-        "netDevices": {"enabled": False},
+        "netDevices": {"enabled": True},
     }
 
 
