@@ -30,7 +30,6 @@ from __future__ import annotations
 
 from reconciler.cgroup import convert
 from reconciler.cgroup.devices import device_number
-from reconciler.cgroup.unified_fields import fold_unified
 from reconciler.lean import Any, Callable, Mapping, NamedTuple, TypeVar, cast
 from reconciler.model.config import CpuLimits, HugetlbLimit, IoDeviceWeight, IoLimits, Resources
 from reconciler.model.frozen import frozen
@@ -130,7 +129,7 @@ def asked_fields(resources: Resources, *, has_soft_limit: bool = True) -> frozen
         return frozenset()
     facts = LimitFacts(fields=frozenset(), has_soft_limit=has_soft_limit)
     wanted = all_limits(resources, facts, lambda device: device)
-    names = (name for name, _ in fold_unified(resources).unified)
+    names = (name for name, _ in _folded(resources).unified)
     files = (f"{UNIFIED_FILES}.{name}" for name in names)
     return frozenset((*files, *(name for name in ON_DEMAND if is_limit(wanted[name]))))
 
@@ -142,8 +141,7 @@ def all_limits(
 
     Raises: ConfigInvalid for content of `resources.unified` that a field cannot have.
     """
-    if resources.unified:
-        resources = fold_unified(resources)
+    resources = _folded(resources)
     cpu, io, net = resources.cpu, resources.io, resources.net
     return {
         **_memory(resources, facts),
@@ -170,6 +168,14 @@ def all_limits(
         NET_PRIORITIES: tuple(sorted(net.priorities)),
         UNIFIED_FILES: _unified(resources),
     }
+
+
+def _folded(resources: Resources) -> Resources:
+    if not resources.unified:
+        return resources
+    from reconciler.cgroup.unified_fields import fold_unified
+
+    return fold_unified(resources)
 
 
 def _unified(resources: Resources) -> tuple[tuple[str, str], ...]:

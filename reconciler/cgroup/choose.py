@@ -8,7 +8,6 @@ from reconciler.cgroup.common import TableDriver
 from reconciler.cgroup.core import UNIFIED
 from reconciler.cgroup.detect import Hierarchies, detect
 from reconciler.cgroup.driver import CgroupDriver, Controller
-from reconciler.cgroup.none import NoCgroups
 from reconciler.errors import ReconcilerError
 
 
@@ -33,6 +32,8 @@ def choose_driver(
     try:
         driver.base_paths()
     except ReconcilerError as error:
+        from reconciler.cgroup.none import NoCgroups
+
         cause = str(error).partition(": ")[2]
         reason = f"no cgroup is delegated to uid {os.geteuid()} ({cause})"
         return NoCgroups(hierarchies.mode, reason)

@@ -11,7 +11,7 @@ from reconciler.engine.direct import GO_FIFO, STATUS_FIFO, LaunchOptions, read_a
 from reconciler.engine.failures import SetupFailed
 from reconciler.lean import Any, json
 from reconciler.linux.proc import read_boot_id
-from reconciler.monitor.children import kill_and_reap, make_run
+from reconciler.monitor.inits import kill_and_reap, make_run
 from reconciler.monitor.launch import Launched, launch, parse_status
 from reconciler.monitor.run_file import RUN_FILE, write_json
 from reconciler.monitor.steps import decode_steps

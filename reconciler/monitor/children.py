@@ -8,7 +8,7 @@ from stat import S_ISFIFO
 
 from reconciler.cgroup import core
 from reconciler.cgroup.oom import OomNotice, memory_figures
-from reconciler.lean import Any, signal, socket, suppress
+from reconciler.lean import Any, socket, suppress
 from reconciler.linux.clock import wall_s
 from reconciler.linux.proc import is_same_process, read_stat
 from reconciler.linux.process import read_exit_status
@@ -112,27 +112,6 @@ def _open_stream(directory: str, name: str, pid: int) -> int | None:
     return None
 
 
-def make_run(plan: dict[str, Any], pid: int, boot_id: str) -> dict[str, Any]:
-    """Return the content of a new run file for the launch plan's container."""
-    stat = read_stat(pid)
-    before = read_run(plan["directory"])
-    return {
-        "pid": pid,
-        "startTicks": stat.start_ticks if stat else 0,
-        "bootId": boot_id,
-        "startedAt": wall_s(),
-        "logStreams": plan["logStreams"],
-        "logDir": plan["logDir"],
-        "logSize": plan["logSize"],
-        "logFiles": plan["logFiles"],
-        "cgroups": plan["cgroups"],
-        "oomKills": core.oom_kills(plan["cgroups"]),
-        "logLost": None,
-        "exit": None,
-        "lastExit": before["exit"] if before is not None else None,
-    }
-
-
 def adopt(directory: str, boot_id: str) -> Child | None:
     """Return a Child for what an earlier monitor left running; None when there is nothing.
 
@@ -193,11 +172,3 @@ def make_exit(
         "at": wall_s(),
         "memory": oom_figures,
     }
-
-
-def kill_and_reap(pid: int, pidfd: int) -> None:
-    """End a child of ours whose container cannot be kept, and collect it."""
-    with suppress(ProcessLookupError):
-        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-    with suppress(ChildProcessError):
-        os.waitpid(pid, 0)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from reconciler.lean import Any, socket, suppress
-from reconciler.monitor.children import kill_and_reap, make_exit
+from reconciler.monitor.children import make_exit
+from reconciler.monitor.inits import kill_and_reap
 from reconciler.monitor.launch import Launched, parse_status, read_status
 
 

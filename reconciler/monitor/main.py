@@ -25,6 +25,7 @@ from reconciler.monitor.lifetime import Lifetime
 from reconciler.monitor.listener import Listener
 from reconciler.monitor.names import LOCK_NAME, LOG_NAME, SOCKET_NAME
 from reconciler.monitor.server import Monitor
+from reconciler.monitor.steps import load_steps
 
 _LOCK_PATIENCE_S = 10.0
 _STANDARD_STREAMS = 3
@@ -65,6 +66,7 @@ def main_activated() -> None:
 
 def _make_monitor(run_dir: str, listener: Listener, linger_s: float, notifier: Notifier) -> Monitor:
     monitor = Monitor(run_dir, listener, Lifetime(linger_s, notifier))
+    load_steps()  # now, and not when the files may be those of another version
     monitor.adopt_all()
     return monitor
 

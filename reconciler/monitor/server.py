@@ -15,8 +15,9 @@ from reconciler.lean import Any, Callable, json, partial, signal, socket, suppre
 from reconciler.linux.memfd import read_memfd
 from reconciler.linux.proc import read_boot_id
 from reconciler.monitor import messages
-from reconciler.monitor.children import Child, adopt, kill_and_reap, make_run
+from reconciler.monitor.children import Child, adopt
 from reconciler.monitor.execs import Exec
+from reconciler.monitor.inits import kill_and_reap, make_run
 from reconciler.monitor.launch import launch, parse_status, read_status
 from reconciler.monitor.lifetime import Lifetime
 from reconciler.monitor.listener import Listener
@@ -27,7 +28,6 @@ from reconciler.monitor.steps import decode_steps
 from reconciler.monitor.steps.launcher import CloseOthers
 
 Handler = Callable[[], None]
-
 _RETRY_S = 1.0
 
 

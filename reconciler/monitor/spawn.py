@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 LINGER_S = 2.0
 _BOOT = (
-    "import sys;sys.path.insert(0,sys.argv.pop(1));from reconciler.monitor.main import {0};{0}()"
+    "import sys;sys.path.insert(0,sys.argv.pop(1));from reconciler.lean.importer import install;"
+    "install();from reconciler.monitor.main import {0};{0}()"
 )
 _ENVIRONMENT = {"LANG": "C.UTF-8"}
 _OF_SYSTEMD = ("LISTEN_", "NOTIFY_", "WATCHDOG_")

@@ -59,7 +59,6 @@ def _run_verb(verb: Verb, values: Values, rest: list[str], log: Log) -> int:
 
 def _guard(verb: Verb, values: Values, options: Values, arguments: list[str], log: Log) -> int:
     from reconciler.errors import ReconcilerError
-    from reconciler.oci.failures import describe
 
     failed = _EXEC_FAILED if verb.name == "exec" else _FAILED
     try:
@@ -74,6 +73,8 @@ def _guard(verb: Verb, values: Values, options: Values, arguments: list[str], lo
     except KeyboardInterrupt:
         return _INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last line of defence: a bug is told as such
+        from reconciler.oci.failures import describe
+
         log.error(describe(error, verb.name))
         if log.is_debug or not isinstance(error, (ReconcilerError, OSError)):
             import traceback

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from reconciler.cgroup import files
 from reconciler.cgroup.canonical import Limits, Unsupported
-from reconciler.lean import Collection
+from reconciler.lean import TYPE_CHECKING, Collection
 from reconciler.model.frozen import replace
-from reconciler.model.stats import Stats
 from reconciler.model.value import Value
+
+if TYPE_CHECKING:
+    from reconciler.model.stats import Stats
 
 NAME = "cpuacct"
 FIELDS = ()

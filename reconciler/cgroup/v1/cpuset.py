@@ -18,9 +18,11 @@ from reconciler.cgroup.canonical import (
     none_if,
 )
 from reconciler.cgroup.cpulist import out_of_range
-from reconciler.lean import Collection
-from reconciler.model.stats import Stats
+from reconciler.lean import TYPE_CHECKING, Collection
 from reconciler.model.value import Value
+
+if TYPE_CHECKING:
+    from reconciler.model.stats import Stats
 
 NAME = "cpuset"
 FIELDS = (CPU_CPUS, CPU_MEMS)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from reconciler.cgroup import files
 from reconciler.cgroup.canonical import NET_CLASS_ID, Limits, Unsupported, changed_fields
-from reconciler.lean import Collection
-from reconciler.model.stats import Stats
+from reconciler.lean import TYPE_CHECKING, Collection
 from reconciler.model.value import Value
+
+if TYPE_CHECKING:
+    from reconciler.model.stats import Stats
 
 NAME = "net_cls"
 FIELDS = (NET_CLASS_ID,)

@@ -10,9 +10,11 @@ from reconciler.cgroup.canonical import (
     changed_fields,
     typed_rows,
 )
-from reconciler.lean import Collection
-from reconciler.model.stats import Stats
+from reconciler.lean import TYPE_CHECKING, Collection
 from reconciler.model.value import Value
+
+if TYPE_CHECKING:
+    from reconciler.model.stats import Stats
 
 NAME = "net_prio"
 FIELDS = (NET_PRIORITIES,)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from reconciler.cgroup import files
 from reconciler.cgroup.canonical import CPU_CPUS, CPU_MEMS, Limits, Unsupported, changed_fields
 from reconciler.cgroup.cpulist import out_of_range
-from reconciler.lean import Collection
-from reconciler.model.stats import Stats
+from reconciler.lean import TYPE_CHECKING, Collection
 from reconciler.model.value import Value
+
+if TYPE_CHECKING:
+    from reconciler.model.stats import Stats
 
 NAME = "cpuset"
 FIELDS = (CPU_CPUS, CPU_MEMS)

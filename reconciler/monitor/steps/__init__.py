@@ -7,9 +7,14 @@ namespaces; the last one never returns.
 
 from __future__ import annotations
 
+import sys
+
 from reconciler.lean import Any, Protocol
-from reconciler.monitor.steps import attributes, join, listed, mounts, process, root
 from reconciler.monitor.steps.context import Context
+
+# What most containers need first: the others are loaded for those that have such steps.
+_MODULES = ("process", "root", "listed", "mounts", "attributes", "join")
+_known: dict[str, type[Any]] = {}
 
 
 class Step(Protocol):
@@ -24,11 +29,15 @@ class Step(Protocol):
         ...
 
 
-STEPS: dict[str, type[Any]] = {
-    step.__name__: step
-    for module in (root, mounts, listed, attributes, process, join)
-    for step in module.STEPS
-}
+def load_steps(wanted: str | None = None) -> dict[str, type[Any]]:
+    """Load the modules of all steps, or until there is the step `wanted`; return what is there."""
+    for module in _MODULES:
+        if wanted in _known:
+            break
+        name = f"{__name__}.{module}"
+        __import__(name)
+        _known.update({step.__name__: step for step in sys.modules[name].STEPS})
+    return _known
 
 
 def encode_steps(steps: list[Any]) -> list[list[Any]]:
@@ -38,4 +47,4 @@ def encode_steps(steps: list[Any]) -> list[list[Any]]:
 
 def decode_steps(encoded: list[list[Any]]) -> list[Step]:
     """Return the steps that `encode_steps` encoded. Raises: KeyError, TypeError."""
-    return [STEPS[name](*fields) for name, *fields in encoded]
+    return [load_steps(name)[name](*fields) for name, *fields in encoded]

@@ -8,7 +8,7 @@ import typing
 
 import pytest
 
-from reconciler.monitor.steps import STEPS, decode_steps, encode_steps, process
+from reconciler.monitor.steps import decode_steps, encode_steps, load_steps, process
 from reconciler.monitor.steps.process import Execute
 
 SAMPLES: dict[type, object] = {str: "/x", int: 3, float: 0.5, bool: True, list: [], dict: {}}
@@ -24,17 +24,17 @@ def sample(step: type) -> object:
     return step(*values)
 
 
-@pytest.mark.parametrize("name", sorted(STEPS))
+@pytest.mark.parametrize("name", sorted(load_steps()))
 def test_every_step_survives_the_wire(name: str) -> None:
-    step = sample(STEPS[name])
+    step = sample(load_steps()[name])
     if isinstance(step, Execute):
         step = Execute(["true"], {"A": "b"})
     assert decode_steps(json.loads(json.dumps(encode_steps([step])))) == [step]
 
 
-@pytest.mark.parametrize("name", sorted(STEPS))
+@pytest.mark.parametrize("name", sorted(load_steps()))
 def test_every_step_describes_itself_in_one_lower_case_line(name: str) -> None:
-    step = sample(STEPS[name])
+    step = sample(load_steps()[name])
     text = Execute(["true"], {}).describe() if isinstance(step, Execute) else step.describe()  # type: ignore[attr-defined]
     assert text
     assert "\n" not in text
