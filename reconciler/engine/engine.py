@@ -32,6 +32,7 @@ from reconciler.lean import TYPE_CHECKING, Any, Iterable, Iterator, cached_prope
 from reconciler.linux.clock import wall_s
 from reconciler.model.config import Command, Config, Resources
 from reconciler.model.frozen import replace
+from reconciler.model.isolation import NamespaceMode
 from reconciler.model.names import MAX_ID_LENGTH, MAX_NAME_LENGTH, explain_id
 from reconciler.model.record import Record
 from reconciler.monitor.names import SYSTEMD_NAME
@@ -331,13 +332,14 @@ class Engine:
             return make_launch_plan(self._adapted(record), place)
 
     def _adapted(self, record: Record) -> Record:
-        """Return the record with the Config that can be run: an ordinary user's needs changes."""
-        if os.geteuid() == 0:
+        """Return the record with the Config that can be run: a user namespace needs changes."""
+        modes = record.config.isolation.namespaces
+        if os.geteuid() == 0 and modes.user == NamespaceMode.HOST:
             return record
-        from reconciler.engine.rootless import adapt
+        from reconciler.engine import rootless
 
-        config = adapt(record.config, (self.run_dir, self.state_dir))
-        return replace(record, config=config)
+        change = rootless.adapt if os.geteuid() else rootless.list_mounts
+        return replace(record, config=change(record.config, (self.run_dir, self.state_dir)))
 
     def make_exec_plan(self, record: Record, command: Command) -> dict[str, Any]:
         """Return the plan for a further process in a running container."""

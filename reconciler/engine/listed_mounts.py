@@ -123,7 +123,11 @@ def _root_steps(config: Config, overlay_dir: str) -> list[Any]:
     attributes = 0
     if config.rootfs.path is None:
         attributes = int(MountAttr.NODEV) | (_RDONLY if config.rootfs.readonly else 0)
-    return [root.CloneTree("root", path, True, attributes, 0)]
+    steps: list[Any] = [root.CloneTree("root", path, True, attributes, 0)]
+    maps = known_maps(config)
+    if config.isolation.maps_rootfs and maps is not None:
+        steps.append(listed.MapIds("root", maps, False))
+    return steps
 
 
 def _enter_root(config: Config, staging: str, created: list[Any]) -> list[Any]:

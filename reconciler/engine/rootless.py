@@ -35,7 +35,7 @@ def adapt(config: Config, hidden: Sequence[str]) -> Config:
     """
     isolation = config.isolation
     if isolation.namespaces.user != NamespaceMode.HOST:
-        return config
+        return list_mounts(config, hidden)
     uids = own_mappings("/etc/subuid", os.geteuid())
     gids = own_mappings("/etc/subgid", os.getegid())
     changes: dict[str, Any] = {
@@ -43,17 +43,32 @@ def adapt(config: Config, hidden: Sequence[str]) -> Config:
         "uid_mappings": uids,
         "gid_mappings": gids,
     }
-    if isolation.mounts is None:
-        has_tty_group = gids[-1].container_id + gids[-1].size > 5
-        changes["mounts"] = _standard_mounts(config, has_tty_group=has_tty_group)
-        masked = MASKED_PATHS if isolation.masked_paths is None else isolation.masked_paths
-        changes["masked_paths"] = (*masked, *(hidden if config.rootfs.path is None else ()))
-        if isolation.readonly_paths is None:
-            changes["readonly_paths"] = READONLY_PATHS
     user = config.user_or_default()
     if config.user is None and not _is_mapped(user, uids):
         user = "0:0"  # nobody is nobody's here
-    return replace(config, user=user, isolation=replace(isolation, **changes))
+    config = replace(config, user=user, isolation=replace(isolation, **changes))
+    return list_mounts(config, hidden)
+
+
+def list_mounts(config: Config, hidden: Sequence[str]) -> Config:
+    """Return a Config with its mounts listed, as a user namespace needs it, the engine's own too.
+
+    `hidden` are directories of the host that no container may see.
+    """
+    isolation = config.isolation
+    if isolation.mounts is not None:
+        return config
+    has_tty_group = _is_mapped("5", isolation.gid_mappings)
+    masked = MASKED_PATHS if isolation.masked_paths is None else isolation.masked_paths
+    locked = READONLY_PATHS if isolation.readonly_paths is None else isolation.readonly_paths
+    listed = replace(
+        isolation,
+        mounts=_standard_mounts(config, has_tty_group=has_tty_group),
+        masked_paths=(*masked, *(hidden if config.rootfs.path is None else ())),
+        readonly_paths=locked,
+        maps_rootfs=config.rootfs.path is not None and not is_rootless(),
+    )
+    return replace(config, isolation=listed)
 
 
 def _is_mapped(user: str, mappings: tuple[IdMapping, ...]) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from reconciler.model.isolation import IoPriority, Isolation, Namespaces, Scheduler
+from reconciler.model.isolation import IdMapping, IoPriority, Isolation, Namespaces, Scheduler
 
 _Data = dict[str, Any]
 
@@ -31,6 +31,13 @@ def _build_sysctl(data: _Data) -> dict[str, str]:
     return {name: str(value) for name, value in sorted(data.items())}
 
 
+def _build_mappings(rows: list[_Data]) -> tuple[IdMapping, ...]:
+    return tuple(
+        IdMapping(container_id=row["containerID"], host_id=row["hostID"], size=row["size"])
+        for row in rows
+    )
+
+
 def _build_scheduler(data: _Data) -> Scheduler:
     return Scheduler(**data | {"policy": f"SCHED_{data['policy']}"})
 
@@ -43,6 +50,8 @@ def _build_io_priority(data: _Data) -> IoPriority:
 _CONVERSIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "domainname": ("domainname", str),
     "namespaces": ("namespaces", lambda modes: Namespaces(**modes)),
+    "uidMappings": ("uid_mappings", _build_mappings),
+    "gidMappings": ("gid_mappings", _build_mappings),
     "sysctl": ("sysctl", _build_sysctl),
     "umask": ("umask", lambda mask: int(mask, 8)),
     "scheduler": ("scheduler", _build_scheduler),

@@ -95,6 +95,16 @@ def _check_namespaces(data: dict[str, Any]) -> Iterator[Finding]:
         if name in data and namespaces.get("uts", "private") != "private":
             message = "it needs a uts namespace of the container's own; see namespaces.uts"
             yield _finding((name,), message)
+    is_private = namespaces.get("user") == "private"
+    for name in ("uidMappings", "gidMappings"):
+        if is_private and not data.get(name):
+            message = "the field is missing: namespaces.user is private; give it a range of ids"
+            yield _finding((name,), message)
+        if data.get(name) and not is_private:
+            yield _finding((name,), "it needs namespaces.user: private")
+    if is_private and data.get("rootfs", {}).get("overlay"):
+        message = "an overlay cannot have its ids mapped; leave out namespaces.user"
+        yield _finding(("rootfs", "overlay"), message)
     if "network" in namespaces and data.get("network") == "host":
         message = "'network: host' is another network; give one of the two"
         yield _finding(("namespaces", "network"), message)

@@ -154,9 +154,10 @@ class Isolation:
     engine's standard ones and `Config.mounts`. `seccomp` is a profile in the OCI format as JSON
     text; `capabilities`, `masked_paths`, `readonly_paths`, `device_rules` replace the defaults.
     `environment` (NAME=VALUE, in order) replaces `Config.env` and the variables that the engine
-    adds. `rootfs_propagation` is one of mount(8)'s (shared, slave, private, unbindable, r-forms).
-    `net_devices` are moved into the container's network namespace, by their name there; who starts
-    the init does that.
+    adds. With `maps_rootfs` the root file system's files have the same ids inside as on the host,
+    in a user namespace too. `rootfs_propagation` is one of mount(8)'s (shared, slave, private,
+    unbindable, r-forms). `net_devices` are moved into the container's network namespace, by their
+    name there; who starts the init does that.
     """
 
     namespaces: Namespaces = Namespaces()
@@ -165,6 +166,7 @@ class Isolation:
     time_offsets: dict[str, tuple[int, int]] = field(default_factory=dict)
     mounts: tuple[MountSpec, ...] | None = None
     rootfs_propagation: str | None = None
+    maps_rootfs: bool = False
     no_pivot: bool = False
     capabilities: Capabilities | None = None
     seccomp: str | None = None

@@ -16,7 +16,7 @@ from reconciler.model.action import ChangeClass
 from reconciler.model.codec import to_compact
 from reconciler.model.config import IoDeviceLimits
 from reconciler.model.frozen import fields, is_frozen, replace
-from reconciler.model.isolation import IoPriority, Isolation, Namespaces, Scheduler
+from reconciler.model.isolation import IdMapping, IoPriority, Isolation, Namespaces, Scheduler
 from reconciler.model.quantity import format_cpu, format_duration, format_size
 from reconciler.model.spec import Dependency, Spec, Suspend
 from reconciler.model.value import Value
@@ -141,6 +141,10 @@ def _spell_scheduler(one: Scheduler | IoPriority) -> Value:
     return " ".join([name.removeprefix("SCHED_").removeprefix("IOPRIO_CLASS_"), *others])
 
 
+def _spell_mappings(mappings: tuple[IdMapping, ...]) -> Value:
+    return tuple(f"{one.container_id}:{one.host_id}:{one.size}" for one in mappings)
+
+
 def _spell_mask(mask: int) -> Value:
     return format(mask, "04o")
 
@@ -185,7 +189,12 @@ ISOLATION_ROWS = (
     *("domainname", "umask", "scheduler", "io_priority", "masked_paths", "readonly_paths"),
     *("apparmor_profile", "selinux_label"),
 )
-_NO_ROWS: dict[str, Any] = {"namespaces": Namespaces(), "sysctl": {}}
+_NO_ROWS: dict[str, Any] = {
+    "namespaces": Namespaces(),
+    "sysctl": {},
+    "uid_mappings": (),
+    "gid_mappings": (),
+}
 
 _RECORD, _RESTART, _RECREATE = ChangeClass.RECORD, ChangeClass.RESTART, ChangeClass.RECREATE
 
@@ -214,7 +223,10 @@ FIELDS: tuple[Field, ...] = (
     _row("namespaces.ipc", "config.isolation.namespaces.ipc", _RESTART),
     _row("namespaces.uts", "config.isolation.namespaces.uts", _RESTART),
     _row("namespaces.cgroup", "config.isolation.namespaces.cgroup", _RESTART),
+    _row("namespaces.user", "config.isolation.namespaces.user", _RESTART),
     _row("namespaces.network", "config.isolation.namespaces.network", _RESTART),
+    _row("uidMappings", "config.isolation.uid_mappings", _RESTART, _spell_mappings),
+    _row("gidMappings", "config.isolation.gid_mappings", _RESTART, _spell_mappings),
     _row("sysctl", "config.isolation.sysctl", _RESTART),
     _row("umask", "config.isolation.umask", _RESTART, _spell_mask),
     _row("scheduler", "config.isolation.scheduler", _RESTART, _spell_scheduler),
@@ -226,7 +238,6 @@ FIELDS: tuple[Field, ...] = (
     _row("isolation", "config.isolation", _RESTART, _spell_isolation, _rest_of_isolation),
     # For users of the engine alone, as is the rest of isolation.
     _row("namespaces.mount", "config.isolation.namespaces.mount", _RESTART),
-    _row("namespaces.user", "config.isolation.namespaces.user", _RESTART),
     _row("namespaces.time", "config.isolation.namespaces.time", _RESTART),
     _row("logs", "config.logs.is_kept", _RESTART, _spell_logs),
     _row("logs.maxSize", "config.logs.max_size_bytes", _RESTART, format_size),

@@ -203,3 +203,47 @@ def test_a_device_is_a_bind_mount_that_may_be_one(
     assert inside(reconciler, "sh", "-c", "head -c 3 /dev/mine | wc -c") == "3"
     denied = reconciler("exec", "web", "--", "head", "-c", "3", "/tmp/not")
     assert "Permission denied" in denied.stderr
+
+
+MAPPED = """\
+namespaces: {user: private}
+uidMappings: [{containerID: 0, hostID: 524288, size: 65536}]
+gidMappings: [{containerID: 0, hostID: 624288, size: 65536}]
+"""
+
+
+def test_root_inside_is_an_ordinary_user_outside(
+    reconciler: Apply, applied: Callable[[str], int]
+) -> None:
+    pid = applied(MAPPED + "user: '0:0'\n")
+    assert Path(f"/proc/{pid}/uid_map").read_text().split() == ["0", "524288", "65536"]
+    assert Path(f"/proc/{pid}/gid_map").read_text().split() == ["0", "624288", "65536"]
+    assert os.stat(f"/proc/{pid}").st_uid == 524288
+    assert inside(reconciler, "id", "-u") == "0"
+    shadow = reconciler("exec", "web", "--", "cat", "/etc/shadow")
+    assert "Permission denied" in shadow.stderr
+    points = Path(f"/proc/{pid}/mountinfo").read_text()
+    assert " /proc/timer_list " in points
+    assert " /proc/sys ro," in points
+
+
+def test_files_of_its_root_file_system_are_its_own_in_a_user_namespace(
+    reconciler: Apply, applied: Callable[[str], int], rootfs: Path
+) -> None:
+    applied(MAPPED + f"rootfs: {{path: {rootfs}, readonly: false}}\n")
+    assert inside(reconciler, "/bin/stat", "-c", "%u %g", "/etc/passwd") == "0 0"
+    inside(reconciler, "/bin/touch", "/srv/made")
+    made = (rootfs / "srv/made").stat()
+    assert (made.st_uid, made.st_gid) == (0, 0)
+    mounts = inside(reconciler, "/bin/sh", "-c", "cut -d' ' -f5 /proc/self/mountinfo")
+    assert {"/", "/proc", "/dev", "/dev/pts", "/dev/shm", "/sys"} <= set(mounts.split())
+
+
+def test_what_cannot_go_together_with_a_user_namespace_is_said_at_its_place(
+    reconciler: Apply, source: Path
+) -> None:
+    (source / "one.yaml").write_text(f"{SLEEP}namespaces: {{user: private}}\n")
+    (source / "two.yaml").write_text(f"{SLEEP}{MAPPED}rootfs: {{path: /srv, overlay: true}}\n")
+    told = reconciler("validate", str(source)).stdout
+    assert "uidMappings: the field is missing" in told
+    assert ": rootfs.overlay: an overlay cannot have its ids mapped" in told

@@ -33,7 +33,7 @@ code 3). Without sources it takes those that the containers were made from, and 
 # Fields that are compared, and that no file has.
 _NOT_IN_FILES = (
     *("source", "references", "isolation"),
-    *("namespaces.mount", "namespaces.user", "namespaces.time"),
+    *("namespaces.mount", "namespaces.time"),
 )
 _NOT_LIMITED = (None, (), False)
 

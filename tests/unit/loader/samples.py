@@ -24,7 +24,10 @@ user: "1000:1000"
 groups: [video, 27]
 hostname: web.example.org
 domainname: example.org
-namespaces: {pid: host, ipc: private, uts: private, cgroup: private, network: /run/netns/blue}
+namespaces:
+  {pid: host, ipc: private, uts: private, cgroup: private, network: /run/netns/blue, user: private}
+uidMappings: [{containerID: 0, hostID: 524288, size: 65536}]
+gidMappings: [{containerID: 0, hostID: 524288, size: 65536}]
 sysctl: {net.core.somaxconn: 4096}
 umask: "0027"
 scheduler: {policy: BATCH, nice: 10}

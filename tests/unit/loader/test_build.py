@@ -28,7 +28,7 @@ from reconciler.model.config import (
     Security,
 )
 from reconciler.model.frozen import replace
-from reconciler.model.isolation import IoPriority, Isolation, Namespaces, Scheduler
+from reconciler.model.isolation import IdMapping, IoPriority, Isolation, Namespaces, Scheduler
 from reconciler.model.spec import (
     Backoff,
     Kind,
@@ -120,7 +120,9 @@ def test_every_field_arrives_in_the_units_of_the_model() -> None:
         oom_score_adj=500,
         isolation=Isolation(
             domainname="example.org",
-            namespaces=Namespaces(pid="host", network="/run/netns/blue"),
+            namespaces=Namespaces(pid="host", network="/run/netns/blue", user="private"),
+            uid_mappings=(IdMapping(container_id=0, host_id=524288, size=65536),),
+            gid_mappings=(IdMapping(container_id=0, host_id=524288, size=65536),),
             sysctl={"net.core.somaxconn": "4096"},
             umask=0o027,
             scheduler=Scheduler(policy="SCHED_BATCH", nice=10),

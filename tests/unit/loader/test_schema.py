@@ -39,18 +39,18 @@ ONLY_MODEL = {
     },
     IoLimits: {"blkio_weight", "blkio_weights"},
     LogLimits: {"is_kept"},  # `logs: none`
-    Namespaces: {"mount", "user", "time"},
+    Namespaces: {"mount", "time"},
     Scheduler: {"priority", "flags", "runtime_ns", "deadline_ns", "period_ns"},
 }
 # Fields of Isolation that a file has, by where it has them; the others are the engine's alone.
 ISOLATION: dict[tuple[str, ...], set[str]] = {
     (): {
         *("domainname", "namespaces", "sysctl", "umask", "scheduler", "io_priority"),
-        *("masked_paths", "readonly_paths"),
+        *("masked_paths", "readonly_paths", "uid_mappings", "gid_mappings"),
     },
     ("security",): {"apparmor_profile", "selinux_label"},
 }
-RENAMED = {"class": "io_class"}
+RENAMED = {"class": "io_class", "containerID": "container_id", "hostID": "host_id"}
 ONLY_SCHEMA = {"apiVersion", "envFile", "onChange"}  # in `env` and `references` by then
 KEYED_BY_NAME = {"rlimits", "dependsOn"}
 SUFFIXES = {"size": "_bytes", "duration-go": "_ns", "cpu-amount": "_milli"}

@@ -22,6 +22,7 @@ SCHEMA = Path(__file__).parents[3] / "schemas" / "container.schema.json"
 IDENTITY = {"name", "origin.line", "origin.column", "digest"}
 
 
+_IN_ROWS = {*ISOLATION_ROWS, "sysctl", "uid_mappings", "gid_mappings"}
 _WHOLE = ("rlimits", "suspend", "scheduler", "ioPriority")
 
 
@@ -30,7 +31,7 @@ def leaves_of(cls: type, prefix: str = "") -> Iterator[str]:
     for item in fields(cls):
         if is_frozen(hints[item.name]):
             yield from leaves_of(hints[item.name], f"{prefix}{item.name}.")
-        elif cls is Isolation and item.name not in {*ISOLATION_ROWS, "sysctl"}:
+        elif cls is Isolation and item.name not in _IN_ROWS:
             continue  # in the row `isolation`
         else:
             yield prefix + item.name

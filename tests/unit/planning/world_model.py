@@ -46,7 +46,7 @@ ENGINE_ONLY = {
     *("resources.cpu.shares", "resources.cpu.realtimeRuntime", "resources.cpu.realtimePeriod"),
     *("resources.io.blkioWeight", "resources.io.blkioWeights", "resources.rdma"),
     *("resources.net.classId", "resources.net.priorities"),
-    *("namespaces.mount", "namespaces.user", "namespaces.time"),
+    *("namespaces.mount", "namespaces.time"),
 }
 
 
