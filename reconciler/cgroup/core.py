@@ -61,18 +61,14 @@ def anchor(paths: Mapping[str, str]) -> str:
     return paths.get(UNIFIED) or paths.get(FREEZER) or next(iter(paths.values()))
 
 
-def is_member(paths: Mapping[str, str], pid: int) -> bool:
-    """Tell whether a process is in all of the cgroups, or below them; True when it has ended.
+def are_of(paths: Mapping[str, str], text: str) -> bool:
+    """Tell whether a process is in all of the cgroups, or below them, by its /proc/PID/cgroup.
 
-    Source: proc(5), /proc/PID/cgroup. Its paths begin where our cgroup namespace does, and the
-    directories where the mount does: what both have is the instance's name and the container's.
+    Source: proc(5). The paths there begin where our cgroup namespace does, and the directories
+    where the mount does: what both have is the instance's name and the container's.
     """
-    try:
-        lines = files.read_text(f"/proc/{pid}/cgroup").splitlines()
-    except (FileNotFoundError, ProcessLookupError):
-        return True
     found: dict[str, str] = {}
-    for line in lines:
+    for line in text.splitlines():
         _, controllers, path = line.split(":", 2)
         found |= dict.fromkeys(controllers.split(",") if controllers else [UNIFIED], f"{path}/")
     return all(_ending(directory) in found.get(key, "") for key, directory in paths.items())

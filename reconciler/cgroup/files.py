@@ -8,11 +8,23 @@ raw system calls, no file objects. It knows nothing of what the files mean.
 from __future__ import annotations
 
 import os
+from _thread import _local
 
-_READ = os.O_RDONLY | os.O_CLOEXEC
+from reconciler.lean import Callable
+
+READ = os.O_RDONLY | os.O_CLOEXEC
 _WRITE = os.O_WRONLY | os.O_CLOEXEC
-_CHUNK_BYTES = 65536
+CHUNK_BYTES = 65536
 _SURELY_WHOLE_BYTES = 2048
+
+
+class _Watchers(_local):
+    """Who is told of what this thread reads: see `readings`."""
+
+    note: Callable[[str, bytes | None], None] | None = None
+
+
+watchers = _Watchers()
 
 
 def read_text(path: str) -> str:
@@ -23,16 +35,18 @@ def read_text(path: str) -> str:
 
     Raises: OSError with the path.
     """
-    fd = os.open(path, _READ)
+    fd = os.open(path, READ)
     try:
-        data = piece = os.read(fd, _CHUNK_BYTES)
+        data = piece = os.read(fd, CHUNK_BYTES)
         while len(piece) > _SURELY_WHOLE_BYTES:
-            piece = os.read(fd, _CHUNK_BYTES)
+            piece = os.read(fd, CHUNK_BYTES)
             data += piece
     except OSError as error:
         raise OSError(error.errno, error.strerror, path) from error
     finally:
         os.close(fd)
+    if watchers.note is not None:
+        watchers.note(path, data)
     return data.decode()
 
 
@@ -44,6 +58,8 @@ def read_optional(path: str) -> str | None:
     try:
         return read_text(path)
     except FileNotFoundError:
+        if watchers.note is not None:
+            watchers.note(path, None)
         return None
 
 

@@ -43,25 +43,32 @@ def find_detached(pid: int, spec: Spec | None) -> frozenset[str]:
         os.close(root_fd)
 
 
-def find_unmounted(pid: int, config: Config) -> tuple[str, ...]:
-    """Return the directories of an init on which nothing is mounted any more, none when it ended.
+def read_mounts(pid: int, config: Config) -> bytes:
+    """Return an init's /proc/PID/mounts; nothing when it has ended, or may unmount by itself.
 
-    Of one that may unmount, by a capability or as another file system's owner, nothing is told.
-    Source: proc(5), mountinfo: its fifth field is the mount point as the process sees it.
+    That is one with the capability, or with mounts or namespaces as an OCI config lists them.
 
     Raises: OSError.
     """
     if config.isolation != _PLAIN or "SYS_ADMIN" in config.security.capabilities:
-        return ()
+        return b""
     try:
-        lines = read_file(f"/proc/{pid}/mountinfo").split(b"\n")
+        return read_file(f"/proc/{pid}/mounts")
     except (FileNotFoundError, ProcessLookupError):
-        return ()
+        return b""
     except OSError as error:
         if error.errno == errno.EINVAL:  # it is ending, and has left its mount namespace
-            return ()
+            return b""
         raise
-    there = {line.split(b" ", 5)[4] for line in lines if line}
+
+
+def find_unmounted(pid: int, config: Config, mounts: bytes) -> tuple[str, ...]:
+    """Return the directories of an init on which nothing is mounted any more.
+
+    `mounts` is what `read_mounts` has read: its second column is the mount point as the process
+    sees it (fstab(5)).
+    """
+    there = {line.split(b" ", 2)[1] for line in mounts.split(b"\n") if line}
     missing = [path for path in mount_points(config) if os.fsencode(path) not in there]
     return tuple(path for path in missing if _is_unmounted(pid, path)) if there else ()
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from functools import lru_cache
 
 from reconciler.model.codec import from_dict, to_compact
 from reconciler.model.config import Config
@@ -34,7 +33,6 @@ SUSPEND = "reconciler/suspend"
 PAUSED = "reconciler/paused"
 RUNS = "reconciler/runs"
 FROZEN = "reconciler/frozen"
-_DECODED = 10_000  # so many notes are not decoded again while they stay the same
 
 
 def encode_spec(spec: Spec) -> dict[str, str]:
@@ -86,7 +84,6 @@ def decode_spec(name: str, annotations: Mapping[str, str], config: Config) -> Sp
         return None
 
 
-@lru_cache(maxsize=_DECODED)
 def _decode_noted(name: str, text: str) -> Spec:
     """Return the spec without its Config. Raises: ValueError, TypeError or KeyError."""
     noted = json.loads(text)
@@ -114,7 +111,6 @@ def _run_of(record: Record) -> str:
     return "" if init is None else f"{init.boot_id} {init.pid} {init.start_ticks}"
 
 
-@lru_cache(maxsize=_DECODED)
 def _decode_memory(text: str) -> RestartMemory:
     return from_dict(RestartMemory, json.loads(text))
 

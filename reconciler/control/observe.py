@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 from reconciler.cgroup.canonical import canonical_limits
-from reconciler.cgroup.core import is_member
+from reconciler.cgroup.core import are_of
 from reconciler.control.failures import read_failures
 from reconciler.control.logs import log_failure
-from reconciler.control.mounts import find_detached, find_unmounted
+from reconciler.control.mounts import find_detached, find_unmounted, read_mounts
 from reconciler.control.notes import (
     decode_frozen,
     decode_generation,
@@ -29,37 +30,105 @@ from reconciler.control.probes.health_file import read_all_health
 from reconciler.control.process import read_process
 from reconciler.control.strangers import find_strangers
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
-from reconciler.linux.proc import is_same_process, read_boot_id
+from reconciler.linux.proc import is_same_process, read_boot_id, read_file
 from reconciler.linux.uts import read_hostnames
 from reconciler.model.config import Resources
-from reconciler.model.frozen import replace
+from reconciler.model.frozen import field, frozen
 from reconciler.model.record import Record
 from reconciler.model.spec import Spec
 from reconciler.model.state import ExitStatus, ProcessId, Status
 from reconciler.model.value import Value
 from reconciler.model.world import Failure, Observed, Problem, World
+from reconciler.monitor.oom import is_ending
 
 # The monitor notes an exit within moments of it; a moment too early it would seem unknown.
 _EXIT_PATIENCE_S = 1.0
 
 
+@frozen
+class Look:
+    """All that is looked at of one container; what is not of the record is the kernel's.
+
+    `mounts` and `place` are /proc/PID/mounts and /proc/PID/cgroup of its init.
+    """
+
+    record: Record
+    status: Status
+    last_exit: ExitStatus | None
+    limits: Mapping[str, Value] = field(default_factory=dict)
+    process: dict[str, Value] = field(default_factory=dict)
+    detached: frozenset[str] = frozenset()
+    unmounted: tuple[str, ...] = ()
+    strangers: tuple[str, ...] = ()
+    has_cgroup: bool = True
+    mounts: bytes = b""
+    place: str = ""
+
+    def pid(self) -> int | None:
+        """Return the pid of the init, None when it does not run."""
+        init = self.record.init
+        return init.pid if init is not None and self.status.has_processes() else None
+
+    def understand(self) -> Observed:
+        """Return what that says of the container."""
+        record, notes = self.record, self.record.annotations
+        return Observed(
+            name=record.id,
+            status=self.status,
+            config=record.config,
+            spec=decode_spec(record.id, notes, record.config),
+            pid=self.pid(),
+            started_at=record.started_at,
+            last_exit=self.last_exit,
+            limits=self.limits,
+            process=self.process,
+            detached=self.detached,
+            unmounted=self.unmounted,
+            memory=decode_memory(record),
+            generation=decode_generation(notes) or 1,
+            suspend=decode_suspend(notes),
+            paused_at=decode_paused(notes),
+            runs=decode_runs(notes),
+            frozen_at=decode_frozen(notes),
+            strangers=self.strangers,
+            has_cgroup=self.has_cgroup,
+            is_rebooted=_is_rebooted(record),
+        )
+
+
+class Seen(NamedTuple):
+    """What was looked at of one container, and what it was found to be.
+
+    Where a later look sees the same, nothing is to be understood anew.
+    """
+
+    look: Look
+    observed: Observed
+
+
 def observe(
-    engine: EnginePort, clock: Callable[[], float], names: Iterable[str] | None = None
+    engine: EnginePort,
+    clock: Callable[[], float],
+    names: Iterable[str] | None = None,
+    seen: dict[str, Seen] | None = None,
 ) -> World:
     """Return the world, and the wall-clock time in seconds at which it was so.
 
     `names`: of these containers alone, as far as they exist; but all failures.
     The time is taken after the look: an exit that is noted during it must not lie in the future.
+    `seen` is what was seen before; it becomes what is seen now.
 
     Raises: what listing records raises.
     """
     _ensure_monitor(engine)
-    containers: dict[str, Observed] = {}
+    seen = {} if seen is None else seen
+    looks: dict[str, Look] = {}
     unobserved: dict[str, Problem] = {}
-    for name in engine.store.ids() if names is None else sorted(names):
+    asked = engine.store.ids() if names is None else sorted(names)
+    for name in asked:
         try:
             # A handle that has read nothing yet: its status() reads the record, once.
-            observed = observe_container(engine.handle(name))
+            look = look_at(engine.handle(name), seen.get(name))
         except ReconcilerError as error:
             unobserved[name] = Problem.from_error(error)
         except OSError as error:  # /proc, which may say anything of a process that is not ours
@@ -67,10 +136,14 @@ def observe(
                 from_os_error(error, f"cannot look at the processes of {name}", container=name)
             )
         else:
-            if observed is not None:
-                containers[name] = observed
+            if look is not None:
+                looks[name] = look
+    _add_hostnames(looks)
+    containers = _understand(looks, seen)
+    for name in (seen.keys() if names is None else set(asked)) - looks.keys():
+        seen.pop(name, None)
     return World(
-        containers=_with_hostnames(containers),
+        containers=containers,
         now=clock(),
         unobserved=unobserved,
         failures=_failures(engine.run_dir),
@@ -78,21 +151,28 @@ def observe(
     )
 
 
-def _with_hostnames(containers: dict[str, Observed]) -> dict[str, Observed]:
+def _understand(looks: dict[str, Look], seen: dict[str, Seen]) -> dict[str, Observed]:
+    containers: dict[str, Observed] = {}
+    for name, look in looks.items():
+        known = seen.get(name)
+        if known is None or known.look.record is not look.record or known.look != look:
+            seen[name] = known = Seen(look, look.understand())
+        containers[name] = known.observed
+    return containers
+
+
+def _add_hostnames(looks: dict[str, Look]) -> None:
     """Add the host names of what runs, which are had together: each takes entering a namespace."""
     if os.geteuid() != 0:  # setns(2) into it takes CAP_SYS_ADMIN in our own user namespace too
-        return containers
-    pids = {one.pid: name for name, one in containers.items() if one.pid is not None}
+        return
+    pids = {pid: look for look in looks.values() if (pid := look.pid()) is not None}
     try:
         hostnames = read_hostnames(pids)
     except OSError as error:
         log_failure(from_os_error(error, "cannot look at the host names of the containers"))
-        return containers
+        return
     for pid, hostname in hostnames.items():
-        observed = containers[pids[pid]]
-        process = {**observed.process, "hostname": hostname}
-        containers[observed.name] = replace(observed, process=process)
-    return containers
+        pids[pid].process["hostname"] = hostname
 
 
 def _ensure_monitor(engine: EnginePort) -> None:
@@ -106,44 +186,67 @@ def _ensure_monitor(engine: EnginePort) -> None:
 def observe_container(container: ContainerPort) -> Observed | None:
     """Return one container as it is now, None when it was destroyed meanwhile.
 
-    The record is read anew, whatever the handle knows.
+    The record is read anew, whatever the handle knows; the host name is not looked at.
 
     Raises: RecordCorrupt, PermissionDenied, SystemError.
     """
+    look = look_at(container)
+    return None if look is None else look.understand()
+
+
+def look_at(container: ContainerPort, known: Seen | None = None) -> Look | None:
+    """Look at one container; None when it was destroyed meanwhile. Raises: as observe_container."""
     status = container.status()
     if status is Status.DESTROYED:
         return None
     record, init = container.record, container.record.init
-    is_alive = status.has_processes()
-    members = container.members() if is_alive else ()
-    spec = decode_spec(record.id, record.annotations, record.config)
-    return Observed(
-        name=record.id,
+    if init is None or not status.has_processes():
+        ended = _last_exit(container, record) if status is Status.STOPPED else record.last_exit
+        return Look(record=record, status=status, last_exit=ended)
+    mounts, place = read_mounts(init.pid, record.config), _read_place(init.pid)
+    before = known.look if known is not None and known.look.record is record else None
+    is_whole = before is not None and before.mounts == mounts and not before.unmounted
+    is_inside = before is not None and before.place == place and before.has_cgroup
+    return Look(
+        record=record,
         status=status,
-        config=record.config,
-        spec=spec,
-        pid=init.pid if is_alive and init is not None else None,
-        started_at=record.started_at,
-        last_exit=_last_exit(container, record) if status is Status.STOPPED else record.last_exit,
-        limits=_limits(container) if is_alive else {},
-        process=read_process(init.pid, record.config) if is_alive and init else {},
-        detached=find_detached(record.init.pid, spec) if is_alive and record.init else frozenset(),
-        unmounted=find_unmounted(init.pid, record.config) if is_alive and init else (),
-        memory=decode_memory(record),
-        generation=decode_generation(record.annotations) or 1,
-        suspend=decode_suspend(record.annotations),
-        paused_at=decode_paused(record.annotations),
-        runs=decode_runs(record.annotations),
-        frozen_at=decode_frozen(record.annotations),
-        strangers=find_strangers(init.pid, members) if is_alive and init else (),
-        has_cgroup=not is_alive or init is None or _is_inside(init, record),
-        is_rebooted=_is_rebooted(record),
+        last_exit=record.last_exit,
+        limits=_limits(container),
+        process=read_process(init.pid, record.config),
+        detached=find_detached(init.pid, _spec_of(record, known)),
+        unmounted=() if is_whole else find_unmounted(init.pid, record.config, mounts),
+        strangers=find_strangers(init.pid, container.members()),
+        has_cgroup=is_inside or _is_inside(init, record, place),
+        mounts=mounts,
+        place=place,
     )
 
 
-def _is_inside(init: ProcessId, record: Record) -> bool:
-    """Tell whether an init is in its cgroup, for all that is known: it may have just ended."""
-    return is_member(record.cgroups, init.pid) or not is_same_process(init.pid, init.start_ticks)
+def _spec_of(record: Record, known: Seen | None) -> Spec | None:
+    """Return the noted spec of what has mounts, whose files may be replaced."""
+    if not record.config.mounts:
+        return None
+    if known is not None and known.look.record is record:
+        return known.observed.spec
+    return decode_spec(record.id, record.annotations, record.config)
+
+
+def _read_place(pid: int) -> str:
+    """Return an init's /proc/PID/cgroup, nothing when it has ended."""
+    try:
+        return read_file(f"/proc/{pid}/cgroup").decode()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def _is_inside(init: ProcessId, record: Record, place: str) -> bool:
+    """Tell whether an init is in its cgroup, for all that is known: it may have just ended.
+
+    One that is ending has left its cgroups before it is a zombie.
+    """
+    if are_of(record.cgroups, place):
+        return True
+    return is_ending(init.pid) or not is_same_process(init.pid, init.start_ticks)
 
 
 def _is_rebooted(record: Record) -> bool:

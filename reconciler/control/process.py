@@ -8,7 +8,6 @@ rewrite; supplementary groups, which a program may drop. Source: proc(5), prlimi
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable
 
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
@@ -18,7 +17,6 @@ from reconciler.model.config import Config
 from reconciler.model.state import ProcessId
 from reconciler.model.value import Value
 
-_STATUS_LINE = re.compile(rb"^(Uid|Cap(?:Prm|Eff|Bnd)|NoNewPrivs|Seccomp):\t(.*)$", re.MULTILINE)
 _LIMIT_NAMES = {
     "as": "address space",
     "core": "core file size",
@@ -90,16 +88,28 @@ def mend_process(name: str, init: ProcessId, config: Config, paths: Iterable[str
 
 
 def _parse_status(status: bytes) -> dict[str, Value]:
-    lines = dict(_STATUS_LINE.findall(status))
-    mask = int(lines[b"CapPrm"], 16) | int(lines[b"CapEff"], 16) | int(lines[b"CapBnd"], 16)
+    mask = 0
+    for name in (b"CapPrm", b"CapEff", b"CapBnd"):
+        mask |= int(_field(status, name), 16)
     shown: dict[str, Value] = {
-        "user": tuple(map(int, lines[b"Uid"].split()[:3])),
+        "user": tuple(map(int, _field(status, b"Uid").split()[:3])),
         "security.capabilities": _capabilities(mask),
-        "security.noNewPrivileges": lines[b"NoNewPrivs"] == b"1",
+        "security.noNewPrivileges": _field(status, b"NoNewPrivs") == b"1",
     }
-    if b"Seccomp" in lines:  # not with CONFIG_SECCOMP=n
-        shown["security.seccomp"] = "unconfined" if lines[b"Seccomp"] == b"0" else "default"
+    if seccomp := _field(status, b"Seccomp"):  # not with CONFIG_SECCOMP=n
+        shown["security.seccomp"] = "unconfined" if seccomp == b"0" else "default"
     return shown
+
+
+def _field(status: bytes, name: bytes) -> bytes:
+    """Return the text of a line `NAME:\\tTEXT`, nothing where there is none.
+
+    The first line's text is a name that the program chooses; it cannot hold a line break.
+    """
+    begin = status.find(b"\n" + name + b":\t")
+    if begin < 0:
+        return b""
+    return status[begin + len(name) + 3 : status.index(b"\n", begin + 1)]
 
 
 def _capabilities(mask: int) -> tuple[str, ...]:

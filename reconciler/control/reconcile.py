@@ -17,7 +17,7 @@ from reconciler.control.enforcement import leave_out_preferred
 from reconciler.control.execute import execute_plan
 from reconciler.control.failures import next_failures, write_failures
 from reconciler.control.logs import log_failure
-from reconciler.control.observe import desired_limits, observe
+from reconciler.control.observe import Seen, desired_limits, observe
 from reconciler.control.outcome import Outcome
 from reconciler.control.patience import Patience
 from reconciler.control.ports import EnginePort
@@ -69,6 +69,7 @@ class Reconciler:
         self._clock = clock
         self._should_stop = should_stop
         self._progress = progress
+        self._seen: dict[str, Seen] = {}
 
     def plan(self) -> PassReport:
         """Return what a pass would do now. Changes nothing and takes no lock.
@@ -172,7 +173,7 @@ class Reconciler:
     ) -> PassReport:
         """Load, observe and plan. `failures` replace those on disk, which may be full."""
         desired = self._loader.load(self._sources, keeps_good=is_pass)
-        world = observe(self._engine, self._clock)
+        world = observe(self._engine, self._clock, seen=self._seen)
         if failures is not None:
             world = replace(world, failures=failures)
         desired, unenforced = leave_out_preferred(self._engine, desired)

@@ -13,7 +13,7 @@ from _thread import allocate_lock
 from reconciler.cgroup.canonical import Only
 from reconciler.engine.failures import SetupFailed, about, not_running, translate_setup_failure
 from reconciler.engine.fresh_cgroup import fresh_cgroup, start_init
-from reconciler.engine.limits import changed_limits
+from reconciler.engine.limits import changed_limits, read_limits
 from reconciler.engine.process import Process
 from reconciler.engine.run_state import await_killed, read_status, signal_init
 from reconciler.engine.store import destroyed
@@ -126,7 +126,7 @@ class Container:
         """
         try:
             with self._translate("read the limits of"):
-                return self._engine.driver.read_limits(self.record.cgroups, self.config.resources)
+                return read_limits(self._engine, self.record)
         except ReconcilerError:
             self.refresh()
             if self.has_cgroup():

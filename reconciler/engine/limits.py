@@ -9,12 +9,18 @@ import os
 
 from reconciler.cgroup.canonical import Only
 from reconciler.cgroup.driver import CgroupDriver
+from reconciler.cgroup.readings import recorded
 from reconciler.engine.failures import about
+from reconciler.engine.store import LimitsRead
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
-from reconciler.lean import Iterator, contextmanager
+from reconciler.lean import TYPE_CHECKING, Iterator, contextmanager
 from reconciler.linux.proc import is_first_user_namespace
 from reconciler.model.config import Config, Resources
 from reconciler.model.record import Record
+from reconciler.model.value import Value
+
+if TYPE_CHECKING:
+    from reconciler.engine.engine import Engine
 
 _HOW_DEVICES = "mount cgroup2 and keep CAP_BPF and CAP_NET_ADMIN, or mount v1's devices hierarchy"
 
@@ -83,3 +89,13 @@ def _apply(
     except OSError as error:
         message = f"cannot set the limits of {record.id}"
         raise from_os_error(error, message, container=record.id, operation="update") from error
+
+
+def read_limits(engine: Engine, record: Record) -> dict[str, Value]:
+    """Return the limits in force, as the kernel shows them. Raises: OSError."""
+    known = engine.store.limits_read.get(record.id)
+    if known is None or known.record is not record or not known.readings.are_same():
+        with recorded() as readings:
+            limits = engine.driver.read_limits(record.cgroups, record.config.resources)
+        engine.store.limits_read[record.id] = known = LimitsRead(record, readings, limits)
+    return dict(known.limits)

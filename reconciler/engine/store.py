@@ -14,19 +14,36 @@ import fcntl
 import itertools
 import os
 
+from reconciler.cgroup.readings import Readings
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
-from reconciler.lean import Any, Iterator, contextmanager, json, lru_cache, suppress
+from reconciler.lean import Any, Iterator, NamedTuple, Sequence, contextmanager, json, suppress
 from reconciler.linux.proc import read_file
 from reconciler.model.codec import from_dict, to_dict
 from reconciler.model.frozen import replace
 from reconciler.model.record import Record
 from reconciler.model.state import ExitStatus, ProcessId
+from reconciler.model.value import Value
 from reconciler.monitor.run_file import parse_run, read_run_text, write_json
 
 STATE_FILE = "state.json"
 STREAMS = ("stdout", "stderr")
-_DECODED = 10_000  # so many records are not decoded again while they stay the same
 _counter = itertools.count()
+
+
+class _Decoded(NamedTuple):
+    """A record with the contents of the files that it was made from."""
+
+    state: bytes
+    run: bytes
+    record: Record
+
+
+class LimitsRead(NamedTuple):
+    """The limits of a record's container with what was read for them."""
+
+    record: Record
+    readings: Readings
+    limits: dict[str, Value]
 
 
 class Store:
@@ -37,6 +54,8 @@ class Store:
         self.containers_dir = os.path.join(run_dir, "containers")
         # What this process has written last need not be understood again: 5 ms in a new process.
         self._written: tuple[bytes, Record] | None = None
+        self._read: dict[str, _Decoded] = {}  # nor is what stays the same
+        self.limits_read: dict[str, LimitsRead] = {}
 
     def prepare(self) -> None:
         """Make the directories, for their owner alone.
@@ -57,12 +76,22 @@ class Store:
     def ids(self) -> list[str]:
         """Return the ids of all records, sorted. Raises: PermissionDenied, SystemError."""
         try:
-            return sorted(n for n in os.listdir(self.containers_dir) if not n.startswith("."))
+            found = sorted(n for n in os.listdir(self.containers_dir) if not n.startswith("."))
         except FileNotFoundError:
-            return []
+            found = []
         except OSError as error:
             message = f"cannot read the run directory {self.run_dir}"
             raise from_os_error(error, message, operation="list") from error
+        self._forget_all_but(found)
+        return found
+
+    def _forget_all_but(self, ids: Sequence[str]) -> None:
+        """Keep nothing in memory of containers that are gone."""
+        known: tuple[dict[str, Any], ...] = (self._read, self.limits_read)
+        for read in known:
+            if len(read) > len(ids):
+                for name in set(read).difference(ids):
+                    read.pop(name, None)
 
     def create(self, record: Record) -> None:
         """Make a record at once or not at all. Raises: IdInUse, NoSpace, SystemError."""
@@ -94,10 +123,11 @@ class Store:
         directory = self.directory(container_id)
         path = os.path.join(directory, STATE_FILE)
         try:
-            state, run, written = read_file(path), read_run_text(directory), self._written
-            if written is not None and written[0] == state:
-                return _with_run(written[1], run)
-            return _decode(state, run)
+            state, run = read_file(path), read_run_text(directory)
+            known = self._read.get(container_id)
+            if known is None or known.state != state or known.run != run:
+                self._read[container_id] = known = _Decoded(state, run, self._decode(state, run))
+            return known.record
         except (FileNotFoundError, NotADirectoryError) as error:
             if os.path.isdir(directory):
                 raise _corrupt(container_id, path, "the file is missing") from error
@@ -110,6 +140,13 @@ class Store:
             raise _corrupt(container_id, path, str(error)) from error
         except OSError as error:
             raise from_os_error(error, f"cannot read the record of {container_id}") from error
+
+    def _decode(self, state: bytes, run: bytes) -> Record:
+        """Return the record of two files' contents. Raises: what damaged ones raise."""
+        written = self._written
+        if written is not None and written[0] == state:
+            return _with_run(written[1], run)
+        return from_dict(Record, json.loads(state) | _run_fields(parse_run(run)))
 
     def write(self, record: Record) -> None:
         """Replace a record's content. Raises: NoSpace, SystemError."""
@@ -205,12 +242,6 @@ def destroyed(container_id: str) -> ReconcilerError:
         f"container {container_id} was destroyed",
         container=container_id,
     )
-
-
-@lru_cache(maxsize=_DECODED)
-def _decode(state: bytes, run: bytes) -> Record:
-    """Return the record of two files' contents; the files are read each time."""
-    return from_dict(Record, json.loads(state) | _run_fields(parse_run(run)))
 
 
 def _with_run(record: Record, text: bytes) -> Record:
