@@ -76,14 +76,10 @@ def make_listed_steps(
     _, made = _device_steps(config)
     masked = list(isolation.masked_paths or ())
     locked = list(isolation.readonly_paths or ())
+    created = parameters + [step for one in parts for step in one.created]
+    attached = [step for one in parts for step in one.attached] + made
     return [
-        *_enter_root(
-            config,
-            staging,
-            parameters + [step for one in parts for step in one.created],
-        ),
-        *(step for one in parts for step in one.attached),
-        *made,
+        *_enter_root(config, staging, created, attached),
         *(step for one in parts for step in one.last),
         *([mounts.ReadonlyPaths(locked)] if locked else ()),
         *([mounts.MaskPaths(masked)] if masked else ()),
@@ -130,8 +126,12 @@ def _root_steps(config: Config, overlay_dir: str) -> list[Any]:
     return steps
 
 
-def _enter_root(config: Config, staging: str, created: list[Any]) -> list[Any]:
-    """Return the steps up to the pivot, with `created` as the root inside."""
+def _enter_root(config: Config, staging: str, created: list[Any], attached: list[Any]) -> list[Any]:
+    """Return the steps up to the pivot, with `created` as the root inside, and those `attached`.
+
+    With createContainer hooks these come before it: config.md has them after the mounts are there
+    and before the pivot.
+    """
     word = config.isolation.rootfs_propagation or "rslave"
     if word.removeprefix("r") not in _PROPAGATIONS:
         message = f"'{word}' is no propagation of mounts"
@@ -147,11 +147,14 @@ def _enter_root(config: Config, staging: str, created: list[Any]) -> list[Any]:
         *((root.KeepPrivate(),) if is_hosts else ()),
         *([attributes.BecomeRootInside(*first_ids(config))] if has_user_namespace(config) else ()),
         *created,
-        root.EnterRoot(None, ".", config.isolation.no_pivot, is_hosts),
     ]
+    enter = root.EnterRoot(None, ".", config.isolation.no_pivot, is_hosts)
+    set_propagation: list[Any] = []
     if config.isolation.rootfs_propagation is not None:
-        steps.append(listed.SetPropagation(flag, word.startswith("r")))
-    return steps
+        set_propagation.append(listed.SetPropagation(flag, word.startswith("r")))
+    if config.isolation.hooks.create_container:
+        return [*steps, root.VisitRoot(), *attached, root.LeaveRoot(), enter, *set_propagation]
+    return [*steps, enter, *set_propagation, *attached]
 
 
 def _device_steps(config: Config) -> tuple[list[Any], list[Any]]:

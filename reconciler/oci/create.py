@@ -12,7 +12,7 @@ from reconciler.lean import NamedTuple, json, socket
 from reconciler.model.config import Config
 from reconciler.oci import cgroups
 from reconciler.oci.bundle import Bundle
-from reconciler.oci.hooks import rows_of, run_poststop, runtime_hooks
+from reconciler.oci.hooks import rows_of, run_poststop, runtime_hooks, with_our_environment
 from reconciler.oci.options import Values
 from reconciler.oci.runtime import DISABLED, RESOURCES_NOTE, Runtime
 from reconciler.oci.shared_mounts import note_root, release_root
@@ -54,7 +54,7 @@ def make_container(
             preserved=options["preserve-fds"],
             runtime_hooks=runtime_hooks(container),
             keyring=None if options["no-new-keyring"] else f"_ses.{container_id}",
-            container_hooks=rows_of(hooks.create_container),
+            container_hooks=rows_of(with_our_environment(hooks.create_container)),
             start_hooks=rows_of(hooks.start_container),
         )
         process = container.start()

@@ -68,12 +68,7 @@ def _with_capabilities(own: Capabilities, names: list[str]) -> Capabilities:
 
     Never inheritable (CVE-2022-29162).
     """
-    added = []
-    for name in names:
-        if not can_grant(name):
-            message = f"cannot give the capability {name}: it is unknown, or not ours to give"
-            raise ReconcilerError(ErrorCode.ConfigInvalid, message)
-        added.append(name.removeprefix("CAP_"))
+    added = [name.removeprefix("CAP_") for name in names if can_grant(name)]
     return Capabilities(
         bounding=tuple(sorted({*own.bounding, *added})),
         effective=tuple(sorted({*own.effective, *added})),

@@ -6,9 +6,12 @@ that run in the container's. Source: runtime-spec config.md, POSIX-platform Hook
 
 from __future__ import annotations
 
+import os
+
 from reconciler.engine.container import Container
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.lean import Any, Callable, json
+from reconciler.model.frozen import replace
 from reconciler.model.isolation import Hook
 from reconciler.oci.log import Log
 from reconciler.oci.runtime import hook_state
@@ -17,6 +20,15 @@ from reconciler.oci.runtime import hook_state
 def rows_of(hooks: tuple[Hook, ...]) -> list[list[Any]]:
     """Return hooks as the launcher takes them."""
     return [[hook.path, list(hook.args), list(hook.env), hook.timeout_s] for hook in hooks]
+
+
+def with_our_environment(hooks: tuple[Hook, ...]) -> tuple[Hook, ...]:
+    """Return programs of the host's, those without an environment with ours, as runc and crun do.
+
+    Never for what is the container's own: nothing of ours is for its eyes.
+    """
+    ours = tuple(f"{name}={value}" for name, value in os.environ.items())
+    return tuple(hook if hook.env else replace(hook, env=ours) for hook in hooks)
 
 
 def runtime_hooks(container: Container) -> Callable[[int], bytes] | None:
@@ -79,7 +91,14 @@ def _problem_of(hook: Hook, state: dict[str, Any]) -> str | None:
     from reconciler.linux.programs import run_program
 
     given = json.dumps(state).encode()
+    own = os.open(".", os.O_PATH | os.O_CLOEXEC)
     try:
+        if os.path.isdir(state["bundle"]):  # where every other runtime runs them
+            os.chdir(state["bundle"])
+        (hook,) = with_our_environment((hook,))
         return run_program(hook.path, list(hook.args), list(hook.env), given, hook.timeout_s)
     except OSError as error:
         return f"cannot be run: {error.strerror}"
+    finally:
+        os.fchdir(own)
+        os.close(own)

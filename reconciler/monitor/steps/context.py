@@ -18,7 +18,7 @@ class Context:
     of the mounts on /proc, /sys and /dev (see `places`); `state` is the container's, for hooks;
     `closed_directory` is the working directory when it is the user's alone to enter; `listener`
     takes the notifications of the seccomp filter, with `listener_message`, and our own number is
-    read from `host_proc`.
+    read from `host_proc`; `host_root` is the host's while the container's is visited.
     """
 
     def __init__(self, status_fd: int, streams: tuple[int, ...]) -> None:
@@ -29,6 +29,7 @@ class Context:
         self.listener: socket.socket | None = None
         self.listener_message: dict[str, Any] = {}
         self.host_proc = -1
+        self.host_root = -1
         self.state: dict[str, Any] | None = None
         self.closed_directory: str | None = None
 

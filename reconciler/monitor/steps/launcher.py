@@ -18,12 +18,16 @@ import errno
 import os
 import stat
 
-from reconciler.lean import Any, NamedTuple, json
+from reconciler.lean import Any, NamedTuple, json, signal
 from reconciler.linux.programs import run_program
 from reconciler.monitor.steps.context import Context
 from reconciler.monitor.steps.process import Execute, give_streams
 
 _STATE_MAX = 2**20
+_ENDING = (
+    *(signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1),
+    *(signal.SIGUSR2, signal.SIGALRM),
+)
 _FD_MAX = 2**31 - 1
 
 
@@ -84,7 +88,10 @@ class AwaitRuntime(NamedTuple):
 
 
 class AwaitStart(NamedTuple):
-    """Wait for the start of the container, once it is sure that its command is there."""
+    """Wait for the start of the container, once it is sure that its command is there.
+
+    A signal that would end any other process ends this one.
+    """
 
     go_fd: int
     status_fd: int
@@ -98,7 +105,11 @@ class AwaitStart(NamedTuple):
         if self.argv:  # else there is nothing to start, which `start` tells
             _check(Execute(self.argv, self.env).find())
         _tell(context, "start")
+        for number in _ENDING:  # an init has no default actions (pid_namespaces(7))
+            signal.signal(number, _end)
         os.read(self.go_fd, 1)
+        for number in _ENDING:
+            signal.signal(number, signal.SIG_DFL)
         os.close(context.status_fd)
         context.status_fd = self.status_fd
 
@@ -119,6 +130,10 @@ class RunHooks(NamedTuple):
             failure = run_program(path, args, env, state, timeout_s)
             if failure is not None:
                 raise OSError(0, f"the hook {path} {failure}", path)
+
+
+def _end(number: int, _: object) -> None:
+    os._exit(128 + number)
 
 
 def _check(path: str) -> None:

@@ -164,6 +164,32 @@ class EnterRoot(NamedTuple):
         os.chdir("/")
 
 
+class VisitRoot(NamedTuple):
+    """Make the working directory the root for a while, so that mounts can be made in it."""
+
+    def describe(self) -> str:
+        return "go into the root file system"
+
+    def execute(self, context: Context) -> None:
+        context.host_root = os.open("/", os.O_PATH | os.O_CLOEXEC)
+        os.chroot(".")
+
+
+class LeaveRoot(NamedTuple):
+    """Have the host's root again, as what was the root is the working directory: for hooks."""
+
+    def describe(self) -> str:
+        return "leave the root file system"
+
+    def execute(self, context: Context) -> None:
+        inside = os.open("/", os.O_PATH | os.O_CLOEXEC)
+        os.fchdir(context.host_root)
+        os.chroot(".")
+        os.fchdir(inside)
+        os.close(inside)
+        os.close(context.host_root)
+
+
 class DetachMounts(NamedTuple):
     """Let go of mounts that came along with the host's root and are replaced by our own."""
 
@@ -203,6 +229,8 @@ STEPS = (
     MountOverlay,
     AttachRoot,
     EnterRoot,
+    VisitRoot,
+    LeaveRoot,
     DetachMounts,
     SetRootReadonly,
 )

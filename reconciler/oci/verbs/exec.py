@@ -17,12 +17,17 @@ from reconciler.oci.exec_process import make_process
 from reconciler.oci.foreground import Foreground
 from reconciler.oci.options import Values
 from reconciler.oci.runtime import Runtime, refuse
+from reconciler.oci.translate_process import can_grant
 
 
 def run(runtime: Runtime, options: Values, arguments: list[str]) -> int:
     """Run it; return its exit code, with --detach 0. Raises: as `Container.execute`."""
     container = runtime.load(arguments[0])
     _check_status(runtime.status(container), container.id, ignore_paused=options["ignore-paused"])
+    refused = [name for name in options["cap"] if not can_grant(name)]
+    if refused:
+        what = "unknown here, or not ours to give"
+        runtime.log.warning(f"cannot grant {', '.join(refused)}: {what}")
     command = make_process(container.config, options, arguments[1:])
     path, is_detached = options["console-socket"], options["detach"]
     if is_detached or path:

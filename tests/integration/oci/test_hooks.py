@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -152,3 +153,39 @@ def test_what_a_create_container_hook_mounts_below_the_root_is_in_the_container(
     write_spec(spec)
     assert oci.ok("run", oci.id()) == "from the hook"
     assert str(rootfs) not in Path("/proc/self/mountinfo").read_text()
+
+
+def test_hooks_run_in_the_bundle_and_those_of_the_host_with_its_environment(
+    oci: Oci, write_spec: WriteSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OF_THE_HOST", "yes")
+    spec = make_spec("true")
+
+    def hook(script: str) -> list[dict[str, Any]]:
+        return [{"path": "/bin/sh", "args": ["sh", "-c", script]}]
+
+    spec["hooks"] = {
+        "createRuntime": hook(f'test "$OF_THE_HOST" = yes && test "$PWD" = {tmp_path}'),
+        "createContainer": hook('test "$OF_THE_HOST" = yes'),
+        "startContainer": hook('test -z "$OF_THE_HOST"'),
+        "poststop": hook("touch ended"),
+    }
+    write_spec(spec)
+    (tmp_path / "elsewhere").mkdir()
+    program = [*oci.program, "run", "--bundle", str(tmp_path), oci.id()]
+    done = subprocess.run(
+        program, cwd=tmp_path / "elsewhere", check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "ended").exists()
+
+
+def test_create_container_hooks_see_the_mounts_and_devices_of_the_container(
+    oci: Oci, write_spec: WriteSpec, rootfs: Path
+) -> None:
+    script = f"test -e {rootfs}/proc/self && test -c {rootfs}/dev/null"
+    spec = make_spec("true")
+    spec["root"]["readonly"] = True
+    spec["hooks"] = {"createContainer": [{"path": "/bin/sh", "args": ["sh", "-c", script]}]}
+    write_spec(spec)
+    assert oci.ok("run", oci.id()) == ""

@@ -271,3 +271,12 @@ def test_socket_activation_is_handed_on(oci: Oci, write_spec: WriteSpec, tmp_pat
         stdin=subprocess.DEVNULL,
     )
     assert done.stdout == "1 1\nfrom three\n"
+
+
+def test_a_signal_ends_what_is_created_and_not_started(oci: Oci, write_spec: WriteSpec) -> None:
+    write_spec(make_spec("sleep", "1000"))
+    oci.start_in_background("create", oci.id())
+    oci.ok("kill", oci.id(), "TERM")
+    oci.await_status(oci.id(), "stopped")
+    assert oci.run("start", oci.id()).returncode == 1
+    oci.ok("delete", oci.id())
