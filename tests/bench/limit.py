@@ -125,9 +125,9 @@ def _recorded() -> Iterator[Operations]:
         return originals[name](*arguments)
 
     def record_rmdir(path: str) -> None:
+        original_rmdir(path)  # busy at first, perhaps: then it is tried again
         if path.startswith("/sys/fs/cgroup/"):
             operations.append(("rmdir", path))
-        original_rmdir(path)
 
     try:
         for name in originals:
