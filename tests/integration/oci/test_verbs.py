@@ -141,3 +141,14 @@ def test_update_of_a_stopped_container_is_an_error(oci: Oci, running: str) -> No
     oci.ok("kill", running, "KILL")
     oci.await_status(running, "stopped")
     assert "container not running" in oci.run("update", "--pids-limit", "5", running).stderr
+
+
+def test_events_have_the_figures_by_runcs_names(oci: Oci, running: str) -> None:
+    data = json.loads(oci.ok("events", "--stats", running))["data"]
+    assert data["cpu"]["usage"]["total"] > 0
+    assert set(data["cpu"]["throttling"]) == {"periods", "throttledPeriods", "throttledTime"}
+    assert data["memory"]["usage"]["usage"] > 0
+    assert data["memory"]["usage"]["failcnt"] == 0
+    assert data["memory"]["raw"]["anon"] > 0
+    assert {"ioServiceBytesRecursive", "ioServicedRecursive"} <= set(data["blkio"])
+    assert data["pids"]["current"] == 1
