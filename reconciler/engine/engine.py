@@ -74,6 +74,7 @@ class Engine:
         if launcher is None:
             dirs.check_run_dir(self.run_dir)
         self._direct = launcher
+        self.has_given_cgroups = False  # somebody else makes them, and has done so
         self.state_dir = os.path.abspath(state_dir or dirs.default_state_dir())
         for directory in (self.run_dir, self.state_dir):
             dirs.check_owned(directory)

@@ -24,17 +24,8 @@ def fresh_cgroup(engine: Engine, record: Record) -> Iterator[None]:
     Raises: LimitNotApplied, LimitNotSupported, MonitorUnavailable, MonitorLost; OSError.
     """
     driver, cgroups = engine.driver, record.cgroups
-    engine.ensure_place()
-    is_ours = cgroups == engine.handle(record.id).record.cgroups
-    if is_ours and driver.is_populated(cgroups):
-        # A run that the record knows nothing of, as it was lost or damaged. And whatever else
-        # somebody has put there: status has told of it, and it would be in the way.
-        driver.kill(cgroups)
-    # What there is of them, be it not all, belongs to the last run. And after a cgroup.kill
-    # Linux 6.18 kills whatever is cloned into the same cgroup (its kill_seq is compared with
-    # the parent's).
-    driver.remove(cgroups)
-    driver.create(cgroups)
+    if not engine.has_given_cgroups:
+        _make_anew(engine, record)
     try:
         with about(record.id, "start"):
             driver.apply(cgroups, record.config.resources, None)
@@ -47,6 +38,22 @@ def fresh_cgroup(engine: Engine, record: Record) -> Iterator[None]:
         except OSError as second:
             error.add_note(f"and its cgroup cannot be removed: {second}")
         raise
+
+
+def _make_anew(engine: Engine, record: Record) -> None:
+    """Make the cgroup, after what the last run has left is gone."""
+    driver, cgroups = engine.driver, record.cgroups
+    engine.ensure_place()
+    is_ours = cgroups == engine.handle(record.id).record.cgroups
+    if is_ours and driver.is_populated(cgroups):
+        # A run that the record knows nothing of, as it was lost or damaged. And whatever else
+        # somebody has put there: status has told of it, and it would be in the way.
+        driver.kill(cgroups)
+    # What there is of them, be it not all, belongs to the last run. And after a cgroup.kill
+    # Linux 6.18 kills whatever is cloned into the same cgroup (its kill_seq is compared with
+    # the parent's).
+    driver.remove(cgroups)
+    driver.create(cgroups)
 
 
 def start_init(engine: Engine, record: Record, plan: dict[str, Any]) -> dict[str, Any]:

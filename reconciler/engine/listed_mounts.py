@@ -144,7 +144,7 @@ def _enter_root(config: Config, staging: str, created: list[Any], attached: list
     steps: list[Any] = [
         *(() if is_hosts else (before,)),
         root.AttachRoot("root", staging),
-        *((root.KeepPrivate(),) if is_hosts else ()),
+        root.KeepPrivate() if is_hosts or is_shared else root.DetachPropagation("."),
         *([attributes.BecomeRootInside(*first_ids(config))] if has_user_namespace(config) else ()),
         *created,
     ]

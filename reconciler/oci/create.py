@@ -7,6 +7,7 @@ import pwd
 
 from reconciler.engine.container import Container
 from reconciler.engine.direct import LaunchOptions
+from reconciler.engine.engine import Engine
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.lean import NamedTuple, json, socket
 from reconciler.model.config import Config
@@ -14,7 +15,7 @@ from reconciler.oci import cgroups
 from reconciler.oci.bundle import Bundle
 from reconciler.oci.hooks import rows_of, run_poststop, runtime_hooks, with_our_environment
 from reconciler.oci.options import Values
-from reconciler.oci.runtime import DISABLED, RESOURCES_NOTE, Runtime
+from reconciler.oci.runtime import DISABLED, RESOURCES_NOTE, SCOPE_NOTE, SYSTEMD, Runtime
 from reconciler.oci.shared_mounts import note_root, release_root
 from reconciler.oci.translate import translate_bundle
 from reconciler.oci.translate_process import refused_capabilities
@@ -45,15 +46,36 @@ def make_container(
         needs_process=not launch.waits,
     )
     _warn(runtime, bundle)
-    container = _create(runtime, bundle, config, container_id, has_cgroups=has_cgroups)
+    if runtime.cgroup_manager != SYSTEMD:
+        container = _create(runtime, bundle, config, container_id, has_cgroups=has_cgroups)
+        _start(runtime, container, options, launch)
+        return container
+    from reconciler.oci.systemd_scope import open_scope
+
+    scope = open_scope(bundle.fields.child("linux"), container_id)
     try:
-        hooks = config.isolation.hooks
+        runtime.engine.has_given_cgroups = True
+        engine, notes = runtime.engine, {SCOPE_NOTE: scope.name}
+        container = _record(engine, bundle, config, container_id, scope.cgroups, notes)
+        _start(runtime, container, options, launch)
+        scope.tell_limits()
+    except BaseException:
+        scope.end()
+        raise
+    scope.release()
+    return container
+
+
+def _start(runtime: Runtime, container: Container, options: Values, launch: Launch) -> None:
+    """Start the init of a new container, or leave nothing of it."""
+    hooks = container.config.isolation.hooks
+    try:
         runtime.launcher.options = LaunchOptions(
             waits=launch.waits,
             console_fd=launch.console_fd,
             preserved=options["preserve-fds"],
             runtime_hooks=runtime_hooks(container),
-            keyring=None if options["no-new-keyring"] else f"_ses.{container_id}",
+            keyring=None if options["no-new-keyring"] else f"_ses.{container.id}",
             container_hooks=rows_of(with_our_environment(hooks.create_container)),
             start_hooks=rows_of(hooks.start_container),
         )
@@ -65,9 +87,8 @@ def make_container(
     except BaseException:
         container.destroy()
         release_root(container)
-        run_poststop(container, config.isolation.hooks.poststop, runtime.log)
+        run_poststop(container, hooks.poststop, runtime.log)
         raise
-    return container
 
 
 def write_pid_file(path: str, pid: int) -> None:
@@ -129,6 +150,18 @@ def _create(
         if parent is not None:
             engine = runtime.engine_below(parent)
         directories = cgroups.directories(engine.driver.base_paths(), below)
+    return _record(engine, bundle, config, container_id, directories)
+
+
+def _record(
+    engine: Engine,
+    bundle: Bundle,
+    config: Config,
+    container_id: str,
+    directories: dict[str, str],
+    further: dict[str, str] | None = None,
+) -> Container:
+    """Make the container with its cgroup directories, and with further notes."""
     notes = {
         "oci.version": bundle.version,
         "oci.bundle": bundle.directory,
@@ -137,7 +170,8 @@ def _create(
         "oci.owner": _owner(),
         RESOURCES_NOTE: json.dumps(bundle.fields.child("linux").child("resources").data),
     }
-    return engine.create(container_id, config, notes | note_root(config), directories)
+    notes |= note_root(config) | (further or {})
+    return engine.create(container_id, config, notes, directories)
 
 
 def _owner() -> str:

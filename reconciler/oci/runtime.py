@@ -2,7 +2,7 @@
 
 Called by the verbs. A container's record has, beside the engine's own fields, the annotations
 `oci.version`, `oci.bundle`, `oci.annotations`, `oci.rootfs`, `oci.owner`, from which the state is
-told without its Config, and `oci.resources`, to which `update` adds.
+told without its Config, `oci.resources`, to which `update` adds, and with systemd `oci.scope`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from reconciler.model.state import Status
 from reconciler.oci.log import Log
 from reconciler.oci.options import Values
 
-CGROUPFS, DISABLED = "cgroupfs", "disabled"
+CGROUPFS, SYSTEMD, DISABLED = "cgroupfs", "systemd", "disabled"
 RESOURCES_NOTE = "oci.resources"
+SCOPE_NOTE = "oci.scope"
 _ROOT = "/run/reconciler-oci"
 
 
@@ -128,15 +129,9 @@ def refuse(container_id: str, code: ErrorCode, operation: str, why: str) -> Reco
 
 def _manager(values: Values) -> str:
     manager: str = values["cgroup-manager"]
-    if manager not in (CGROUPFS, "systemd", DISABLED):
+    if manager not in (CGROUPFS, SYSTEMD, DISABLED):
         raise ReconcilerError(
             ErrorCode.Usage,
             f"--cgroup-manager is cgroupfs, systemd or disabled, not {manager!r}",
         )
-    if values["systemd-cgroup"] or manager == "systemd":
-        raise ReconcilerError(
-            ErrorCode.NotSupported,
-            "cannot use the systemd cgroup manager: cgroups are made by this engine itself; use "
-            "--cgroup-manager=cgroupfs (podman: --cgroup-manager=cgroupfs)",
-        )
-    return manager
+    return SYSTEMD if values["systemd-cgroup"] else manager

@@ -12,7 +12,7 @@ GLOBAL = (
     Option("systemd-cgroup", "as --cgroup-manager=systemd"),
     Option(
         "cgroup-manager",
-        "who makes cgroups: cgroupfs or disabled",
+        "who makes cgroups: cgroupfs, systemd or disabled",
         Kind.TEXT,
         default="cgroupfs",
         value="NAME",

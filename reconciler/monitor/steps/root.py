@@ -18,13 +18,19 @@ _ATTR_RDONLY = int(m.MountAttr.RDONLY)
 
 
 class DetachPropagation(NamedTuple):
-    """Make all mounts slaves: the host's unmounts reach us, ours never reach the host."""
+    """Make mounts slaves: the host's unmounts reach us, ours never reach the host.
+
+    All of them, or those below the working directory: what was opened before is still shared, and
+    pivot_root(2) refuses that.
+    """
+
+    path: str = "/"
 
     def describe(self) -> str:
         return "make mounts slaves of the host's"
 
     def execute(self, context: Context) -> None:
-        m.mount(None, "/", None, _SLAVE)
+        m.mount(None, self.path, None, _SLAVE)
 
 
 class PrivateParent(NamedTuple):

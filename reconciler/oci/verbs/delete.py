@@ -6,7 +6,7 @@ from reconciler.engine.container import Container
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.oci.hooks import run_poststop
 from reconciler.oci.options import Values
-from reconciler.oci.runtime import Runtime, refuse
+from reconciler.oci.runtime import SCOPE_NOTE, Runtime, refuse
 from reconciler.oci.shared_mounts import release_root
 
 
@@ -34,4 +34,8 @@ def remove(runtime: Runtime, container: Container) -> None:
     """Destroy it and run its poststop hooks. Raises: StopTimeout, SystemError."""
     container.destroy()
     release_root(container)
+    if scope := container.annotations.get(SCOPE_NOTE):
+        from reconciler.oci.systemd_scope import end_scope
+
+        end_scope(scope)
     run_poststop(container, container.config.isolation.hooks.poststop, runtime.log)

@@ -39,7 +39,7 @@ def _linux() -> dict[str, Any]:
     return {
         "namespaces": list(_NAMESPACES),
         "capabilities": [f"CAP_{name}" for name in NAMES],
-        "cgroup": {"v1": True, "v2": True, "systemd": False, "systemdUser": False, "rdma": True},
+        "cgroup": {"v1": True, "v2": True, "systemd": True, "systemdUser": True, "rdma": True},
         "seccomp": _seccomp(),
         "apparmor": {"enabled": True},
         "selinux": {"enabled": True},

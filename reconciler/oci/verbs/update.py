@@ -11,7 +11,7 @@ from reconciler.model.quantity import parse_size
 from reconciler.oci.bundle import read_json_object
 from reconciler.oci.fields import Fields
 from reconciler.oci.options import Values
-from reconciler.oci.runtime import DISABLED, RESOURCES_NOTE, Runtime, refuse
+from reconciler.oci.runtime import DISABLED, RESOURCES_NOTE, SCOPE_NOTE, Runtime, refuse
 from reconciler.oci.translate_resources import translate_resources
 
 # Option: where its value goes in linux.resources.
@@ -52,6 +52,10 @@ def run(runtime: Runtime, options: Values, arguments: list[str]) -> int:
     fields = Fields(merged, "resources")
     container.set(translate_resources(fields, has_cgroups=runtime.cgroup_manager != DISABLED))
     container.annotate({RESOURCES_NOTE: json.dumps(merged)})
+    if scope := container.annotations.get(SCOPE_NOTE):
+        from reconciler.oci.systemd_scope import tell_limits
+
+        tell_limits(scope, container.record.cgroups["unified"])
     return 0
 
 
