@@ -185,7 +185,8 @@ class Engine:
         from reconciler.engine.setup import check_command
 
         self.check_limits(config.resources, container_id)
-        self._plan(Record(id=container_id, config=config, created_at=0.0))
+        cgroups = self._paths(container_id)
+        self._plan(Record(id=container_id, config=config, created_at=0.0, cgroups=cgroups))
         with about(container_id, "start"):
             check_command(config)
 

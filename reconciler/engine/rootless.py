@@ -29,7 +29,9 @@ def is_rootless() -> bool:
 
 
 def adapt(config: Config, hidden: Sequence[str]) -> Config:
-    """Return what can be started for the calling user; unchanged where it says all by itself.
+    """Return what can be started for the calling user.
+
+    A Config with a user namespace of its own has only its mounts listed.
 
     `hidden` are directories of the host that no container may see.
     """

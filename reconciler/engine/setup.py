@@ -71,6 +71,8 @@ def _make_steps(record: Record, place: Place) -> list[Any]:
     root = setup_mounts.find_root(config)
     identity = look_up_user(root, config.user_or_default(), config.groups)
     setup_namespaces.check_mapped(config, identity)
+    if not (place.is_direct or record.cgroups):
+        setup_namespaces.check_own_pids(config)
     if config.isolation.net_devices and not place.is_direct:
         message = "network devices are moved by who starts the init; the monitor does not"
         raise ReconcilerError(ErrorCode.NotSupported, message, field="netDevices")

@@ -138,6 +138,19 @@ def first_ids(config: Config) -> tuple[int, int]:
     return found[0], found[1]
 
 
+def check_own_pids(config: Config) -> None:
+    """Refuse to share process ids without a cgroup: nothing would tell whose processes are whose.
+
+    Raises: CgroupUnavailable.
+    """
+    if mode_of(config, "pid") != NamespaceMode.PRIVATE:
+        message = (
+            "namespaces.pid other than private needs a cgroup, or its processes could not be told "
+            "from others and ended with it; an ordinary user needs one that is delegated"
+        )
+        raise ReconcilerError(ErrorCode.CgroupUnavailable, message, field="namespaces.pid")
+
+
 def check_mapped(config: Config, identity: Identity) -> None:
     """Refuse a user or group that the container's user namespace has no mapping for.
 

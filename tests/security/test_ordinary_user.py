@@ -45,3 +45,14 @@ def test_a_group_that_keeps_the_user_out_cannot_be_dropped(
     assert reconciler("apply", str(source)).returncode == 0
     assert reconciler("wait", "job", "--for", "completed").returncode == 0
     assert reconciler("logs", "job", "--stream", "stdout").stdout.split() == ["deny"]
+
+
+def test_process_ids_are_not_shared_where_no_cgroup_says_whose_they_are(
+    reconciler: Run,  # noqa: F811
+    source: Path,  # noqa: F811
+) -> None:
+    """What the init leaves behind would outlive the container."""
+    (source / "web.yaml").write_text("command: [sleep, '1000']\nnamespaces: {pid: host}\n")
+    done = reconciler("apply", str(source))
+    assert done.returncode == 1
+    assert "needs a cgroup" in done.stdout + done.stderr

@@ -132,12 +132,12 @@ def test_a_procfs_is_masked_whatever_its_name_leads_to(
 
 
 def test_the_command_line_masks_the_procfs_that_it_has_mounted(
-    oci: Oci, write_spec: Callable[[dict[str, Any]], None], attacked: Path, other: Path
+    oci: Oci, write_spec: Callable[[dict[str, Any]], None], attacked: Path
 ) -> None:
     spec = make_spec("/bin/sleep", "1000")
     spec["linux"] |= {"maskedPaths": ["/proc/keys"], "readonlyPaths": ["/proc/sys"]}
     write_spec(spec)
-    with exchanging(attacked / "proc", other):
+    with exchanging(attacked / "proc", attacked / "fake"):
         for mounts in starts_of_oci(oci):
             assert not open_procs(mounts), mounts
 
@@ -228,6 +228,6 @@ def test_the_command_line_makes_and_mounts_nothing_outside(
     spec["linux"]["devices"] = [{"path": "/srv/node", "type": "c", "major": 1, "minor": 3}]
     write_spec(spec)
     with exchanging(attacked / "srv", attacked / "escape"):
-        for mountinfo in starts_of_oci(oci):
-            assert not any(str(outside) in row.point for row in mount_rows(mountinfo))
+        for _ in starts_of_oci(oci):  # a link may lead to a place of that name inside its root
+            assert str(outside) not in Path("/proc/self/mountinfo").read_text()
     assert list(outside.iterdir()) == []
