@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
+from reconciler.control.news import tell_news
 from reconciler.control.observe import desired_limits, observe
 from reconciler.control.outcome import Outcome
 from reconciler.control.partial import narrow, scope_of, widen
@@ -99,7 +100,9 @@ class ContinuousReconciler(Reconciler):
         if failures is not None:
             world = replace(world, failures=failures)
         limits = desired_limits(self._engine, desired.specs, world)
-        return widen(last, world, make_plan(desired, world, limits, self._options), scope)
+        report = widen(last, world, make_plan(desired, world, limits, self._options), scope)
+        tell_news(self._engine, report, scope)
+        return report
 
     def _act_beside(
         self, found: PassReport, look: Callable[[dict[str, Failure]], PassReport]

@@ -17,6 +17,7 @@ from reconciler.control.enforcement import leave_out_preferred
 from reconciler.control.execute import execute_plan
 from reconciler.control.failures import next_failures, write_failures
 from reconciler.control.logs import log_failure
+from reconciler.control.news import tell_news
 from reconciler.control.observe import Seen, desired_limits, observe
 from reconciler.control.outcome import Outcome
 from reconciler.control.patience import Patience
@@ -180,9 +181,12 @@ class Reconciler:
         limits = desired_limits(self._engine, desired.specs, world)
         plan = make_plan(desired, world, limits, options)
         known = read_transitions(self._engine.run_dir)
-        return PassReport(
+        report = PassReport(
             desired=desired, world=world, plan=plan, transitions=known, unenforced=unenforced
         )
+        if is_pass:
+            tell_news(self._engine, report)
+        return report
 
     def _look_first(self, options: PlanOptions) -> PassReport:
         """Look, and end what lost records have left among the strangers in containers' cgroups."""

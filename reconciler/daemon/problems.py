@@ -5,18 +5,15 @@ Called by `reconciler.daemon.watch` after each pass.
 
 from __future__ import annotations
 
-from reconciler.control.journal import append_event, make_event
 from reconciler.control.logs import get_logger, log_failure
 from reconciler.errors import ErrorCode, ReconcilerError
-from reconciler.linux.clock import wall_s
 from reconciler.model.world import Problem
 
 
 class Problems:
-    """The problems of the last pass, logged and journaled as they come."""
+    """The problems of the last pass, logged as they come; the pass has journaled them."""
 
-    def __init__(self, state_dir: str) -> None:
-        self._state_dir = state_dir
+    def __init__(self) -> None:
         self._log = get_logger("watch")
         self._known: tuple[Problem, ...] = ()
 
@@ -25,21 +22,9 @@ class Problems:
         for problem in problems:
             if problem not in self._known:
                 log_failure(_to_error(problem))
-                self._note(problem)
         if self._known and not problems:
             self._log.info("no problems any more")
         self._known = problems
-
-    def _note(self, problem: Problem) -> None:
-        event = make_event(
-            wall_s(),
-            problem.name,
-            problem.spec_name,
-            code=problem.code,
-            cause="found by a pass",
-            message=problem.describe(),
-        )
-        append_event(self._state_dir, event)
 
 
 def _to_error(problem: Problem) -> ReconcilerError:

@@ -25,7 +25,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from reconciler.control.continuous import ContinuousReconciler
-from reconciler.control.journal import append_event, make_event
 from reconciler.control.logs import get_logger, log_failure
 from reconciler.control.patience import Patience
 from reconciler.control.probes.scheduler import ProbeScheduler
@@ -114,7 +113,7 @@ class Watch:
         self._names: set[str] | None = set()  # what it has to look at, None: everything
         self._due: frozenset[str] = frozenset()  # what waits until the backoff's timer
         self._first_change: float | None = None
-        self._problems = Problems(engine.state_dir)
+        self._problems = Problems()
         self._patience = Patience(_MAX_ACTIONS_IN_A_ROW)
         self._is_at_war = False
         self._is_ending = False
@@ -172,8 +171,6 @@ class Watch:
         """Look at once: the container may have to run again."""
         how = exit_status.describe()
         self._log.info("%s ended: %s", name, how, extra={"container": name})
-        event = make_event(exit_status.at, "exit", name, cause=how, message=f"{name} ended: {how}")
-        append_event(self._engine.state_dir, event)
         self._request("exit", {name})
 
     def on_monitor_lost(self) -> None:
