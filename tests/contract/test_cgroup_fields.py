@@ -19,7 +19,7 @@ from reconciler.model.config import (
     RdmaLimit,
     Resources,
 )
-from tests.contract.cgroup_cell import MIB, Cell
+from tests.contract.cgroup_cell import MIB, Cell, driver_of
 
 pytestmark = pytest.mark.requires_root
 
@@ -132,10 +132,18 @@ def test_a_real_time_share_is_what_the_cgroup_above_has_or_refused(cell: Cell) -
     if found:
         pytest.skip(found[0].reason)
     above = Path(cell.paths["cpu"]).parent / "cpu.rt_runtime_us"
-    with pytest.raises(OSError, match=r"writing '1000'.*cpu\.rt_runtime_us"):
-        cell.driver.apply(cell.paths, resources, None)
+    above.parent.mkdir(parents=True, exist_ok=True)
+    below = driver_of(cell.driver.mode, f"/{above.parent.name}")
+    found = below.unsupported(resources)
+    assert [one.reason for one in found] == ["the cgroup above has 0 us in 1000000 us"]
+    assert str(above) in found[0].how
     above.write_text("10000")
+    assert below.unsupported(resources) == []
     check_live(cell, resources)
+    more = Resources(cpu=CpuLimits(realtime_runtime_us=6000, realtime_period_us=500_000))
+    assert "10000 us in 1000000" in below.unsupported(more)[0].reason
+    longer = Resources(cpu=CpuLimits(realtime_runtime_us=6000, realtime_period_us=5000))
+    assert "more than their period" in cell.driver.unsupported(longer)[0].reason
 
 
 def test_files_of_v2_are_set_and_lifted_or_refused(cell: Cell) -> None:

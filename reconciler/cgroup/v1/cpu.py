@@ -57,7 +57,25 @@ def unsupported(base: str, wanted: Limits) -> list[Unsupported]:
     for field, (name, what, how) in _NEEDS.items():
         if wanted[field] is not None and not files.exists(f"{base}/{name}"):
             found.append(Unsupported(field, f"this kernel has no {what}", how))
-    return found
+    return found or _realtime_trouble(base, wanted)
+
+
+def _realtime_trouble(base: str, wanted: Limits) -> list[Unsupported]:
+    """Return what the kernel would refuse with EINVAL: more real time than the group above has."""
+    runtime, period = wanted[CPU_RT_RUNTIME], wanted[CPU_RT_PERIOD]
+    if not isinstance(runtime, int):
+        return []
+    if not isinstance(period, int):
+        period = convert.REALTIME_PERIOD_US
+    if runtime > period:
+        reason = f"{runtime} us are more than their period, {period} us"
+        return [Unsupported(CPU_RT_RUNTIME, reason, "ask for less, or for a longer period")]
+    path = f"{base}/{_RT_RUNTIME}"
+    most, most_period = int(files.read_text(path)), int(files.read_text(f"{base}/{_RT_PERIOD}"))
+    if most < 0 or runtime * most_period <= most * period:
+        return []
+    reason = f"the cgroup above has {most} us in {most_period} us"
+    return [Unsupported(CPU_RT_RUNTIME, reason, f"ask for less, or write more into {path}")]
 
 
 def write_limits(path: str, wanted: Limits, shown: Limits | None = None) -> None:
