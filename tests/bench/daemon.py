@@ -61,6 +61,13 @@ def cpu_ns(pids: Iterable[int]) -> int:
     return total
 
 
+def family_cpu_ns(pid: int) -> int:
+    """Return the CPU time of a process and of its children that have ended (proc(5), stat)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    ticks = int(fields[13]) + int(fields[14])
+    return cpu_ns([pid]) + ticks * 10**9 // os.sysconf("SC_CLK_TCK")
+
+
 def monitor_pid(place: Place) -> int:
     """Return the monitor's pid."""
     return int(place.engine.monitor.ping()["pid"])

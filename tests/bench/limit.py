@@ -41,6 +41,11 @@ class Limit:
     def __init__(self, program: subprocess.Popen[str]) -> None:
         self._program = program
 
+    @property
+    def pid(self) -> int:
+        """The program's pid."""
+        return self._program.pid
+
     def run(self, count: int) -> list[int]:
         """Return the nanoseconds of each. Raises: ChildProcessError."""
         assert self._program.stdin is not None

@@ -8,6 +8,7 @@ runc and crun with it: that is what their users pay. All have a network namespac
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from contextlib import ExitStack
@@ -15,6 +16,7 @@ from contextlib import ExitStack
 from reconciler.engine.engine import Engine
 from reconciler.model.config import Config, CpuLimits, MemoryLimits, PidsLimits, Resources, Rootfs
 from tests.bench.crun import make_crun
+from tests.bench.daemon import family_cpu_ns, monitor_pid
 from tests.bench.limit import make_limit
 from tests.bench.place import Place, make_place
 from tests.bench.report import judge, median_ms, say, spread_ms
@@ -50,9 +52,14 @@ def measure(*, short: bool) -> None:
             runc.make_bundle(_ID, config, _RUNC_PARENT)
             bundle = place.base / "runc" / _ID
             crun = stack.enter_context(make_crun(place.base, bundle, _ID))
+        ours, theirs = (os.getpid(), monitor_pid(place)), limit.pid
+        cpus = [0, 0]
         for _ in range(rounds):
+            before = sum(map(family_cpu_ns, ours)), family_cpu_ns(theirs)
             engine_ns += [_run_by_engine(engine, config) for _ in range(_BATCH)]
+            cpus[0] += sum(map(family_cpu_ns, ours)) - before[0]
             limit_ns += limit.run(_BATCH)
+            cpus[1] += family_cpu_ns(theirs) - before[1]
             if runc is not None:
                 for _ in range(_RUNC_BATCH):
                     begin = time.monotonic_ns()
@@ -61,6 +68,7 @@ def measure(*, short: bool) -> None:
             if crun is not None:
                 crun_ns += [crun.run() for _ in range(_RUNC_BATCH)]
     _report(engine_ns, limit_ns, runc_ns, crun_ns)
+    say("start", f"CPU time: engine/C {cpus[0] / cpus[1]:.2f}")
 
 
 def _make_config(place: Place) -> Config:
