@@ -247,14 +247,20 @@ def test_the_runtime_has_no_socket_that_the_hosts_network_would_show(
     assert run(engine, config, "two")[1] == []
 
 
-def test_no_code_of_the_image_is_loaded_by_what_sets_it_up(engine: Engine, rootfs: Path) -> None:
+def test_no_code_of_the_image_is_loaded_by_what_sets_it_up(
+    engine: Engine, rootfs: Path, tmp_path: Path
+) -> None:
     """CVE-2019-14271: the image has modules and libraries where the runtime's own are."""
-    trap = "open('/tmp/loaded', 'a').write(__name__ + '\\n')\n"
+    trap = "import posix\nopen(posix.environ.get(b'TRAP', b'/tmp/loaded'), 'a').write(__name__)\n"
     for place in {path for path in sys.path if os.path.isdir(path)}:
         fake = Path(f"{rootfs}{place}")
         fake.mkdir(parents=True, exist_ok=True)
         for name in sys.stdlib_module_names:
             (fake / f"{name}.py").write_text(trap)
+    program = f"import sys; sys.path.insert(0, {str(fake)!r}); import colorsys"
+    caught = tmp_path / "caught"
+    subprocess.run([PYTHON, "-c", program], env={"TRAP": str(caught)}, check=True)
+    assert caught.read_text() == "colorsys"
     (rootfs / "etc/nsswitch.conf").write_text("passwd: trap\n")
     (rootfs / "etc/ld.so.preload").write_text("/tmp/trap.so\n")
     fields: dict[str, Any] = {"rootfs": Rootfs(path=str(rootfs), readonly=False), "user": "web"}
