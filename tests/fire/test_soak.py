@@ -121,7 +121,7 @@ class Churn:
 def test_a_churn_of_hundreds_of_containers_leaves_nothing_growing(
     reconciler: Instance, is_short: bool
 ) -> None:
-    live, rounds, warm_up = (60, 8, 3) if is_short else (200, 40, 10)
+    live, rounds, warm_up = (60, 8, 3) if is_short else (200, 40, 28)
     with reconciler.watching() as watcher:
         churn = Churn(reconciler, live)
         churn.fill()
