@@ -71,6 +71,7 @@ class Reconciler:
         self._should_stop = should_stop
         self._progress = progress
         self._seen: dict[str, Seen] = {}
+        self._concluded: PassReport | None = None
 
     def plan(self) -> PassReport:
         """Return what a pass would do now. Changes nothing and takes no lock.
@@ -202,13 +203,19 @@ class Reconciler:
         `names`: of these alone something can have changed.
         """
         note_sources(self._engine.state_dir, [one.path for one in report.desired.sources])
+        known, self._concluded = self._concluded, None
+        if known is not None and report.is_as(known):
+            self._concluded = known
+            return report
         items = status_items(report, names)
         after = next_transitions(report.transitions, items, report.world.now)
         if names is not None:
             after = {**report.transitions, **after}
         if after != report.transitions:
             write_transitions(self._engine.run_dir, after)
-        return replace(report, transitions=after)
+        concluded = replace(report, transitions=after)
+        self._concluded = concluded if names is None else None
+        return concluded
 
     def _act(
         self,

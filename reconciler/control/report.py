@@ -7,7 +7,7 @@ from reconciler.control.outcome import Outcome
 from reconciler.control.transitions import Transitions
 from reconciler.errors import ErrorCode
 from reconciler.model.action import Action, Plan, Wait, WaitKind
-from reconciler.model.frozen import field, frozen
+from reconciler.model.frozen import field, frozen, replace
 from reconciler.model.world import Desired, Observed, World
 
 DONE, FAILED, CHANGES_PENDING, INVALID, REFUSED = 0, 1, 2, 3, 4
@@ -46,6 +46,16 @@ class PassReport:
     unenforced: Unenforced = field(default_factory=dict)
     begun: tuple[Action, ...] = ()
     held_up: frozenset[str] = frozenset()
+
+    def is_as(self, other: PassReport) -> bool:
+        """Tell whether it shows the same as another one, at whatever time."""
+        return (
+            self.desired == other.desired
+            and replace(self.world, now=other.world.now) == other.world
+            and self.plan == other.plan
+            and self.transitions == other.transitions
+            and self.unenforced == other.unenforced
+        )
 
     def to_do(self) -> tuple[Action, ...]:
         """Return the actions of the plan that nothing under way holds up."""
