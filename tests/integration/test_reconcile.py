@@ -85,6 +85,8 @@ def test_files_become_containers_and_then_there_is_nothing_to_do(
     write(source, "frozen", SLEEP + "state: paused\n")
     write(source, "off", SLEEP + "state: stopped\n")
     assert converge(engine, source) == ["create frozen", "create off", "create web"]
+    while engine.load("frozen").status() is Status.PAUSING:
+        os.sched_yield()
     assert {one.id: one.status() for one in engine.list()} == {
         "frozen": Status.PAUSED,
         "off": Status.CREATED,
