@@ -34,6 +34,7 @@ from reconciler.control.transitions import (
 )
 from reconciler.errors import ReconcilerError
 from reconciler.linux.clock import wall_s
+from reconciler.model.action import Start, StopAction
 from reconciler.model.frozen import replace
 from reconciler.model.world import Desired, Failure, World
 from reconciler.planning.plan import PlanOptions, make_plan
@@ -109,7 +110,7 @@ class Reconciler:
         with self._engine.lock(lock_timeout_s):
             found = self._look(self._options)
             report = self._act(replace(found, plan=saved.select(found)))
-            return self._conclude(report)
+            return self._conclude(self._start_again(report))
 
     def converge(
         self,
@@ -229,6 +230,20 @@ class Reconciler:
         failures = self._remember(report.desired, report.world, outcomes)
         after = look(failures) if look is not None else self._look(self._options, failures)
         return replace(after, outcomes=report.outcomes + outcomes)
+
+    def _start_again(self, report: PassReport) -> PassReport:
+        """Start what a saved plan has stopped only for the time of another's restart."""
+        stopped = {
+            one.action.name
+            for one in report.outcomes
+            if isinstance(one.action, StopAction) and one.action.is_to_restart
+        }
+        starts = tuple(
+            one for one in report.plan.actions if isinstance(one, Start) and one.name in stopped
+        )
+        if not starts:
+            return report
+        return self._act(replace(report, plan=replace(report.plan, actions=starts)))
 
     def _remember(
         self, desired: Desired, world: World, outcomes: tuple[Outcome, ...]

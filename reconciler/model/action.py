@@ -205,11 +205,13 @@ class StopAction(BaseAction):
     """Stop gracefully and leave it stopped.
 
     `memory` is to be written before the signal; None: what is remembered, as stopped.
+    `is_to_restart`: it is started again by the next pass, after what it restarts with.
     """
 
     verb: ClassVar[str] = "stop"
     stage: ClassVar[int] = 1
     memory: RestartMemory | None = None
+    is_to_restart: bool = False
 
 
 @frozen

@@ -4,7 +4,8 @@ Called by make_plan, with each step in an order in which dependencies come first
 started when all that it depends on is as it asks for, or will be by an action of the same plan
 that is carried out before. One that runs is left alone, whatever becomes of its dependencies,
 unless it declares `restart`: then each of their runs but the one that it was started with (which
-its record notes, so that no clock matters) asks for a restart, as soon as it could start.
+its record notes, so that no clock matters) asks for a restart, as soon as it could start. Where
+this plan ends the run of a dependency, it is stopped before, and the next pass starts it.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ class Dependencies:
         self._steps: dict[str, _Step] = {}
         self._suspended: dict[str, Suspend] = {}
         self._hints: dict[str, str] = {}
+        self._ending: set[str] = set()  # whose run this plan ends, to begin another
 
     def in_order(self) -> list[Spec]:
         """Return all wanted specs, each after those that it depends on."""
@@ -84,6 +86,8 @@ class Dependencies:
         if isinstance(step, Create | Recreate | Start | Restart) and _starts(step):
             step = self._admit(step)
         self._steps[name] = step
+        if self._ends_run(step):
+            self._ending.add(name)
         return step
 
     def restart_with(self, spec: Spec, step: _Step) -> _Step:
@@ -99,6 +103,15 @@ class Dependencies:
             for one in spec.depends_on
             if one.restart and self._has_new_run(one.name, observed)
         ]
+        known = self._ending & observed.runs.keys()
+        ending = [one.name for one in spec.depends_on if one.restart and one.name in known]
+        if ending:
+            return StopAction(
+                name=spec.name,
+                spec=observed.spec or spec,
+                reason=f"it restarts with {', '.join(ending)}: it stops before and starts after",
+                is_to_restart=True,
+            )
         if not names or (step is not None and self._find_unmet(spec)):
             return step
         return Restart(
@@ -108,6 +121,17 @@ class Dependencies:
             changes=step.changes if isinstance(step, Update | React) else (),
             memory=replace(observed.memory, is_stopped=False, is_overdue=False),
         )
+
+    def _ends_run(self, step: _Step) -> bool:
+        """Tell whether a step ends a run to begin another, now or in the next pass.
+
+        One that failed lately may fail again before it comes to that.
+        """
+        if isinstance(step, StopAction):
+            return step.is_to_restart
+        if not isinstance(step, Restart | Recreate) or step.name in self._world.failures:
+            return False
+        return _runs(self._world.containers.get(step.name)) and _starts(step)
 
     def _has_new_run(self, name: str, dependent: Observed) -> bool:
         """Tell whether a dependency has, or will have, another run than the dependent knows."""

@@ -50,10 +50,12 @@ def test_only_what_declares_it_restarts_with_what_it_depends_on(reconciler: Inst
     assert done(reconciler.apply("-o", "json"))[0] == "create db"
     other = reconciler.pid("other")
     reconciler.run("restart", "db")
-    assert done(reconciler.apply("-o", "json")) == ["restart app", "restart web"]
+    assert done(reconciler.apply("-o", "json")) == ["stop web", "restart app", "start web"]
     assert reconciler.is_converged()
     reconciler.write("db.yaml", sleeper(env={"A": "1"}))
-    assert done(reconciler.apply("-o", "json")) == ["restart db", "restart app", "restart web"]
+    assert done(reconciler.apply("-o", "json")) == [
+        *("stop web", "stop app", "restart db", "start app", "start web"),
+    ]
     assert reconciler.is_converged()
     assert reconciler.pid("other") == other
 

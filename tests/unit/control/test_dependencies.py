@@ -11,6 +11,7 @@ import pytest
 
 from reconciler.control.notes import RUNS, decode_runs, encode_runs
 from reconciler.control.patience import Patience
+from reconciler.control.plan_file import Instance, SavedPlan
 from reconciler.control.reconcile import Reconciler
 from reconciler.control.report import PassReport
 from reconciler.control.status import status_items
@@ -194,7 +195,7 @@ def test_a_new_run_restarts_what_declares_it_and_nothing_else(
     engine.end("db", 1)
     clock.now += 1
     report = make().converge()
-    assert done(report) == ["start db", "restart app", "restart web"]
+    assert done(report) == ["stop web", "start db", "restart app", "start web"]
     assert make().plan().plan.actions == ()
 
 
@@ -227,7 +228,26 @@ def test_a_dependency_that_is_made_anew_is_a_new_run(
     make().converge()
     clock.now += 1
     write(source, "db", kind="Job")
-    assert done(make().converge()) == ["recreate db", "restart web"]
+    assert done(make().converge()) == ["stop web", "recreate db", "start web"]
+    assert make().plan().plan.actions == ()
+
+
+def test_a_saved_plan_starts_again_what_it_stops_for_a_restart(
+    engine: FakeEngine, source: Path, make: Make, clock: FakeClock
+) -> None:
+    write(source, "web", "db: {restart: true}")
+    write(source, "db")
+    make().converge()
+    clock.now += 1
+    write(source, "db", kind="Job")
+    instance = Instance(
+        run_dir=engine.run_dir,
+        state_dir=engine.state_dir,
+        cgroup_parent=None,
+        sources=(str(source),),
+    )
+    saved = SavedPlan.of(make().plan(), instance, PlanOptions())
+    assert done(make().apply_saved(saved)) == ["stop web", "recreate db", "start web"]
     assert make().plan().plan.actions == ()
 
 

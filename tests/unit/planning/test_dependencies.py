@@ -353,7 +353,7 @@ def test_the_clock_has_no_part_in_it() -> None:
     assert plan_of(make_desired(db, web), make_world(ahead, known)).actions == ()
 
 
-def test_a_chain_restarts_in_one_plan_in_order() -> None:
+def test_a_chain_restarts_in_order() -> None:
     db, app, web = make_spec("db"), needs("app", "db!"), needs("web", "app!")
     stopped = make_observed(db, Status.STOPPED, last_exit=make_exit(code=1, at=NOW - 60))
     at = NOW - 3600
@@ -361,9 +361,43 @@ def test_a_chain_restarts_in_one_plan_in_order() -> None:
         stopped, make_observed(app, runs={"db": at}), make_observed(web, runs={"app": at})
     )
     plan = plan_of(make_desired(db, app, web), world)
-    assert turns(plan) == [["start db"], ["restart app"], ["restart web"]]
-    assert plan.actions[2].after == ("app",)
+    assert turns(plan) == [["stop web"], ["start db"], ["restart app"]]
+    assert plan.actions[2].after == ("db",)
+    world = apply_plan(plan, world)
+    plan = plan_of(make_desired(db, app, web), world)
+    assert turns(plan) == [["start web"]]
     assert plan_of(make_desired(db, app, web), apply_plan(plan, world)).actions == ()
+
+
+def test_what_restarts_with_another_stops_before_it_and_starts_after_it() -> None:
+    old, db = make_spec("db"), make_spec("db", command=("/bin/new",))
+    app, web, other = needs("app", "db!"), needs("web", "app!"), needs("other", "db")
+    at = NOW - 3600
+    world = make_world(
+        make_observed(old),
+        make_observed(app, runs={"db": at}),
+        make_observed(web, runs={"app": at}),
+        make_observed(other, runs={}),
+    )
+    desired = make_desired(db, app, web, other)
+    plan = plan_of(desired, world)
+    assert turns(plan) == [["stop web"], ["stop app"], ["restart db"]]
+    world = apply_plan(plan, world)
+    plan = plan_of(desired, world)
+    assert turns(plan) == [["start app"], ["start web"]]
+    assert plan_of(desired, apply_plan(plan, world)).actions == ()
+
+
+def test_nothing_is_stopped_for_a_restart_that_has_failed_lately() -> None:
+    old, db, web = make_spec("db"), make_spec("db", command=("/bin/new",)), needs("web", "db!")
+    problem = Problem.of(ErrorCode.CommandNotFound, "no such command")
+    failure = Failure(verb="restart", spec_digest="other", count=1, at=NOW - 9, problem=problem)
+    world = make_world(
+        make_observed(old),
+        make_observed(web, runs={"db": NOW - 3600}),
+        failures={"db": failure},
+    )
+    assert turns(plan_of(make_desired(db, web), world)) == [["restart db"], ["restart web"]]
 
 
 def test_a_restart_waits_until_the_condition_holds_again() -> None:
