@@ -100,4 +100,5 @@ def _enter(fd: int, flag: int, path: str) -> None:
     try:
         setns(fd, flag)
     except OSError as error:
-        raise OSError(error.errno, error.strerror, path) from error
+        text = f"cannot join the namespace: {error.strerror}"
+        raise OSError(error.errno, text, path) from error
