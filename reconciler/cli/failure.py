@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from reconciler.cli.instance import is_journal
-from reconciler.errors import ConfigInvalid, ErrorCode, ReconcilerError
+from reconciler.errors import ConfigInvalid, ErrorCode, ReconcilerError, from_os_error
 from reconciler.model.printable import printable
 
 _EXIT_CODES = {
@@ -38,7 +38,7 @@ def report(error: Exception, arguments: Sequence[str]) -> int:
     `arguments` are the command line's: they may be what could not be parsed.
     """
     is_debug = "--debug" in arguments
-    known = error if isinstance(error, ReconcilerError) else _internal(error)
+    known = _known(error)
     form = _chosen(arguments, "--output", "-o")
     if form in ("json", "yaml"):
         _write_data(known, form)
@@ -65,6 +65,17 @@ def describe(error: ReconcilerError) -> str:
 def hint(error: ReconcilerError) -> str:
     """Return the code of an error, and where to read more, as the end of a line."""
     return f" ({error.code.name} {int(error.code)}; see: reconciler explain {int(error.code)})"
+
+
+def _known(error: Exception) -> ReconcilerError:
+    """Return a failure as a typed error: the kernel's word, where nobody has translated it, too."""
+    if isinstance(error, ReconcilerError):
+        return error
+    if isinstance(error, OSError):
+        known = from_os_error(error, "cannot go on")
+        known.__cause__ = error
+        return known
+    return _internal(error)
 
 
 def _internal(error: Exception) -> ReconcilerError:

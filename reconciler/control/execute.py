@@ -33,7 +33,7 @@ from reconciler.control.progress import Progress
 from reconciler.control.reactions import end, react
 from reconciler.control.runs import note_runs, runs_of
 from reconciler.control.threads import run_tasks
-from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.linux.clock import wall_s
 from reconciler.model.action import (
     Action,
@@ -95,6 +95,14 @@ def run_action(engine: EnginePort, action: Action) -> Outcome:
         _carry_out(engine, action)
     except ReconcilerError as failure:
         error = failure
+    except OSError as failure:  # the kernel's word, wherever it was not translated before
+        error = from_os_error(
+            failure,
+            f"cannot {action.verb} {action.name}",
+            container=action.name,
+            operation=action.verb,
+        )
+        error.__cause__ = failure
     except Exception as bug:  # noqa: BLE001  (one container's bug must not stop the others)
         error = _internal(action, bug)
     outcome = Outcome(action=action, error=error, duration_ns=time.perf_counter_ns() - begun)

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
+
+from reconciler.linux.files import replace_file
 
 
 def replace_json(path: str, data: object) -> None:
     """Write a file for its owner alone, at once or not at all. Raises: OSError."""
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with open(fd, "w") as stream:
-            json.dump(data, stream)
-        os.rename(temporary, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
+    replace_file(path, json.dumps(data).encode())

@@ -15,6 +15,7 @@ from typing import Any
 
 from reconciler import __version__
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
+from reconciler.linux.files import replace_file
 from reconciler.loader.parsed import Parsed
 from reconciler.loader.reader import Print
 from reconciler.model.codec import from_dict, to_compact
@@ -90,33 +91,12 @@ def write_cache(path: str, sources: Sequence[str], cache: Cache) -> None:
     Raises: ReconcilerError (NoSpace, PermissionDenied, SystemError); the old file then stands.
     """
     text = json.dumps(_encode(cache, sources), separators=(",", ":"))
-    temporary = f"{path}.{os.getpid()}.tmp"
     try:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        try:
-            _write_file(temporary, text.encode())
-            os.replace(temporary, path)
-        except OSError:
-            _remove(temporary)
-            raise
+        # For its owner alone: specs hold environment variables, which may be secret.
+        replace_file(path, text.encode(), is_synced=True)
     except OSError as error:
         raise from_os_error(error, "cannot write the load cache", path=path) from error
-
-
-def _write_file(path: str, content: bytes) -> None:
-    # 0600: specs hold environment variables, which may be secret.
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(fd)
-
-
-def _remove(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return
 
 
 def log_trouble(error: ReconcilerError) -> None:
