@@ -23,7 +23,7 @@ from reconciler.model.frozen import replace
 from reconciler.model.record import Record
 from reconciler.model.state import ExitStatus, ProcessId
 from reconciler.model.value import Value
-from reconciler.monitor.run_file import parse_run, read_run_text, write_json
+from reconciler.monitor.run_file import parse_run, read_run_text, temporary_of, write_json
 
 STATE_FILE = "state.json"
 STREAMS = ("stdout", "stderr")
@@ -191,11 +191,19 @@ class Store:
             ) from error
 
     def sweep(self) -> None:
-        """Clear away what an interrupted create or destroy has left; for who holds the lock."""
+        """Clear away what was left by a create, destroy or write cut short; for who holds the lock.
+
+        Raises: OSError.
+        """
         for name in os.listdir(self.containers_dir):
             pid = name.rsplit("-", 2)[-2] if name.count("-") > 2 else ""
             if name.startswith(".") and not os.path.exists(f"/proc/{pid}"):
                 _remove_tree(os.path.join(self.containers_dir, name))
+            elif os.path.exists(
+                half := temporary_of(os.path.join(self.directory(name), STATE_FILE))
+            ):
+                with suppress(ReconcilerError, FileNotFoundError), self.lock(name):
+                    os.unlink(half)
 
     @contextmanager
     def lock(self, container_id: str) -> Iterator[None]:

@@ -14,7 +14,7 @@ from reconciler.linux.proc import is_same_process, read_stat
 from reconciler.linux.process import read_exit_status
 from reconciler.monitor.logs import LogFile, LogStream, open_fifo
 from reconciler.monitor.oom import is_ending, is_oom_exit
-from reconciler.monitor.run_file import RUN_FILE, read_run, write_json
+from reconciler.monitor.run_file import RUN_FILE, read_run, temporary_of, write_json
 
 _STREAM_FDS = {"stdout": 1, "stderr": 2}
 
@@ -120,6 +120,8 @@ def adopt(directory: str, boot_id: str) -> Child | None:
 
     Raises: OSError.
     """
+    with suppress(FileNotFoundError):  # of a monitor that was killed as it wrote
+        os.unlink(temporary_of(os.path.join(directory, RUN_FILE)))
     run = read_run(directory)
     if run is None or run["exit"] is not None:
         return None

@@ -46,12 +46,17 @@ def parse_run(text: bytes) -> dict[str, Any] | None:
     return run if isinstance(run, dict) else None
 
 
+def temporary_of(path: str) -> str:
+    """Return where `write_json` writes first: there is one only where it was cut short."""
+    return path + ".tmp"
+
+
 def write_json(path: str, data: dict[str, Any]) -> None:
     """Replace a file's content at once; needs no fsync, as a run directory ends with the boot.
 
     Raises: OSError.
     """
-    temporary = path + ".tmp"
+    temporary = temporary_of(path)
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     left = memoryview(json.dumps(data).encode())
     try:

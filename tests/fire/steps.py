@@ -6,6 +6,7 @@ A step is a kernel call of the reconciler's process, or of the monitor's and the
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -62,6 +63,7 @@ class World:
             "stay": items["stay"]["pid"],
             "limits": {name: kernel.memory_max(pid) for pid, name in inits.items()},
             "files": _files(self.instance),
+            "records": _records(self.instance),
             "cgroups": sorted(
                 str(p) for root in self.instance.cgroups for p in root.rglob("*/") if p.is_dir()
             ),
@@ -78,8 +80,19 @@ class World:
 
 
 def _files(instance: Instance) -> list[str]:
+    """Return all files but the note of which failures were told, which a failure leaves."""
     roots = (instance.run_dir, instance.state_dir)
-    return sorted(str(p.relative_to(instance.base)) for root in roots for p in root.rglob("*"))
+    found = {str(p.relative_to(instance.base)) for root in roots for p in root.rglob("*")}
+    return sorted(found - {"run/told.json"})
+
+
+def _records(instance: Instance) -> dict[str, object]:
+    """Return the Config and the noted spec of each record."""
+    records: dict[str, object] = {}
+    for path in sorted(instance.run_dir.glob("containers/*/state.json")):
+        record = json.loads(path.read_text())
+        records[path.parent.name] = (record["config"], record["annotations"]["reconciler/spec"])
+    return records
 
 
 def _processes(instance: Instance, known: set[int]) -> list[str]:

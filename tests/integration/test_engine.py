@@ -337,10 +337,11 @@ def test_a_run_directory_with_a_path_too_long_for_a_socket_is_refused() -> None:
     assert "choose a shorter one" in str(error.value)
 
 
-def test_what_an_interrupted_create_or_destroy_left_is_swept_by_the_next_pass(
+def test_what_an_interrupted_create_destroy_or_write_left_is_swept_by_the_next_pass(
     engine: Engine,
 ) -> None:
     engine.create("kept", shell("true"))
+    (Path(engine.store.directory("kept")) / "state.json.tmp").write_text("{")
     ended = subprocess.Popen(["true"])
     ended.wait()
     containers = Path(engine.store.containers_dir)
@@ -351,4 +352,5 @@ def test_what_an_interrupted_create_or_destroy_left_is_swept_by_the_next_pass(
     at_work.mkdir()
     with engine.lock(1):
         assert sorted(os.listdir(containers)) == [at_work.name, "kept"]
+        assert os.listdir(containers / "kept") == ["state.json"]
     at_work.rmdir()
