@@ -87,11 +87,16 @@ def _files(instance: Instance) -> list[str]:
 
 
 def _records(instance: Instance) -> dict[str, object]:
-    """Return the Config and the noted spec of each record."""
+    """Return the Config and the noted spec of each record, but for the digest that counts edits.
+
+    An edit that was cut short between its limits and its note is not counted as a generation.
+    """
     records: dict[str, object] = {}
     for path in sorted(instance.run_dir.glob("containers/*/state.json")):
         record = json.loads(path.read_text())
-        records[path.parent.name] = (record["config"], record["annotations"]["reconciler/spec"])
+        noted = json.loads(record["annotations"]["reconciler/spec"])
+        del noted["digest"]
+        records[path.parent.name] = (record["config"], noted)
     return records
 
 
