@@ -379,10 +379,11 @@ def _directory_of(controller: Controller, key: str, paths: Paths) -> str:
 
 def _verify(wanted: Limits, got: Limits, path: str) -> None:
     for name, value in wanted.items():
-        if got[name] != value:
+        if name not in got or got[name] != value:
+            has = got.get(name, "its file no more: was the cgroup removed?")
             raise ReconcilerError(
                 ErrorCode.LimitNotApplied,
-                f"cannot apply {name}: wrote {value}, the kernel has {got[name]}",
+                f"cannot apply {name}: wrote {value}, the kernel has {has}",
                 field=name,
                 path=path,
             )
