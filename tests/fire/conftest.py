@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,5 +57,6 @@ def bystanders() -> Iterator[list[subprocess.Popen[bytes]]]:
 
 def _looks(process: subprocess.Popen[bytes]) -> list[str]:
     """Return what somebody could change of a process."""
-    names = ("cgroup", "limits", "oom_score_adj", "mountinfo")
-    return [Path(f"/proc/{process.pid}/{name}").read_text() for name in names]
+    names = ("cgroup", "limits", "oom_score_adj")
+    namespaces = [os.readlink(f"/proc/{process.pid}/ns/{kind}") for kind in ("mnt", "uts", "pid")]
+    return [Path(f"/proc/{process.pid}/{name}").read_text() for name in names] + namespaces

@@ -44,7 +44,7 @@ def take_figures(instance: Instance, daemon: int) -> Figures:
         watches=sum(_watches(pid) for pid in pids),
         zombies=sum(_zombies_of(pid) for pid in pids),
         cgroups=sum(sum(path.is_dir() for path in root.iterdir()) for root in roots),
-        mounts=len(Path("/proc/self/mountinfo").read_text().splitlines()),
+        mounts=len(kernel.mounts_below(instance.base)),
         run_files=_files(instance.run_dir),
         state_files=_files(instance.state_dir / "logs"),
         pss_kib=sum(_pss_kib(pid) for pid in pids),
