@@ -132,3 +132,15 @@ def test_no_file_names_a_registry_host() -> None:
         for path in project_files()
     }
     assert {name: found for name, found in naming.items() if found} == {}
+
+
+def test_the_top_of_the_tree_holds_what_it_is_to_hold_and_nothing_else() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, check=False, capture_output=True, text=True
+    )
+    if listed.returncode != 0:
+        pytest.skip("not a git checkout: which files are the project's is not known")
+    top = {path.split("/")[0] for path in listed.stdout.split("\0") if path}
+    named = {"reconciler", "schemas", "examples", "tests", "pyproject.toml"}
+    named |= {"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE"}
+    assert {name for name in top if not name.startswith(".")} == named
