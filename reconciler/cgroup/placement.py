@@ -2,7 +2,8 @@
 
 Everything goes below the caller's own cgroup unless a parent is named. On v2 a cgroup with
 processes cannot hand controllers to its children (no-internal-process rule, cgroup-v2.rst;
-the root is exempt), so there the nearest ancestor that can is taken.
+the root is exempt), so there the nearest ancestor that can is taken. Where there is none, our
+own cgroup is vacated if it was given to us to arrange: its processes go into a child of it.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ import os
 from reconciler.cgroup import core, files
 from reconciler.cgroup.detect import Hierarchies, Hierarchy
 from reconciler.errors import ErrorCode, ReconcilerError
-from reconciler.lean import Iterator, suppress
+from reconciler.lean import Iterable, Iterator, suppress
 
 DEVICES = "devices"
 WANTED_V2 = frozenset({"memory", "cpu", "cpuset", "pids", "io"})
 # Handed down when a container needs them, and no reason to choose another place.
 FURTHER_V2 = frozenset({"hugetlb", "rdma"})
 FURTHER_V1 = ("hugetlb", "rdma", "net_cls", "net_prio")
+CALLERS = "reconciler-callers"  # the child that a vacated cgroup's processes are in
+_VACATE_ROUNDS = 20
 WANTED_V1 = ("memory", "cpu", "cpuacct", "cpuset", "pids", "blkio")
 
 
@@ -72,6 +75,8 @@ def enable_controllers(directory: str, top: str, wanted: frozenset[str]) -> None
     if missing - _words(directory, "cgroup.controllers") and directory != top:
         enable_controllers(os.path.dirname(directory), top, wanted)
     if missing:
+        if _may_vacate(directory, top):
+            vacate(directory)
         text = " ".join(f"+{name}" for name in sorted(missing))
         files.write_text(f"{directory}/cgroup.subtree_control", text)
 
@@ -99,12 +104,13 @@ def _base_v2(unified: Hierarchy, parent: str | None) -> str:
     if parent is not None:
         return _writable_or_raise(unified.mount_point + parent)
     wanted = WANTED_V2 & set(unified.controllers)
-    candidates = [path for path in _upwards(_own(unified), unified.mount_point) if _is_ours(path)]
+    top = unified.mount_point
+    candidates = [path for path in _within_scope(_upwards(_own(unified), top)) if _is_ours(path)]
     if not candidates:
         raise _unavailable(f"neither {_own(unified)} nor an ancestor is writable")
-    offers = {path: wanted & _offered(path, unified.mount_point) for path in candidates}
+    offers = {path: wanted & _offered(path, top) for path in candidates}
     # The nearest one that offers all; where none does, the nearest of those that offer most.
-    return max(candidates, key=lambda path: len(offers[path]))
+    return max(candidates, key=lambda path: (len(offers[path]), not _may_vacate(path, top)))
 
 
 def _own(hierarchy: Hierarchy) -> str:
@@ -129,9 +135,62 @@ def _offered(path: str, top: str) -> set[str]:
     """Return the controllers that children of a v2 cgroup have or can be given."""
     enabled = _words(path, "cgroup.subtree_control")
     can_enable = os.access(f"{path}/cgroup.subtree_control", os.W_OK) and (
-        path == top or not files.read_text(f"{path}/cgroup.procs").strip()
+        _is_root(path, top) or not _words(path, "cgroup.procs") or _may_vacate(path, top)
     )
     return enabled | _words(path, "cgroup.controllers") if can_enable else enabled
+
+
+def _is_root(path: str, top: str) -> bool:
+    """Tell whether it is the root of all cgroups, not that of a cgroup namespace (cgroups(7))."""
+    return path == top and not files.exists(f"{path}/cgroup.type")
+
+
+def _within_scope(upwards: Iterable[str]) -> Iterator[str]:
+    """Yield cgroups up to a scope that systemd has delegated: above it they are systemd's.
+
+    A delegated service is none: systemd could not start it again in a cgroup that has handed
+    controllers down.
+    """
+    for path in upwards:
+        yield path
+        if path.endswith(".scope") and _is_marked_delegated(path):
+            return
+
+
+def _is_marked_delegated(path: str) -> bool:
+    for name in ("user.delegate", "trusted.delegate"):  # CGROUP_DELEGATION of systemd
+        with suppress(OSError):
+            if os.getxattr(path, name) == b"1":
+                return True
+    return False
+
+
+def _may_vacate(path: str, top: str) -> bool:
+    """Tell whether we are in a cgroup and may arrange what is in it: it was delegated to us.
+
+    So is the root of a cgroup namespace, a scope that systemd marks, and an ordinary user's.
+    """
+    if str(os.getpid()) not in _words(path, "cgroup.procs") or _is_root(path, top):
+        return False
+    is_given = path == top or (os.geteuid() != 0 and os.stat(path).st_uid == os.geteuid())
+    return is_given or (path.endswith(".scope") and _is_marked_delegated(path))
+
+
+def vacate(path: str) -> None:
+    """Move the processes of a cgroup into a child of it, us among them.
+
+    Raises: OSError with path and data, as for a process that we may not move.
+    """
+    child = f"{path}/{CALLERS}"
+    with suppress(FileExistsError):
+        os.mkdir(child)
+    for _ in range(_VACATE_ROUNDS):  # they may fork meanwhile
+        pids = _words(path, "cgroup.procs")
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                files.write_text(f"{child}/cgroup.procs", pid)
+        if not pids:
+            return
 
 
 def _words(directory: str, name: str) -> set[str]:

@@ -29,9 +29,9 @@ else:
             fd, address = self._accept()
             return socket(self.family, self.type, self.proto, fd), address
 
-    def socketpair():
-        """Return two connected Unix stream sockets."""
-        first, second = _socket.socketpair()
+    def socketpair(family=_socket.AF_UNIX, kind=_socket.SOCK_STREAM):
+        """Return two sockets that are connected."""
+        first, second = _socket.socketpair(family, kind)
         return socket(fileno=first.detach()), socket(fileno=second.detach())
 
     def send_fds(sock, buffers, fds):

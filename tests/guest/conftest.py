@@ -4,8 +4,8 @@ Collected on the host as any other; when its turn comes, all selected tests of i
 in one boot of the guest, and each report that comes back is that test's result here. Inside,
 where RECONCILER_GUEST is set, the same files are run as they stand.
 
-Below tests/guest/KIND/suites are links to other lanes' tests, run again in the guest. All but
-`contract` are slow: they belong to the long form alone.
+Below tests/guest/KIND/suites are links to other lanes' tests, run again in the guest. Those that
+are not about cgroups themselves are slow: they belong to the long form alone.
 """
 
 from __future__ import annotations
@@ -21,6 +21,15 @@ from tests.guest.batch import KINDS, Batch
 HERE = Path(__file__).parent
 IS_INSIDE = "RECONCILER_GUEST" in os.environ
 BATCHES = pytest.StashKey[list[Batch]]()
+SHORT_SUITES = frozenset(
+    {
+        "test_cgroup_driver.py",
+        "test_cgroup_fields.py",
+        "test_cgroup_lowering.py",
+        "test_cgroup_processes.py",
+        "test_device_control.py",
+    }
+)
 OTHER_DRIVERS = ("[v1]", "[hybrid]", "[v1-", "[hybrid-")
 
 
@@ -39,7 +48,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if _kind(item) is None:
             continue
         parts = item.path.relative_to(HERE).parts
-        is_slow = parts[1] == "suites" and parts[2] != "contract"
+        is_slow = parts[1] == "suites" and parts[-1] not in SHORT_SUITES
         is_slow = is_slow or item.get_closest_marker("slow") is not None
         if is_slow:
             item.add_marker(pytest.mark.slow)

@@ -251,6 +251,14 @@ def test_descriptors_go_through_a_socket() -> None:
         os.close(fd)
 
 
+def test_a_pair_of_sockets_is_of_the_kind_asked_for() -> None:
+    first, second = lean_socket.socketpair(lean_socket.AF_UNIX, lean_socket.SOCK_SEQPACKET)
+    with first, second:
+        first.send(b"one")
+        first.send(b"two")
+        assert second.recv(100) == b"one"
+
+
 def test_a_connection_is_accepted(tmp_path: Path) -> None:
     kind = lean_socket.AF_UNIX, lean_socket.SOCK_SEQPACKET
     with lean_socket.socket(*kind) as listener, lean_socket.socket(*kind) as client:

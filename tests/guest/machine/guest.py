@@ -166,6 +166,7 @@ class Guest:
     def _spawn(
         self, name: str, command: Sequence[str], pass_fds: Sequence[int] = ()
     ) -> subprocess.Popen[bytes]:
+        command = ("setpriv", "--pdeathsig", "KILL", *command)  # it shall not outlive us
         with (self.control / f"{name}.log").open("wb") as log:
             if self.is_terminal and name == "qemu":
                 return subprocess.Popen(command, stderr=log)
