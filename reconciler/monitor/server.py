@@ -80,8 +80,8 @@ class Monitor:
             sock.close()
             return
         sock.setblocking(False)
+        self._watch(sock.fileno(), partial(self.on_request, sock))  # if it fails, sock goes
         self.connections[sock.fileno()] = sock
-        self._watch(sock.fileno(), partial(self.on_request, sock))
 
     def on_signal(self) -> None:
         """Told to end, take nobody in any more; what connects now is for the next monitor."""
@@ -215,9 +215,9 @@ class Monitor:
             for fd in held:
                 os.close(fd)
         child.starter = sock
-        self._take(child)
-        self._watch(child.status_fd, partial(self.on_launch_status, child))
         try:
+            self._take(child)
+            self._watch(child.status_fd, partial(self.on_launch_status, child))
             child.save()
         except OSError:
             self._discard(child)
@@ -342,8 +342,8 @@ class Monitor:
             self._unwatch(fd)
 
     def _watch(self, fd: int, handler: Handler, mask: int = select.EPOLLIN) -> None:
-        self._handlers[fd] = handler
         self._epoll.register(fd, mask)
+        self._handlers[fd] = handler
 
     def _unwatch(self, fd: int) -> None:
         if self._handlers.pop(fd, None) is not None:
