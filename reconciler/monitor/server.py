@@ -1,7 +1,6 @@
 """The monitor's loop: parent of every container, single-threaded, driven by epoll.
 
-Owns the children, their logs and the socket; takes no decision. Runs until no container
-and no client has been there for a while, or until it is told to end (see `lifetime`).
+Owns the children, their logs and the socket; takes no decision. Runs until `lifetime` is over.
 """
 
 from __future__ import annotations
@@ -347,7 +346,8 @@ class Monitor:
 
     def _unwatch(self, fd: int) -> None:
         if self._handlers.pop(fd, None) is not None:
-            self._epoll.unregister(fd)
+            with suppress(OSError):  # what is closed goes out of the epoll by itself
+                self._epoll.unregister(fd)
 
     def _answer(self, sock: socket.socket, message: dict[str, Any]) -> None:
         """Send the one answer of a connection and end it."""
