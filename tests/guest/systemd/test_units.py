@@ -95,6 +95,7 @@ def test_the_socket_can_be_restarted_with_all_that_needs_it(web: int) -> None:
     await_property(DAEMON, "ActiveState", "active")
 
 
+@pytest.mark.slow
 def test_limits_outlive_a_reload_of_systemd(web: int) -> None:
     run("systemctl", "daemon-reload")
     run("systemctl", "daemon-reexec")
@@ -148,6 +149,7 @@ def test_a_daemon_that_hangs_is_replaced_by_the_watchdog(web: int) -> None:
     run("systemctl", "daemon-reload")
 
 
+@pytest.mark.slow
 def test_an_upgrade_rewrites_the_units_and_containers_survive(web: int) -> None:
     unit = Path("/etc/systemd/system", DAEMON)
     before = shown(DAEMON, "MainPID")
