@@ -77,7 +77,8 @@ class Guest:
     def __enter__(self) -> Self:
         check_host()
         kernel = prepare_kernel()
-        self.control = Path(tempfile.mkdtemp(prefix="run-", dir=cache_dir()))
+        _remove_abandoned(cache_dir())
+        self.control = Path(tempfile.mkdtemp(prefix=f"run-{os.getpid()}-", dir=cache_dir()))
         self.control.chmod(0o755)
         self._write_control()
         write_initramfs(self.control / "initramfs", Path(BUSYBOX), kernel.modules)
@@ -196,3 +197,10 @@ class Guest:
             if stream is not None:
                 stream.close()
         shutil.rmtree(self.control)
+
+
+def _remove_abandoned(cache: Path) -> None:
+    """Remove the control directories of processes that were killed, and the emulator with them."""
+    for path in cache.glob("run-*-*"):
+        if not Path("/proc", path.name.split("-")[1]).exists():
+            shutil.rmtree(path, ignore_errors=True)
