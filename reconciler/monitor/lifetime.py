@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 
-from reconciler.lean import TYPE_CHECKING, signal, socket
+from reconciler.lean import TYPE_CHECKING, Iterable, signal, socket
 from reconciler.linux.notify import Notifier
 
 if TYPE_CHECKING:
@@ -58,10 +58,10 @@ class Lifetime:
             self._idle_since = now
         return now - self._idle_since >= self.linger_s
 
-    def patience_s(self, others_s: float | None) -> float | None:
+    def patience_s(self, others_s: Iterable[float | None]) -> float | None:
         """Return how long there is nothing to do, None for ever; `others_s`: for the others."""
         now = time.monotonic()
-        waits = [] if others_s is None else [others_s]
+        waits = [one for one in others_s if one is not None]
         if self._idle_since is not None:
             waits.append(self._idle_since + self.linger_s - now)
         if self._interval_s is not None:

@@ -14,17 +14,18 @@ from reconciler.lean import Any, Callable, json, partial, signal, socket, suppre
 from reconciler.linux.memfd import read_memfd
 from reconciler.linux.proc import read_boot_id
 from reconciler.monitor import messages
-from reconciler.monitor.children import Child, adopt
+from reconciler.monitor.adoption import Adoption
+from reconciler.monitor.children import Child
 from reconciler.monitor.execs import Exec
-from reconciler.monitor.inits import kill_and_reap, make_run
+from reconciler.monitor.inits import kill_and_reap
 from reconciler.monitor.launch import launch, parse_status, read_status
 from reconciler.monitor.lifetime import Lifetime
 from reconciler.monitor.listener import Listener
 from reconciler.monitor.logs import open_fifo
 from reconciler.monitor.oom import OomLooks
 from reconciler.monitor.run_file import RUN_FILE, read_run
+from reconciler.monitor.starting import launch_child
 from reconciler.monitor.steps import decode_steps
-from reconciler.monitor.steps.launcher import CloseOthers
 
 Handler = Callable[[], None]
 _RETRY_S = 1.0
@@ -44,6 +45,7 @@ class Monitor:
         self.subscribers: list[socket.socket] = []
         self.connections: dict[int, socket.socket] = {}
         self.parents: set[str] = set()
+        self._adoption = Adoption(run_dir, self.boot_id)
         self._oom_looks = OomLooks()
         self._epoll = select.epoll()
         self._handlers: dict[int, Handler] = {}
@@ -55,7 +57,7 @@ class Monitor:
         """
         self._watch_listener()
         self._watch(self.lifetime.fileno(), self.on_signal)
-        while not self.lifetime.is_over(is_idle=not self.children and not self.connections):
+        while not self.lifetime.is_over(is_idle=self._is_idle()):
             is_told_to_end = self.listener.has_successor or self.lifetime.is_told_to_end
             if is_told_to_end and not self._is_launching():
                 return
@@ -65,6 +67,7 @@ class Monitor:
                 if handler is not None:
                     self._guard(handler)
             self._guard(self._look_after_oom)
+            self._guard(self.adopt_all)
             if not self.listener.is_serving:
                 self._guard(self._serve_again)
         self._remove_empty_parents()
@@ -209,7 +212,7 @@ class Monitor:
         # is made would be gone with the last descriptor.
         held = [open_fifo(os.path.join(directory, name)) for name in plan["logStreams"]]
         try:
-            child = self._launch(plan, directory)
+            child = launch_child(plan, self.boot_id)
         finally:
             for fd in held:
                 os.close(fd)
@@ -221,27 +224,6 @@ class Monitor:
         except OSError:
             self._discard(child)
             raise
-
-    def _launch(self, plan: dict[str, Any], directory: str) -> Child:
-        """Clone the init of a launch plan. Raises: OSError."""
-        launched = launch(
-            [CloseOthers(3, []), *decode_steps(plan["steps"])],
-            plan["cloneFlags"],
-            plan["cgroupDir"],
-            joins=plan["joins"],
-            id_maps=plan["idMaps"],
-            host_steps=decode_steps(plan["hostSteps"]),
-        )
-        try:
-            run = make_run(plan, launched.pid, self.boot_id)
-            child = Child(directory, run, launched.pidfd)
-        except OSError:
-            os.close(launched.status_fd)
-            kill_and_reap(launched.pid, launched.pidfd)
-            os.close(launched.pidfd)
-            raise
-        child.status_fd = launched.status_fd
-        return child
 
     def do_wait(self, sock: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
         """Answer with the exit of a container, now or when it comes."""
@@ -280,8 +262,13 @@ class Monitor:
 
     def _patience_s(self) -> float | None:
         """Return how long there is nothing to do; a socket that a full disk denies is retried."""
-        others_s = self._oom_looks.patience_s() if self.listener.is_serving else _RETRY_S
-        return self.lifetime.patience_s(others_s)
+        waits = [self._oom_looks.patience_s(), self._adoption.patience_s()]
+        if not self.listener.is_serving:
+            waits.append(_RETRY_S)
+        return self.lifetime.patience_s(waits)
+
+    def _is_idle(self) -> bool:
+        return not self.children and not self.connections and self._adoption.is_done()
 
     def _serve_again(self) -> None:
         self.listener.listen()
@@ -298,15 +285,16 @@ class Monitor:
 
     def adopt_all(self) -> None:
         """Take over what an earlier monitor left running; record what ended meanwhile."""
-        containers = os.path.join(self.run_dir, "containers")
-        for name in sorted(os.listdir(containers)):
-            directory = os.path.join(containers, name)
-            self._guard(partial(self._adopt, directory))
+        self._adoption.attempt(self._take_over)
 
-    def _adopt(self, directory: str) -> None:
-        child = adopt(directory, self.boot_id)
-        if child is not None:
+    def _take_over(self, child: Child) -> None:
+        try:
             self._take(child)
+        except OSError:  # it is tried again
+            self._unwatch_child(child)
+            del self.children[child.id]
+            child.close()
+            raise
 
     def _take(self, child: Child) -> None:
         self.children[child.id] = child

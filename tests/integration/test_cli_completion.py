@@ -136,7 +136,7 @@ def test_names_are_told_fast_and_without_a_run_directory(shell: ShellCli, tmp_pa
     assert not os.path.exists(missing)
     program = (
         "import sys; from reconciler.cli.main import main; main(['completion', 'names'])\n"
-        "print({'yaml', 'jsonschema', 'reconciler.cgroup', 'subprocess'} & set(sys.modules))"
+        "print({'yaml', 'jsonschema', 'reconciler.cgroup.choose', 'subprocess'} & set(sys.modules))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
