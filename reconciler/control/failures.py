@@ -14,8 +14,9 @@ from collections.abc import Collection, Iterable, Mapping
 from reconciler.control.json_file import replace_json
 from reconciler.control.outcome import Outcome
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
+from reconciler.model.action import Plan
 from reconciler.model.codec import from_dict, to_dict
-from reconciler.model.world import Failure, Problem
+from reconciler.model.world import Desired, Failure, Problem, World
 
 FILE = "failures.json"
 
@@ -56,6 +57,18 @@ def write_failures(run_dir: str, failures: Mapping[str, Failure]) -> None:
         replace_json(path, to_dict(dict(failures)))
     except OSError as error:
         raise from_os_error(error, "cannot write the list of failures", path=path) from error
+
+
+def standing_failures(desired: Desired, world: World, plan: Plan) -> dict[str, Failure]:
+    """Return the failures but those of containers that are as they should be by now.
+
+    An action may fail when its work is done already: there is nothing left that could succeed.
+    """
+    open_names = {one.name for one in (*plan.actions, *plan.waits)} | plan.suspended.keys()
+    open_names |= {problem.spec_name for problem in plan.problems if problem.spec_name}
+    valid = desired.specs.keys() - desired.invalid
+    settled = (valid & world.containers.keys()) - open_names
+    return {name: failure for name, failure in world.failures.items() if name not in settled}
 
 
 def next_failures(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from reconciler.control.drift import Drift, find_all_drift
 from reconciler.control.enforcement import leave_out_preferred
 from reconciler.control.execute import execute_plan
-from reconciler.control.failures import next_failures, write_failures
+from reconciler.control.failures import next_failures, standing_failures, write_failures
 from reconciler.control.logs import log_failure
 from reconciler.control.news import tell_news
 from reconciler.control.observe import Seen, desired_limits, observe
@@ -191,11 +191,19 @@ class Reconciler:
         return report
 
     def _look_first(self, options: PlanOptions) -> PassReport:
-        """Look, and end what lost records have left among the strangers in containers' cgroups."""
+        """Look, and clear up what earlier passes have left.
+
+        That is: what lost records have left among the strangers in containers' cgroups, and
+        failures of what is as it should be.
+        """
         report = self._look(options)
         strangers = [one for each in report.world.containers.values() for one in each.strangers]
         if strangers:
             self._engine.end_orphans(int(one.split()[0]) for one in strangers)
+        failures = standing_failures(report.desired, report.world, report.plan)
+        if failures != report.world.failures:
+            self._write_failures(failures)
+            report = replace(report, world=replace(report.world, failures=failures))
         return report
 
     def _conclude(self, report: PassReport, names: Collection[str] | None = None) -> PassReport:
@@ -252,8 +260,11 @@ class Reconciler:
         known = desired.specs.keys() | world.containers.keys() | world.unobserved.keys()
         failures = next_failures(world.failures, outcomes, known, self._clock())
         if failures != world.failures:
-            try:
-                write_failures(self._engine.run_dir, failures)
-            except ReconcilerError as error:
-                log_failure(error)
+            self._write_failures(failures)
         return failures
+
+    def _write_failures(self, failures: dict[str, Failure]) -> None:
+        try:
+            write_failures(self._engine.run_dir, failures)
+        except ReconcilerError as error:
+            log_failure(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -199,7 +200,7 @@ def test_an_ordinary_user_runs_containers_in_directories_of_its_own(
     reconciler.write("web.yaml", sleeper())
     own = reconciler.base / "own"
     own.mkdir()
-    own.chmod(0o777)
+    os.chown(own, NOBODY, NOBODY)
     env = {"RECONCILER_RUN_DIR": f"{own}/run", "RECONCILER_STATE_DIR": f"{own}/state"}
     result = reconciler.run_as(NOBODY, "apply", reconciler.source, env=env)
     assert "created web" in result.out

@@ -283,24 +283,28 @@ class FakeExits:
         self.fd = os.eventfd(0, os.EFD_NONBLOCK)
         self.untold: list[tuple[str, ExitStatus]] = []
         self.is_closed = False
+        self.mutex = threading.Lock()
 
     def tell(self, name: str, exit_status: ExitStatus) -> None:
-        if not self.is_closed:
-            self.untold.append((name, exit_status))
-            os.eventfd_write(self.fd, 1)
+        with self.mutex:
+            if not self.is_closed:
+                self.untold.append((name, exit_status))
+                os.eventfd_write(self.fd, 1)
 
     def fileno(self) -> int:
         return self.fd
 
     def read(self) -> list[tuple[str, ExitStatus]]:
-        told, self.untold = self.untold, []
-        if told:
-            os.eventfd_read(self.fd)
+        with self.mutex:
+            told, self.untold = self.untold, []
+            if told:
+                os.eventfd_read(self.fd)
         return told
 
     def close(self) -> None:
-        self.is_closed = True
-        os.close(self.fd)
+        with self.mutex:
+            self.is_closed = True
+            os.close(self.fd)
 
 
 class FakeSession:

@@ -9,14 +9,16 @@ from typing import Any
 
 import pytest
 
-from reconciler.control.failures import FILE
+from reconciler.control.failures import FILE, read_failures, write_failures
 from reconciler.control.reconcile import MAX_PASSES, Reconciler
 from reconciler.control.report import PassReport
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.model.state import Status
+from reconciler.model.world import Failure, Problem
 from reconciler.planning.plan import PlanOptions
 from tests.fakes.engine import FakeEngine
 from tests.unit.control.conftest import FakeClock
+from tests.unit.planning.world_model import NOW
 
 BROKEN = ReconcilerError(ErrorCode.CommandNotFound, "cannot start web: no such command")
 Make = Callable[..., Reconciler]
@@ -269,3 +271,18 @@ def test_once_told_to_stop_nothing_more_is_begun(
     reconciler = Reconciler(engine, [str(source)], clock=clock, should_stop=lambda: True)
     assert done(reconciler.converge()) == []
     assert engine.cells == {}
+
+
+def test_a_failure_of_what_is_as_it_should_be_is_forgotten(
+    engine: FakeEngine, source: Path, make: Make
+) -> None:
+    """An action may have failed with its work done: nothing is left that could succeed."""
+    write(source, "web")
+    make().converge()
+    problem = Problem.from_error(BROKEN)
+    failure = Failure(verb="update", spec_digest="x", count=1, at=NOW, problem=problem)
+    write_failures(engine.run_dir, {"web": failure, "of-another-source": failure})
+    make().plan()
+    assert read_failures(engine.run_dir).keys() == {"web", "of-another-source"}
+    make().converge()
+    assert read_failures(engine.run_dir).keys() == {"of-another-source"}
