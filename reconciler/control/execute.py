@@ -57,6 +57,8 @@ from reconciler.model.world import RestartMemory
 # More make starts no faster, but graceful stops wait side by side.
 THREADS = 16
 
+_GONE = (ErrorCode.ContainerNotExists, ErrorCode.ContainerDestroyed)
+
 
 def execute_plan(
     engine: EnginePort,
@@ -262,13 +264,26 @@ def _freeze(container: ContainerPort, at: float) -> None:
 def _destroy(engine: EnginePort, action: Destroy) -> None:
     try:
         container = engine.load(action.name)
-        # without a note that it was the reconciler who stopped it: a full disk must not be in
-        # the way of what frees space
+        _note_end(container)
         end(container, action.spec.stop)
         container.destroy()
     except ReconcilerError as error:
-        if error.code not in (ErrorCode.ContainerNotExists, ErrorCode.ContainerDestroyed):
+        if error.code not in _GONE:
             raise
+
+
+def _note_end(container: ContainerPort) -> None:
+    """Note that it is the reconciler who ends what runs, for the case that it is cut off there.
+
+    Should the file come back, that was no end of the container's own. Where nothing can be
+    written, it is destroyed all the same: that frees space.
+    """
+    if container.status().has_processes():
+        try:
+            container.annotate({**encode_stopped(container.record)})
+        except ReconcilerError as error:
+            if error.code in _GONE:
+                raise
 
 
 def _adopt(container: ContainerPort, spec: Spec, memory: RestartMemory | None = None) -> None:

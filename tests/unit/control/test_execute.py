@@ -309,3 +309,23 @@ def test_each_new_spec_is_a_new_generation_through_update_restart_and_recreate(
     assert seen(engine).generation == 4
     with closing(JournalReader(engine.state_dir)) as reader:
         assert [event["generation"] for event in reader.read()] == [1, 1, 2, 3, 4]
+
+
+def test_a_destroy_that_is_cut_off_is_no_end_of_the_containers_own(engine: FakeEngine) -> None:
+    spec = make_spec()
+    given(engine, spec)
+    engine.failing["destroy", "web"] = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        run(engine, act.Destroy, spec)
+    assert seen(engine).status is Status.STOPPED
+    assert seen(engine).memory.is_stopped
+
+
+def test_what_cannot_be_noted_for_want_of_room_is_destroyed_all_the_same(
+    engine: FakeEngine,
+) -> None:
+    spec = make_spec()
+    given(engine, spec)
+    engine.failing["annotate", "web"] = ReconcilerError(ErrorCode.NoSpace, "no space")
+    assert run(engine, act.Destroy, spec).error is None
+    assert "web" not in engine.cells
