@@ -14,11 +14,15 @@ from reconciler.cli.units import Setup
 from reconciler.engine import dirs
 from reconciler.errors import ErrorCode, ReconcilerError
 
+DEFAULT_EVERY_S = 60.0
+
 
 def make_setup(args: argparse.Namespace) -> Setup:
     """Return what the units are for. Raises: Usage."""
     if args.user and os.geteuid() == 0:
         raise usage_error("--user is for a user other than root; leave it out")
+    if args.every is not None and not args.timer:
+        raise usage_error("--every is how often a timer runs: add --timer, or leave it out")
     run_dir = dirs.check_run_dir(os.path.abspath(args.run_dir or dirs.default_run_dir()))
     return Setup(
         name=dirs.unit_name(run_dir),
@@ -27,16 +31,20 @@ def make_setup(args: argparse.Namespace) -> Setup:
         state_dir=os.path.abspath(args.state_dir or dirs.default_state_dir()),
         sources=[os.path.abspath(source) for source in sources_of(args)],
         is_user=args.user,
-        every_s=args.every if args.timer else None,
+        every_s=_every_s(args) if args.timer else None,
         command=_command(args, run_dir),
     )
+
+
+def _every_s(args: argparse.Namespace) -> float:
+    return DEFAULT_EVERY_S if args.every is None else float(args.every)
 
 
 def _command(args: argparse.Namespace, run_dir: str) -> list[str]:
     """Return the command line that asks for the same units from wherever it is run."""
     words = ["reconciler", "install", *(os.path.abspath(source) for source in args.sources)]
     words += ["--user"] if args.user else []
-    words += ["--timer", "--every", f"{args.every:g}s"] if args.timer else []
+    words += ["--timer", "--every", f"{_every_s(args):g}s"] if args.timer else []
     if dirs.unit_name(run_dir) != "reconciler":
         words += ["--run-dir", run_dir]
     state_dir = args.state_dir or os.environ.get("RECONCILER_STATE_DIR")

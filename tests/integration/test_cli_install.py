@@ -52,6 +52,16 @@ def test_what_is_installed_is_told_and_again_is_nothing_new(
     assert reconciler("uninstall", *options[:2], dirs=run_dirs).stdout.startswith("nothing to")
 
 
+def test_how_often_is_for_a_timer_alone(run_dirs: RunDirs) -> None:
+    refused = reconciler("install", "--every", "5m", "--dry-run", dirs=run_dirs)
+    assert refused.returncode == 64
+    assert "--every is how often a timer runs: add --timer, or leave it out" in refused.stderr
+    shown = reconciler("install", "--timer", "--dry-run", dirs=run_dirs).stdout
+    assert "OnUnitInactiveSec=60" in shown
+    shown = reconciler("install", "--timer", "--every", "5m", "--dry-run", dirs=run_dirs).stdout
+    assert "OnUnitInactiveSec=300" in shown
+
+
 def test_instances_have_units_of_their_own(run_dirs: RunDirs, tmp_path: Path) -> None:
     done = reconciler("install", "--unit-dir", str(tmp_path), dirs=run_dirs)
     assert done.returncode == 0

@@ -39,7 +39,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--every",
         metavar="DURATION",
         type=duration_s,
-        default=60.0,
         help="with --timer: how often (default: 1m)",
     )
     parser.add_argument(
