@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import assert_never
 
 from reconciler.control.journal import append_event, event_of
-from reconciler.control.logs import log_failure, log_info
+from reconciler.control.logs import get_logger, log_failure, log_info
 from reconciler.control.mend import mend
 from reconciler.control.notes import (
     FROZEN,
@@ -284,6 +284,7 @@ def _note_end(container: ContainerPort) -> None:
         except ReconcilerError as error:
             if error.code in _GONE:
                 raise
+            get_logger("control").debug("%s is destroyed without a note: %s", container.id, error)
 
 
 def _adopt(container: ContainerPort, spec: Spec, memory: RestartMemory | None = None) -> None:
