@@ -35,6 +35,7 @@ from reconciler.cgroup.placement import (
     FURTHER_V2,
     base_paths,
     enable_controllers,
+    further_base_paths,
     nearest_existing,
     offered_controllers,
 )
@@ -102,9 +103,14 @@ class TableDriver:
         return "bpf" if self._may_attach(self._bases) else None
 
     def control_devices(self, paths: Paths, rules: tuple[DeviceRule, ...] | None) -> None:
+        has_bpf = UNIFIED in paths and self.device_control == "bpf"
         if DEVICES in paths:
-            device_control.write_v1(paths[DEVICES], rules or ())
-        elif UNIFIED in paths and self.device_control == "bpf":
+            try:
+                return device_control.write_v1(paths[DEVICES], rules or ())
+            except ReconcilerError:  # v1 cannot express them, and has written nothing
+                if not has_bpf:
+                    raise
+        if has_bpf:
             if rules is None:
                 device_control.attach_default(os.path.dirname(paths[UNIFIED]))
             else:
@@ -129,6 +135,10 @@ class TableDriver:
 
     def base_paths(self) -> dict[str, str]:
         return dict(self._bases)
+
+    def every_base_path(self) -> dict[str, str]:
+        bases = self.base_paths()
+        return bases | further_base_paths(self._hierarchies, self._parent, bases)
 
     def paths(self, base_name: str, id: str) -> dict[str, str]:
         return {key: f"{base}/{base_name}/{id}" for key, base in self._bases.items()}

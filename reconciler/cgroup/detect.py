@@ -37,11 +37,15 @@ class Hierarchy:
 
 @frozen
 class Hierarchies:
-    """All hierarchies: v1 by controller (co-mounted ones share theirs), and the unified one."""
+    """All hierarchies: v1 by controller (co-mounted ones share theirs), and the unified one.
+
+    `named` are those of v1 without controllers, by such as `name=systemd`.
+    """
 
     mode: Mode
     v1: dict[str, Hierarchy] = field(default_factory=dict)
     unified: Hierarchy | None = None
+    named: dict[str, Hierarchy] = field(default_factory=dict)
 
 
 class _Mount(NamedTuple):
@@ -66,6 +70,7 @@ def detect(
         self_cgroup = files.read_text("/proc/self/cgroup")
     own_paths = _parse_own_paths(self_cgroup)
     v1: dict[str, Hierarchy] = {}
+    named: dict[str, Hierarchy] = {}
     unified: Hierarchy | None = None
     for mount in filter(None, map(_parse_mount, mountinfo.splitlines())):
         if mount.kind == "cgroup2":
@@ -76,8 +81,9 @@ def detect(
         controllers = tuple(name for name in mount.options if name in own_paths)
         for name in controllers:
             found = _hierarchy(mount, controllers, own_paths[name], mount_root)
-            v1[name] = _better(v1.get(name), found)
-    return Hierarchies(mode=_mode(v1, unified), v1=v1, unified=unified)
+            known = named if name.startswith("name=") else v1
+            known[name] = _better(known.get(name), found)
+    return Hierarchies(mode=_mode(v1, unified), v1=v1, unified=unified, named=named)
 
 
 def _mode(v1: dict[str, Hierarchy], unified: Hierarchy | None) -> Mode:
@@ -111,13 +117,11 @@ def _below(path: str, root: str) -> str | None:
 
 
 def _parse_own_paths(text: str) -> dict[str, str]:
-    """Return the caller's path by v1 controller; that in the unified hierarchy under ''."""
+    """Return the caller's path by v1 controller or name; in the unified hierarchy under ''."""
     paths: dict[str, str] = {}
     for line in text.splitlines():
         _, controllers, path = line.split(":", 2)
-        for name in controllers.split(","):
-            if not name.startswith("name="):
-                paths[name] = path
+        paths |= dict.fromkeys(controllers.split(","), path)
     return paths
 
 

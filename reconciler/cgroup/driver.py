@@ -52,6 +52,14 @@ class CgroupDriver(Protocol):
         Raises: CgroupUnavailable when there is none that can be used.
         """
 
+    def every_base_path(self) -> dict[str, str]:
+        """Return them for every hierarchy that we may write to, also those that are in no need.
+
+        Those of v1 without a controller are by such as `name=systemd`.
+
+        Raises: CgroupUnavailable as `base_paths`.
+        """
+
     def paths(self, base_name: str, id: str) -> dict[str, str]:
         """Return the directories `<base>/<base_name>/<id>` by hierarchy key; makes nothing."""
 

@@ -40,6 +40,9 @@ class NoCgroups:
     def base_paths(self) -> dict[str, str]:
         return {}
 
+    def every_base_path(self) -> dict[str, str]:
+        return {}
+
     def paths(self, base_name: str, id: str) -> dict[str, str]:
         return {}
 

@@ -52,6 +52,21 @@ def base_paths(
     return bases
 
 
+def further_base_paths(
+    hierarchies: Hierarchies, parent: str | None, bases: dict[str, str]
+) -> dict[str, str]:
+    """Return the base directories in the hierarchies of v1 that are in no need: not in `bases`.
+
+    Without those that we may not write to.
+    """
+    further: dict[str, str] = {}
+    for name, hierarchy in (hierarchies.v1 | hierarchies.named).items():
+        if name not in bases:
+            with suppress(ReconcilerError):
+                further[name] = _base_v1(hierarchy, parent)
+    return further
+
+
 def offered_controllers(unified: Hierarchy, base: str, parent: str | None) -> frozenset[str]:
     """Return the wanted v2 controllers that cgroups below `base` can have.
 

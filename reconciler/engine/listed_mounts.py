@@ -100,10 +100,11 @@ def make_host_steps(
         for index, item in enumerate(config.isolation.mounts or ())
     ]
     opened, _ = _device_steps(config)
+    # The root first: in that order mountinfo shows them.
     return [
+        *_root_steps(config, overlay_dir),
         *(step for one in parts for step in one.opened),
         *opened,
-        *_root_steps(config, overlay_dir),
     ]
 
 
@@ -263,7 +264,8 @@ class _Listed:
         flags = options.add & ~_RDONLY
         self.created.append(listed.NewFs(self._key, "tmpfs", "tmpfs", ["mode=755"], flags))
         self._attach(is_directory=True, is_plain=False)
-        for name, directory in sorted(cgroups.items()):
+        for hierarchy, directory in sorted(cgroups.items()):
+            name = hierarchy.removeprefix("name=")
             key = f"{self._key}/{name}"
             self.opened.append(root.CloneTree(key, directory, False, options.add, options.clear))
             target = f"{self._target}/{name}"

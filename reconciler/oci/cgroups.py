@@ -1,7 +1,9 @@
 """Where a container's cgroups are, from `linux.cgroupsPath`.
 
 Called by `create`. An absolute path is below the root of each hierarchy, a relative one below our
-own cgroup, as is one of the container's id when there is none (config-linux.md, Cgroups Path).
+own cgroup, as is one of the container's id when there is none (config-linux.md, Cgroups Path). A
+container is in every hierarchy of v1 that there is, as under every other runtime: who looks for
+its devices or freezer cgroup finds it.
 """
 
 from __future__ import annotations

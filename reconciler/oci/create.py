@@ -149,7 +149,7 @@ def _create(
         parent, below = cgroups.place(bundle.fields.child("linux"), container_id)
         if parent is not None:
             engine = runtime.engine_below(parent)
-        directories = cgroups.directories(engine.driver.base_paths(), below)
+        directories = cgroups.directories(engine.driver.every_base_path(), below)
     return _record(engine, bundle, config, container_id, directories)
 
 

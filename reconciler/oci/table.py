@@ -121,11 +121,14 @@ VERBS = (
     ),
     Verb(
         "delete",
-        "Remove a stopped container.",
+        "Remove a stopped container, or one that was never started.",
         _ID,
         1,
         1,
-        (Option("force", "kill it first if it runs; fine if it is gone", letter="f"),),
+        (
+            Option("force", "kill it first if it runs; fine if it is gone", letter="f"),
+            Option("regex", "CONTAINER is a regular expression: remove all whose id has a match"),
+        ),
     ),
     Verb(
         "run",

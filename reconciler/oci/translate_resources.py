@@ -30,6 +30,8 @@ _THROTTLES = {
     "throttleReadIOPSDevice": "read_ops",
     "throttleWriteIOPSDevice": "write_ops",
 }
+# What the kernel takes (sched-bwc.rst); it answers with a bare EINVAL.
+_LEAST_US, _LONGEST_PERIOD_US = 1_000, 1_000_000
 _PAGE_UNITS = {"KB": 2**10, "MB": 2**20, "GB": 2**30}
 
 
@@ -103,9 +105,16 @@ def _cpu(fields: Fields) -> CpuLimits:
     burst_us, idle = fields.natural("burst"), fields.number("idle") or 0
     if idle not in (0, 1):
         raise fields.invalid("idle", f"must be 0 or 1, and is {idle}")
+    quota_us, period_us = _limit(fields, "quota"), fields.natural("period") or None
+    if quota_us is not None and quota_us < _LEAST_US:
+        least = f"{_LEAST_US} microseconds"
+        raise fields.invalid("quota", f"must be at least {least}, and is {quota_us}")
+    if period_us is not None and not _LEAST_US <= period_us <= _LONGEST_PERIOD_US:
+        span = f"{_LEAST_US} to {_LONGEST_PERIOD_US} microseconds"
+        raise fields.invalid("period", f"must be {span}, and is {period_us}")
     return CpuLimits(
-        quota_us=_limit(fields, "quota"),
-        period_us=fields.natural("period") or None,
+        quota_us=quota_us,
+        period_us=period_us,
         burst_ns=burst_us * 1000 if burst_us else None,
         shares=fields.natural("shares") or None,
         idle=bool(idle),

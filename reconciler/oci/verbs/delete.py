@@ -1,4 +1,8 @@
-"""`delete`: remove a container that has stopped, with --force any."""
+"""`delete`: remove a container that has stopped or never started, with --force any.
+
+The specification has it refuse one that is created and not started. Every runtime there is removes
+it, so callers count on it, and so do we.
+"""
 
 from __future__ import annotations
 
@@ -11,23 +15,49 @@ from reconciler.oci.shared_mounts import release_root
 
 
 def run(runtime: Runtime, options: Values, arguments: list[str]) -> int:
-    """Remove it. Raises: ContainerNotExists, ContainerNotStopped, StopTimeout."""
-    container_id, is_forced = arguments[0], options["force"]
+    """Remove it. Raises: ContainerNotExists, ContainerNotStopped, StopTimeout, Usage."""
+    if not options["regex"]:
+        _delete(runtime, arguments[0], is_forced=options["force"])
+        return 0
+    failures: list[Exception] = []
+    for container_id in _matching(runtime, arguments[0]):
+        try:
+            _delete(runtime, container_id, is_forced=options["force"])
+        except (ReconcilerError, OSError) as error:  # the others are removed all the same
+            failures.append(error)
+    for further in failures[1:]:
+        runtime.log.warning(str(further))
+    if failures:
+        raise failures[0]
+    return 0
+
+
+def _delete(runtime: Runtime, container_id: str, *, is_forced: bool) -> None:
     try:
         container = runtime.load(container_id)
     except ReconcilerError as error:
         if not is_forced:
             raise
-        if error.code is ErrorCode.ContainerNotExists:
-            return 0
-        runtime.engine.handle(container_id).destroy()
-        return 0
+        if error.code is not ErrorCode.ContainerNotExists:
+            runtime.engine.handle(container_id).destroy()
+        return
     status = runtime.status(container)
     if status not in ("stopped", "created") and not is_forced:
         why = f"it is {status}; stop it first, or use --force"
         raise refuse(container_id, ErrorCode.ContainerNotStopped, "delete", why)
     remove(runtime, container)
-    return 0
+
+
+def _matching(runtime: Runtime, expression: str) -> list[str]:
+    """Return the ids in which an expression has a match. Raises: Usage."""
+    import re
+
+    try:
+        pattern = re.compile(expression)
+    except re.error as error:
+        message = f"--regex: {expression!r} is no regular expression: {error}"
+        raise ReconcilerError(ErrorCode.Usage, message) from error
+    return [one for one in runtime.engine.ids() if pattern.search(one)]
 
 
 def remove(runtime: Runtime, container: Container) -> None:

@@ -83,6 +83,37 @@ def test_a_running_container_is_deleted_by_force_alone(oci: Oci, write_spec: Wri
     oci.ok("delete", "--force", oci.id())
 
 
+def test_a_created_container_is_deleted_as_every_runtime_does(
+    oci: Oci, write_spec: WriteSpec
+) -> None:
+    write_spec(make_spec("sleep", "1000"))
+    oci.start_in_background("create", oci.id())
+    pid = oci.state(oci.id())["pid"]
+    oci.ok("delete", oci.id())
+    stat = read_stat(pid)
+    assert stat is None or not stat.is_alive()
+    assert oci.run("state", oci.id()).returncode == 1
+
+
+def test_containers_are_deleted_by_an_expression_of_their_ids(
+    oci: Oci, write_spec: WriteSpec
+) -> None:
+    write_spec(make_spec("sleep", "1000"))
+    for name in ("web-1", "web-2", "other"):
+        oci.start_in_background("run", "-d", oci.id(name))
+    oci.start_in_background("create", oci.id("web-3"))
+    refused = oci.run("delete", "--regex", "web-[0-9]$")
+    assert refused.returncode == 1
+    assert oci.id("web-1") in refused.stderr
+    assert oci.id("web-2") in refused.stderr
+    left = {oci.id("web-1"), oci.id("web-2"), oci.id("other")}
+    assert set(oci.ok("list", "-q").split()) == left  # that which was created is gone
+    oci.ok("delete", "--force", "--regex", "web-[0-9]$")
+    assert oci.ok("list", "-q").split() == [oci.id("other")]
+    oci.ok("delete", "--regex", "no-such")
+    assert "no regular expression" in oci.run("delete", "--regex", "[").stderr
+
+
 def test_a_stopped_container_takes_no_signal(oci: Oci, write_spec: WriteSpec) -> None:
     write_spec(make_spec("true"))
     oci.start_in_background("create", oci.id())

@@ -72,7 +72,9 @@ def test_a_v1_host_with_a_unified_mount_is_hybrid(tmp_path: Path) -> None:
 
 def test_a_named_hierarchy_alone_beside_the_unified_one_is_v2() -> None:
     named = V1_MOUNTS.splitlines(keepends=True)[1]
-    assert detect(named + V2_MOUNTS, "1:name=systemd:/\n0::/\n").mode is Mode.V2
+    found = detect(named + V2_MOUNTS, "1:name=systemd:/\n0::/\n")
+    assert found.mode is Mode.V2
+    assert list(found.named) == ["name=systemd"]
 
 
 def test_a_mount_that_shows_a_part_of_the_tree_is_reckoned_with() -> None:

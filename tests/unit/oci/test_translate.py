@@ -122,6 +122,8 @@ def test_limits_are_translated(tmp_path: Path) -> None:
         ("linux.devices", [{"path": "/dev/x", "type": "z"}], "must be c, b, u or p"),
         ("linux.devices", [{"path": "/dev/x", "type": "c"}], "linux.devices[0].major is required"),
         ("linux.resources", {"memory": {"swap": 1}}, "needs memory.limit"),
+        ("linux.resources", {"cpu": {"quota": 999}}, "quota must be at least 1000 microseconds"),
+        ("linux.resources", {"cpu": {"period": 1000001}}, "period must be 1000 to 1000000"),
         ("mounts", [{"type": "tmpfs"}], "mounts[0].destination is required"),
     ],
 )
