@@ -142,7 +142,11 @@ class Engine:
         """Return a handle on a container that need not exist, without reading its record.
 
         `status()` and `refresh()` read it; when it cannot be read, `destroy()` still works.
+
+        Raises: InvalidIdFormat for what is a path: what it names is removed.
         """
+        if os.path.basename(container_id) != container_id or container_id in ("", ".", ".."):
+            self._check_id(container_id, "find")
         record = Record(
             id=container_id,
             config=Config(command=("unknown",)),
@@ -378,11 +382,8 @@ class Engine:
         longest = MAX_NAME_LENGTH if self._direct is None else MAX_ID_LENGTH
         problem = explain_id(container_id, longest)
         if problem is not None:
-            raise ReconcilerError(
-                ErrorCode.InvalidIdFormat,
-                f"cannot {operation} a container: {problem}",
-                operation=operation,
-            )
+            message = f"cannot {operation} a container: {problem}"
+            raise ReconcilerError(ErrorCode.InvalidIdFormat, message, operation=operation)
 
     def remove_data(self, container_id: str, kinds: tuple[str, ...]) -> None:
         """Remove `logs` or `overlay` (the writable layer). Raises: SystemError."""

@@ -15,7 +15,10 @@ from reconciler.oci.shared_mounts import release_root
 
 
 def run(runtime: Runtime, options: Values, arguments: list[str]) -> int:
-    """Remove it. Raises: ContainerNotExists, ContainerNotStopped, StopTimeout, Usage."""
+    """Remove it.
+
+    Raises: InvalidIdFormat, ContainerNotExists, ContainerNotStopped, StopTimeout, Usage.
+    """
     if not options["regex"]:
         _delete(runtime, arguments[0], is_forced=options["force"])
         return 0
@@ -36,7 +39,7 @@ def _delete(runtime: Runtime, container_id: str, *, is_forced: bool) -> None:
     try:
         container = runtime.load(container_id)
     except ReconcilerError as error:
-        if not is_forced:
+        if not is_forced or error.code is ErrorCode.InvalidIdFormat:
             raise
         if error.code is not ErrorCode.ContainerNotExists:
             runtime.engine.handle(container_id).destroy()
