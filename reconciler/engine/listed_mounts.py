@@ -120,7 +120,7 @@ def _root_steps(config: Config, overlay_dir: str) -> list[Any]:
     attributes = 0
     if config.rootfs.path is None:
         attributes = int(MountAttr.NODEV) | (_RDONLY if config.rootfs.readonly else 0)
-    steps: list[Any] = [root.CloneTree("root", path, True, attributes, 0)]
+    steps: list[Any] = [root.CloneTree("root", path, True, attributes, 0, 0)]
     maps = known_maps(config)
     if config.isolation.maps_rootfs and maps is not None:
         steps.append(listed.MapIds("root", maps, False))
@@ -130,10 +130,12 @@ def _root_steps(config: Config, overlay_dir: str) -> list[Any]:
 def _enter_root(config: Config, staging: str, created: list[Any], attached: list[Any]) -> list[Any]:
     """Return the steps up to the pivot, with `created` as the root inside, and those `attached`.
 
+    The root is private unless the config says otherwise: see `CloneTree`.
+
     With createContainer hooks these come before it: config.md has them after the mounts are there
     and before the pivot.
     """
-    word = config.isolation.rootfs_propagation or "rslave"
+    word = config.isolation.rootfs_propagation or "rprivate"
     if word.removeprefix("r") not in _PROPAGATIONS:
         message = f"'{word}' is no propagation of mounts"
         raise ReconcilerError(ErrorCode.ConfigInvalid, message, field="rootfsPropagation")
@@ -145,7 +147,7 @@ def _enter_root(config: Config, staging: str, created: list[Any], attached: list
     steps: list[Any] = [
         *(() if is_hosts else (before,)),
         root.AttachRoot("root", staging),
-        root.KeepPrivate() if is_hosts or is_shared else root.DetachPropagation("."),
+        root.DetachPropagation(".") if kind == "slave" and not is_hosts else root.KeepPrivate(),
         *([attributes.BecomeRootInside(*first_ids(config))] if has_user_namespace(config) else ()),
         *created,
     ]
@@ -226,7 +228,12 @@ class _Listed:
         is_recursive = options.is_recursive or (
             not options.is_bind and bool(options.add_all or options.clear_all)
         )
-        self.opened.append(root.CloneTree(self._key, source, is_recursive, 0, 0))
+        opened = root.CloneTree(self._key, source, is_recursive, 0, 0)
+        if asked := options.propagation | options.propagation_all:
+            # The host's part alone: what else is asked for is set where it is attached.
+            flag = 0 if asked & MountFlag.SHARED else int(MountFlag.SLAVE)
+            opened = opened._replace(propagation=flag)
+        self.opened.append(opened)
         self._attributes()
         self._map_ids()
         self._attach(is_directory=os.path.isdir(source), is_plain=False)

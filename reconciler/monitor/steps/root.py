@@ -77,21 +77,32 @@ class KeepPrivate(NamedTuple):
 
 
 class CloneTree(NamedTuple):
-    """Take a detached copy of a host directory or file, to be attached after the pivot."""
+    """Take a detached copy of a host directory or file, to be attached after the pivot.
+
+    Private unless told otherwise (`propagation` is one of MS_*, 0 leaves it as the host's): what
+    the host mounts there later would come without the flags that are set here, `ro` among them.
+    """
 
     key: str
     path: str
     recursive: bool
     add: int
     clear: int
+    propagation: int = _PRIVATE
 
     def describe(self) -> str:
         return f"open {self.path}"
 
     def execute(self, context: Context) -> None:
         tree = context.trees[self.key] = m.clone_tree(self.path, recursive=self.recursive)
-        if self.add or self.clear:
-            m.set_mount_attributes(tree, self.add, self.clear, recursive=self.recursive)
+        if self.add or self.clear or self.propagation:
+            m.set_mount_attributes(
+                tree,
+                self.add,
+                self.clear,
+                recursive=self.recursive,
+                propagation=self.propagation,
+            )
 
 
 class SetTopWritable(NamedTuple):
