@@ -5,6 +5,8 @@ What an attempt would remove or enter is made by the test itself, below its own 
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,8 +16,9 @@ import pytest
 
 from reconciler import Engine, ReconcilerError
 from reconciler.errors import ErrorCode
-from tests.integration.conftest import in_root
+from tests.integration.conftest import in_root, run
 from tests.integration.oci.conftest import Oci, make_spec
+from tests.integration.test_exec import run_in
 
 pytestmark = pytest.mark.requires_root
 
@@ -87,3 +90,87 @@ def test_no_id_that_is_a_path_is_taken_by_the_engine(
                 take(name)
             assert caught.value.code is ErrorCode.InvalidIdFormat
     assert precious.exists()
+
+
+UID = "grep -E '^(U|G)id' /proc/self/status | tr -d '\\t'; echo $HOME"
+NO_CHANGE = 2**32 - 1  # -1: setresuid(2) leaves as it is what was root
+
+
+def test_the_probe_notices_who_stays_root() -> None:
+    """What a runtime does that hands the number on."""
+    program = (
+        "import os; libc = __import__('ctypes').CDLL(None); "
+        f"libc.setresgid(*[{NO_CHANGE}] * 3); libc.setresuid(*[{NO_CHANGE}] * 3); "
+        "print(os.getresuid(), os.getresgid())"
+    )
+    argv = [sys.executable, "-c", program]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert done.stdout == "(0, 0, 0) (0, 0, 0)\n"
+
+
+@pytest.mark.parametrize("number", [str(NO_CHANGE), str(2**32), str(2**64), "9" * 5000, "٣"])
+def test_a_user_whose_number_is_none_is_not_root(engine: Engine, rootfs: Path, number: str) -> None:
+    """CVE-2024-40635: by the spec, and by a row of the image's own table."""
+    (rootfs / "etc/passwd").write_text(
+        f"web:x:{number}:5::/:/bin/sh\nin:x:5:{number}::/:/bin/sh\nok:x:5:5::/:/bin/sh\n"
+    )
+    (rootfs / "etc/group").write_text(f"all:x:{number}:web,ok\n")
+    container = engine.create("c1", in_root(rootfs, "exec sleep 1000"))
+    container.start()
+    for user in ("web", "in", number, f"5:{number}", "5:all", "ok:all"):
+        with pytest.raises(ReconcilerError) as caught:
+            run_in(container, UID, user=user)
+        assert caught.value.code is ErrorCode.UserNotFound
+        with pytest.raises(ReconcilerError) as caught:
+            engine.create("two", in_root(rootfs, UID, user=user)).start()
+        assert caught.value.code is ErrorCode.UserNotFound
+        engine.handle("two").destroy()
+    assert run_in(container, "id -G", user="ok")[1] == "5\n"
+
+
+@pytest.mark.parametrize("number", [NO_CHANGE, 2**32, 2**64])
+def test_the_command_line_refuses_such_a_user_too(
+    oci: Oci, write_spec: WriteSpec, number: int
+) -> None:
+    for name, user in (("uid", {"uid": number, "gid": 5}), ("gid", {"uid": 5, "gid": number})):
+        spec = make_spec("/bin/true")
+        spec["process"]["user"] = user
+        write_spec(spec)
+        done = oci.run("run", oci.id(name))
+        assert done.returncode != 0
+        assert f"is no id of a {'user' if name == 'uid' else 'group'}" in done.stderr
+    spec["process"]["user"] = {"uid": 5, "gid": 5, "additionalGids": [number]}
+    write_spec(spec)
+    assert "is no id of a group" in oci.run("run", oci.id("more")).stderr
+    write_spec(make_spec("/bin/sleep", "1000"))
+    oci.start_in_background("run", "-d", oci.id())
+    assert oci.run("exec", "--user", f"{number}:5", oci.id(), "/bin/true").returncode != 0
+
+
+def test_a_number_is_never_a_name_of_the_images_table(
+    engine: Engine, oci: Oci, write_spec: WriteSpec, rootfs: Path
+) -> None:
+    """CVE-2016-3697: the image calls its root by the number that the spec asks for."""
+    (rootfs / "etc/passwd").write_text(
+        "1000:x:0:0::/root:/bin/sh\n65534:x:0:0::/root:/bin/sh\nlater:x:1000:7::/later:/bin/sh\n"
+    )
+    (rootfs / "etc/group").write_text("8:x:0:\n")
+    nobody = in_root(rootfs, UID, user="65534:65534")
+    assert run(engine, nobody)[1] == [*_ids(65534, 65534), "/"]
+    _, rows = run(engine, in_root(rootfs, UID, user="1000:8"), "two")
+    assert rows == [*_ids(1000, 8), "/later"]
+    spec = make_spec("/bin/sh", "-c", UID)
+    spec["process"]["user"] = {"uid": 1000, "gid": 8}
+    write_spec(spec)
+    assert oci.ok("run", oci.id()).splitlines() == [*_ids(1000, 8), "/later"]
+
+
+def _ids(uid: int, gid: int) -> list[str]:
+    return [f"Uid:{uid}" + str(uid) * 3, f"Gid:{gid}" + str(gid) * 3]
+
+
+def test_a_row_that_is_damaged_counts_as_not_there(engine: Engine, rootfs: Path) -> None:
+    (rootfs / "etc/passwd").write_text(
+        "web:x:5:group::/:/bin/sh\nweb:x:5:5::/a\0b:/bin/sh\nweb:x:6:6::/:/bin/sh\n"
+    )
+    assert run(engine, in_root(rootfs, UID, user="web"))[1] == [*_ids(6, 6), "/"]
