@@ -42,7 +42,19 @@ _SUPERBLOCK = frozenset({"sync", "dirsync", "lazytime", "mand"})
 # Without effect: defaults of the kernel, or what is for user space.
 _IGNORED = frozenset(
     {"defaults", "async", "nolazytime", "nomand", "silent", "loud", "iversion", "noiversion"}
-    | {"auto", "noauto", "user", "nouser", "users", "owner", "group", "_netdev", "nofail"}
+    | {
+        "acl",
+        "noacl",
+        "auto",
+        "noauto",
+        "user",
+        "nouser",
+        "users",
+        "owner",
+        "group",
+        "_netdev",
+        "nofail",
+    }
 )
 _OWN = frozenset({"bind", "rbind", "tmpcopyup", "idmap", "ridmap"})
 

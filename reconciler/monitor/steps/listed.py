@@ -90,7 +90,8 @@ class AttachAt(NamedTuple):
 
     With `is_plain` the target may not be a symbolic link (CVE-2019-19921), and an anchor is what
     is mounted. `copies_up`: what the directory held before is in the new file system too;
-    `takes_mode`: its root gets the mode of the directory, if there was one.
+    `takes_mode`: its root gets the mode of the directory, if there was one, and its owner with
+    `copies_up`.
     """
 
     key: str
@@ -107,14 +108,14 @@ class AttachAt(NamedTuple):
 
     def execute(self, context: Context) -> None:
         tree = context.trees.pop(self.key)
-        takes_mode = self.takes_mode and os.path.isdir(self.target)
+        was_there = self.takes_mode and os.path.isdir(self.target)
         target = make_place(
             context, self.target, is_directory=self.is_directory, is_plain=self.is_plain
         )
         try:
             if self.copies_up:
-                _copy_up(target, tree)
-            if takes_mode:
+                _copy_up(target, tree, with_own=was_there)
+            elif was_there:
                 _copy_mode(target, tree)
             m.attach_tree_at(tree, target)
             for kind in _PROPAGATIONS:
@@ -142,17 +143,19 @@ def _copy_mode(source: int, tree: int) -> None:
         os.close(fd)
 
 
-def _copy_up(source: int, tree: int) -> None:
+def _copy_up(source: int, tree: int, *, with_own: bool = True) -> None:
     """Copy what the directory `source` holds into the new file system, special files aside.
 
-    By hand, as nothing can be imported here: Python's library is not in this root.
+    `with_own`: its owner, mode and times too. By hand, as nothing can be imported here: Python's
+    library is not in this root.
     """
     source = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=source)
     target = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=tree)
     try:
-        _copy_attributes(os.fstat(source), target)
         for name in os.listdir(source):
             _copy_entry(name, source, target)
+        if with_own:
+            _copy_attributes(os.fstat(source), target)
     finally:
         os.close(source)
         os.close(target)

@@ -182,6 +182,68 @@ def test_privileged_on_the_hosts_namespaces(tools: Tools) -> None:
     assert done.stdout == "ok\n", done.stderr
 
 
+_FILE = """FROM localhost/guest
+ENV A=b
+RUN echo "built with $A" > /result && id -u
+RUN --mount=type=tmpfs,target=/scratch touch /scratch/a
+COPY Containerfile /etc/
+USER 1000:1001
+RUN ["/bin/sh", "-c", "id -u; id -g; cat /etc/Containerfile > /dev/null"]
+CMD ["cat", "/result"]
+"""
+
+
+def test_an_image_is_built_and_runs(tools: Tools, tmp_path: Path) -> None:
+    (tmp_path / "Containerfile").write_text(_FILE)
+    words = ["--network", "none", "--no-cache", "--tag", "built", str(tmp_path)]
+    done = tools.buildah("bud", "--runtime", tools.runtime, *words)
+    assert done.returncode == 0, done.stderr
+    numbers = [line for line in done.stdout.splitlines() if line.isdecimal()]
+    assert numbers == ["0", "1000", "1001"]
+    assert _run(tools, "localhost/built").stdout == "built with b\n"
+
+
+def test_a_build_stops_where_a_step_fails(tools: Tools, tmp_path: Path) -> None:
+    (tmp_path / "Containerfile").write_text("FROM localhost/guest\nRUN exit 7\n")
+    done = tools.podman("build", "--isolation", "oci", "--network", "none", str(tmp_path))
+    assert done.returncode == 7, done.stderr
+
+
+def test_a_pod_shares_its_namespaces(tools: Tools) -> None:
+    infra = ["--infra-image", "localhost/guest", "--infra-command", "sleep 1000"]
+    made = tools.podman("pod", "create", "--name", "pod", "--network", "none", *infra)
+    assert made.returncode == 0, made.stderr
+    try:
+        run = ("run", "--rm", "--pod", "pod", "guest")
+        script = "for one in net ipc uts; do busybox readlink /proc/self/ns/$one; done"
+        first, second = (tools.podman(*run, "sh", "-c", script) for _ in range(2))
+        assert first.returncode == 0, first.stderr
+        assert first.stdout == second.stdout
+        assert len(first.stdout.split()) == 3
+        for verb in ("pause", "unpause", "stop", "start"):
+            assert tools.podman("pod", verb, "pod").returncode == 0, verb
+    finally:
+        tools.podman("pod", "rm", "--force", "--time", "0", "pod")
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"), [("idmap=uids=0-1000-10;gids=0-1001-10", "1000 1001"), ("ro", "0 0")]
+)
+def test_the_owners_in_a_volume_are_shown_as_others_where_told(
+    tools: Tools, tmp_path: Path, given: str, shown: str
+) -> None:
+    (tmp_path / "file").touch()
+    words = ["-v", f"{tmp_path}:/mnt:{given}", "guest", "busybox", "stat", "-c", "%u %g"]
+    done = _run(tools, *words, "/mnt/file")
+    assert done.stdout.strip() == shown, done.stderr
+
+
+def test_a_tmpfs_has_the_mode_that_is_given(tools: Tools) -> None:
+    words = ["--tmpfs", "/new:mode=1777", "--tmpfs", "/etc:mode=0711", "guest", "busybox"]
+    done = _run(tools, *words, "stat", "-c", "%a", "/new", "/etc")
+    assert done.stdout.split() == ["1777", "711"], done.stderr
+
+
 def test_buildah_runs_what_a_build_asks_for(tools: Tools) -> None:
     made = tools.buildah("from", "--pull-never", "localhost/guest")
     name = made.stdout.strip()

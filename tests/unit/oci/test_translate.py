@@ -66,6 +66,25 @@ def test_paths_are_relative_to_the_bundle(tmp_path: Path) -> None:
     assert [mount.source for mount in mounts] == [str(tmp_path / "html"), "tmpfs"]
 
 
+def test_an_idmap_with_ids_is_mappings_of_the_mount(tmp_path: Path) -> None:
+    spec = deepcopy(_SPEC)
+    words = ["rbind", "idmap=uids=0-1000-10#10-5-1;gids=0-2000-10"]
+    spec["mounts"] = [{"destination": "/a", "source": "html", "options": words}]
+    (mount,) = _translate(tmp_path, spec).isolation.mounts or ()
+    assert mount.options == ("rbind", "idmap")
+    rows = [(one.container_id, one.host_id, one.size) for one in mount.uid_mappings]
+    assert rows == [(0, 1000, 10), (10, 5, 1)]
+    assert [one.host_id for one in mount.gid_mappings] == [2000]
+
+
+@pytest.mark.parametrize("word", ["idmap=x", "ridmap=uids=0-1-2", "idmap=uids=@0-1-2;gids=0-1-2"])
+def test_an_idmap_that_cannot_be_read_is_refused(tmp_path: Path, word: str) -> None:
+    spec = deepcopy(_SPEC)
+    spec["mounts"] = [{"destination": "/a", "source": "html", "options": ["bind", word]}]
+    with pytest.raises(ReconcilerError, match="idmap"):
+        _translate(tmp_path, spec)
+
+
 def test_unknown_fields_are_ignored(tmp_path: Path) -> None:
     plain = _translate(tmp_path, _SPEC)
     more = _set(_set(_SPEC, "nosuchfield", {"a": 1}), "linux.nosuchfield", [1])
