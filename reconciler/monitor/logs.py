@@ -7,13 +7,17 @@ Files: `LOG_DIR/log` (current), `log.1` (the one before) ... `log.N`.
 
 from __future__ import annotations
 
+import fcntl
 import os
+import sys
 import time
 
 from reconciler.linux.clock import wall_ns
 
 READ_SIZE = 65536
 _LINE_MAX = 16384
+_FIONREAD = 0x541B  # asm-generic/ioctls.h
+_INT_SIZE = 4
 
 
 class LogFile:
@@ -115,21 +119,29 @@ class LogStream:
 
     def pump(self) -> bool:
         """Move one chunk to the log; return False at end of file or when there is no more."""
-        try:
-            data = os.read(self.fd, READ_SIZE)
-        except BlockingIOError:
-            return False
-        if data:
-            self._write(data)
-        return bool(data)
+        return bool(self._move())
 
     def close(self) -> None:
-        """Drain what is left, write the last unended line, and close."""
-        while self.pump():
-            continue
+        """Drain what is there now, write the last unended line, and close.
+
+        Not until it is empty: another container that was handed the writing end may go on for ever.
+        """
+        left = int.from_bytes(fcntl.ioctl(self.fd, _FIONREAD, bytes(_INT_SIZE)), sys.byteorder)
+        while left > 0 and (moved := self._move()):
+            left -= moved
         if self._partial:
             self._emit([], self._partial)
         os.close(self.fd)
+
+    def _move(self) -> int:
+        """Move one chunk to the log; return its size, 0 at end of file or when there is no more."""
+        try:
+            data = os.read(self.fd, READ_SIZE)
+        except BlockingIOError:
+            return 0
+        if data:
+            self._write(data)
+        return len(data)
 
     def _write(self, data: bytes) -> None:
         *lines, self._partial = (self._partial + data).split(b"\n")

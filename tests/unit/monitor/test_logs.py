@@ -52,6 +52,27 @@ def test_an_endless_line_is_cut_into_parts_and_loses_nothing(tmp_path: Path) -> 
     assert b"".join(texts(rows)) == b"x" * 20_000 + b"y" * 20_000 + b"z"
 
 
+def test_a_stream_is_closed_while_another_goes_on_writing_to_it(tmp_path: Path) -> None:
+    """By a writer that is always quick enough: it fills up what each chunk has made room for."""
+    os.mkfifo(tmp_path / "stdout")
+    refills = []
+
+    class Refilled(LogFile):
+        def write(self, lines: bytes) -> None:
+            super().write(lines)
+            refills.append(os.write(writer, b"more\n"))
+            assert len(refills) < 100
+
+    log = Refilled(str(tmp_path / "logs"), 10**6, 3)
+    stream = LogStream(open_fifo(str(tmp_path / "stdout")), "stdout", log)
+    writer = os.open(tmp_path / "stdout", os.O_WRONLY)
+    os.write(writer, b"before\n")
+    stream.close()
+    os.close(writer)
+    log.close()
+    assert texts((tmp_path / "logs/log").read_bytes().split(b"\n")[:-1])[0] == b"before"
+
+
 def test_files_are_never_larger_than_the_limit_and_never_more_than_the_number(
     tmp_path: Path,
 ) -> None:
