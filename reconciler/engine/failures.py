@@ -58,6 +58,8 @@ def _classify(failure: SetupFailed, command: Command) -> tuple[ErrorCode, str]:
     if failure.kind in ("SetRlimits", "SetOomScore") and refused:
         cause = f"cannot {failure.step}: that takes CAP_SYS_RESOURCE, which root lacks on this host"
         return ErrorCode.LimitNotSupported, cause
+    if failure.kind == "RunHooks":
+        return ErrorCode.HookFailed, f"cannot {failure.step}: {failure.text}"
     if failure.kind == "SetScheduling" and failure.errno == errno.EPERM:
         needed = (
             "CAP_SYS_NICE and, on cgroup v1, realtime time for its cgroup (cpu.realtimeRuntime)"

@@ -29,10 +29,12 @@ def run(runtime: Runtime, options: Values, arguments: list[str]) -> int:
             console_fd = foreground.make_terminal()
         launch = Launch(waits=False, console_fd=console_fd)
         container = make_container(runtime, bundle, options, container_id, launch)
+        is_kept = False  # as for one whose poststart hook fails
         try:
             run_poststart(runtime, container)
+            is_kept = foreground is None or options["keep"]
             init = container.record.init
             return 0 if foreground is None or init is None else foreground.attend(init.pid)
         finally:
-            if foreground is not None and not options["keep"]:
+            if not is_kept:
                 remove(runtime, container)

@@ -12,11 +12,23 @@ from reconciler.oci.runtime import Runtime, hook_state, refuse
 
 
 def run(runtime: Runtime, options: Values, arguments: list[str]) -> int:
-    """Start it.
+    """Start it; where a hook fails nothing is left of it (runtime.md, Lifecycle, steps 7 and 9).
 
     Raises: ContainerNotExists, ContainerNotStopped, ContainerNotRunning, HookFailed.
     """
     container = runtime.load(arguments[0])
+    try:
+        _start(runtime, container)
+    except ReconcilerError as error:
+        if error.code is ErrorCode.HookFailed:
+            from reconciler.oci.verbs.delete import remove
+
+            remove(runtime, container)
+        raise
+    return 0
+
+
+def _start(runtime: Runtime, container: Container) -> None:
     with runtime.engine.store.lock(container.id):
         status = runtime.status(container)
         if status != "created":
@@ -28,7 +40,6 @@ def run(runtime: Runtime, options: Values, arguments: list[str]) -> int:
         why = "its config.json has no process to run"
         raise refuse(container.id, ErrorCode.ConfigInvalid, "start", why)
     run_poststart(runtime, container)
-    return 0
 
 
 def run_poststart(runtime: Runtime, container: Container) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
+from reconciler.engine.container import Container
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.lean import Any
 from reconciler.model.quantity import parse_size
@@ -50,6 +51,7 @@ def run(runtime: Runtime, options: Values, arguments: list[str]) -> int:
     former: dict[str, Any] = json.loads(container.annotations[RESOURCES_NOTE])
     merged = merge(former, changes)
     fields = Fields(merged, "resources")
+    _check_before(container, merged)
     container.set(translate_resources(fields, has_cgroups=runtime.cgroup_manager != DISABLED))
     container.annotate({RESOURCES_NOTE: json.dumps(merged)})
     if scope := container.annotations.get(SCOPE_NOTE):
@@ -57,6 +59,21 @@ def run(runtime: Runtime, options: Values, arguments: list[str]) -> int:
 
         tell_limits(scope, container.record.cgroups["unified"])
     return 0
+
+
+def _check_before(container: Container, resources: dict[str, Any]) -> None:
+    """Keep `memory.checkBeforeUpdate`: a limit below what is in use is refused, not reclaimed.
+
+    Source: runtime-spec config-linux.md, Memory. Raises: LimitNotApplied, ConfigInvalid.
+    """
+    memory = Fields(resources, "resources").child("memory")
+    limit = memory.number("limit") or -1
+    if not memory.flag("checkBeforeUpdate") or limit < 0:
+        return
+    used = container.stats().memory.usage_bytes
+    if used > limit:
+        why = f"it uses {used} bytes of memory, more than the limit {limit} (checkBeforeUpdate)"
+        raise refuse(container.id, ErrorCode.LimitNotApplied, "update the limits of", why)
 
 
 def merge(former: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

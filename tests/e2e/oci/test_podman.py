@@ -220,8 +220,8 @@ def test_a_pod_shares_its_namespaces(tools: Tools) -> None:
         assert first.returncode == 0, first.stderr
         assert first.stdout == second.stdout
         assert len(first.stdout.split()) == 3
-        for verb in ("pause", "unpause", "stop", "start"):
-            assert tools.podman("pod", verb, "pod").returncode == 0, verb
+        for words in (["pause"], ["unpause"], ["stop", "--time", "0"], ["start"]):
+            assert tools.podman("pod", *words, "pod").returncode == 0, words
     finally:
         tools.podman("pod", "rm", "--force", "--time", "0", "pod")
 

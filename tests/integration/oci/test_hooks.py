@@ -97,15 +97,24 @@ def test_a_hook_that_fails_ends_the_container_and_poststop_still_runs(
     assert oci.ok("list", "-q") == ""
 
 
-def test_a_poststart_hook_that_fails_ends_the_container(oci: Oci, write_spec: WriteSpec) -> None:
+@pytest.mark.parametrize("kind", ["startContainer", "poststart"])
+@pytest.mark.parametrize("verbs", [["create", "start"], ["run", "-d"]])
+def test_a_hook_that_fails_at_start_ends_the_container_and_nothing_is_left(
+    oci: Oci, write_spec: WriteSpec, notes: Path, kind: str, verbs: list[str]
+) -> None:
     spec = make_spec("sleep", "1000")
-    spec["hooks"] = {"poststart": [{"path": "/bin/false"}]}
+    bad = {"path": "/bin/sh", "args": ["sh", "-c", "exit 3"]}
+    spec["hooks"] = {kind: [bad], "poststop": [_noting(notes, "poststop")]}
     write_spec(spec)
-    oci.start_in_background("create", oci.id())
-    failed = oci.run("start", oci.id())
+    if verbs[0] == "create":
+        oci.start_in_background("create", oci.id())
+        verbs = verbs[1:]
+    failed = oci.run(*verbs, oci.id())
     assert failed.returncode == 1
-    assert "poststart hook /bin/false" in failed.stderr
-    assert oci.state(oci.id())["status"] == "stopped"
+    assert f"{kind} hook" in failed.stderr
+    assert "[HookFailed]" in failed.stderr
+    assert (notes / "poststop").exists()
+    assert oci.ok("list", "-q") == ""
 
 
 def test_a_poststop_hook_that_fails_is_a_warning_and_the_others_run(

@@ -52,6 +52,18 @@ def test_update_reads_a_file_and_standard_input(oci: Oci, running: str, tmp_path
     assert _limits(oci, running) == (32 << 20, 30)
 
 
+def test_a_limit_below_what_is_in_use_is_refused_where_that_is_to_be_checked(
+    oci: Oci, running: str, tmp_path: Path
+) -> None:
+    before = _limits(oci, running)
+    checked = {"memory": {"limit": 4096, "checkBeforeUpdate": True}}
+    (tmp_path / "limits.json").write_text(json.dumps(checked))
+    refused = oci.run("update", "--resources", str(tmp_path / "limits.json"), running)
+    assert refused.returncode == 1
+    assert "more than the limit 4096 (checkBeforeUpdate)" in refused.stderr
+    assert _limits(oci, running) == before
+
+
 def test_list_shows_all_containers(oci: Oci, running: str) -> None:
     table = oci.ok("list").splitlines()
     assert table[0].split() == ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"]
