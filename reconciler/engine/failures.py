@@ -58,8 +58,6 @@ def _classify(failure: SetupFailed, command: Command) -> tuple[ErrorCode, str]:
     if failure.kind in ("SetRlimits", "SetOomScore") and refused:
         cause = f"cannot {failure.step}: that takes CAP_SYS_RESOURCE, which root lacks on this host"
         return ErrorCode.LimitNotSupported, cause
-    if failure.kind == "RunHooks":
-        return ErrorCode.HookFailed, f"cannot {failure.step}: {failure.text}"
     if failure.kind == "SetScheduling" and failure.errno == errno.EPERM:
         needed = (
             "CAP_SYS_NICE and, on cgroup v1, realtime time for its cgroup (cpu.realtimeRuntime)"
@@ -74,7 +72,11 @@ def _classify(failure: SetupFailed, command: Command) -> tuple[ErrorCode, str]:
         return ErrorCode.PermissionDenied, cause
     if failure.kind is None:
         return ErrorCode.SystemError, f"{text}{where}"
-    return ErrorCode.StepFailed, f"cannot {failure.step}: {text}{where}"
+    if failure.kind == "RunHooks":
+        code, where = ErrorCode.HookFailed, ""
+    else:
+        code = ErrorCode.StepFailed
+    return code, f"cannot {failure.step}: {text}{where}"
 
 
 def _classify_execute(failure: SetupFailed, command: Command) -> tuple[ErrorCode, str]:
