@@ -65,9 +65,8 @@ class Store:
         try:
             os.makedirs(self.containers_dir, 0o700, exist_ok=True)
         except OSError as error:
-            raise from_os_error(
-                error, f"cannot make the run directory {self.run_dir}", operation="prepare"
-            ) from error
+            what = f"cannot make the run directory {self.run_dir} (--run-dir names another one)"
+            raise from_os_error(error, what, operation="prepare") from error
 
     def directory(self, container_id: str) -> str:
         """Return the record directory of a container, which need not exist."""

@@ -35,6 +35,14 @@ _JSON_ALONE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _SURROGATES = re.compile(
     r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
 )
+# What is probably wrong when libyaml says so.
+_HINTS = {
+    "did not find expected key": "; keys of one mapping begin in one column",
+    "did not find expected '-'": "; the '-' of one list stand in one column",
+    "mapping values are not allowed": "; put a text that contains ': ' in quotes, or indent less",
+    "found unexpected end of stream": "; a quote is not closed",
+    "did not find expected <document start>": "; the file goes on after its end",
+}
 
 
 class DocumentError(Exception):
@@ -293,4 +301,5 @@ def _syntax_error(error: Any, text: str) -> DocumentError:
         message = f"{rest[0]!r} cannot begin a value here; {reason}"
     elif error.context and error.context_mark:
         message += f" ({error.context} that begins on line {error.context_mark.line + 1})"
+    message += next((hint for about, hint in _HINTS.items() if about in message), "")
     return DocumentError(ErrorCode.SpecSyntax, f"not valid YAML: {message}", line + 1, column + 1)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from reconciler.loader.foreign import meant
 from reconciler.model.field_paths import ENFORCED, OBSERVED, UNIFIED_FIELDS, is_known
 from reconciler.model.names import explain_id
 from reconciler.model.quantity import parse_cpu, parse_duration, parse_size
@@ -164,7 +165,8 @@ def _check_reaction(value: str) -> None:
 def _check_condition(value: str) -> None:
     conditions = tuple(DependencyCondition)
     if value not in conditions:
-        hint = "; did you mean 'ready'?" if value == "healthy" else ""
+        choice = meant(value, conditions)
+        hint = f"; did you mean '{choice}'?" if choice else ""
         raise ValueError(f"{value!r:.80} is not one of {', '.join(conditions)}{hint}")
 
 

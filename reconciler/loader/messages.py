@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import shlex
 from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
@@ -16,7 +15,8 @@ from typing import Any
 from reconciler.errors.codes import ErrorCode
 from reconciler.loader.document import Node
 from reconciler.loader.findings import Finding, Path
-from reconciler.loader.foreign import instead_of
+from reconciler.loader.foreign import instead_of, instead_of_value, meant
+from reconciler.loader.remedies import type_remedy
 from reconciler.loader.schema import inline_references, load_schema
 
 _TYPE_NAMES = {
@@ -27,8 +27,6 @@ _TYPE_NAMES = {
     "object": "a mapping",
     "array": "a list",
 }
-_BOOLEAN_WORDS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false"}
-_BOOLEAN_WORDS |= {"n": "false", "1": "true", "0": "false"}
 _BOUNDS = {
     "minimum": "{value} is too small; the least is {limit}",
     "maximum": "{value} is too large; the most is {limit}",
@@ -88,7 +86,7 @@ def _missing(name: str, properties: dict[str, Any]) -> str:
 
 
 def _suggest_field(name: str, properties: dict[str, Any], path: Path) -> str:
-    if not path and (remedy := instead_of(name)):
+    if remedy := instead_of(name, path):
         return f"; {remedy}"
     if close := _closest(name, properties):
         return f"; did you mean '{close}'?"
@@ -137,6 +135,8 @@ def _explain(error: Any, node: Node) -> str:
     if error.validator == "minProperties":
         others = [name for name in error.schema["properties"] if name not in value]
         return f"needs at least one of {', '.join(others)}"
+    if error.validator == "pattern" and limit.startswith("^/") and not value.startswith("/"):
+        return f"{_shown(value)} must begin with '/'; write {_shown('/' + value)}"
     template = _BOUNDS.get(error.validator, "{value} does not have the right form ({about})")
     about = error.schema.get("description")
     return template.format(value=_shown(value), limit=limit, about=about)
@@ -152,47 +152,22 @@ def _explain_type(value: Any, expected: str | list[str], node: Node, schema: dic
         kind = "" if isinstance(value, bool) else "the number "
         written = node.text or str(value)
         remedy = f"; put it in quotes: {json.dumps(written)}" if "string" in names else ""
+        remedy = remedy or type_remedy(value, names, schema)
         return f"expected {wanted}, got {kind}{written}{remedy}"
     if isinstance(value, str):
-        remedy = _text_remedy(value, names) or _choice_remedy(value, schema)
-        return f"expected {wanted}, got the text {_shown(value)}{remedy}"
-    kind = "a mapping" if isinstance(value, dict) else "a list"
-    is_pairs = isinstance(value, list) and "object" in names and _are_pairs(value)
-    remedy = "; write 'NAME: value', not '- NAME=value'" if is_pairs else ""
-    return f"expected {wanted}, got {kind}{remedy}"
-
-
-def _are_pairs(value: list[Any]) -> bool:
-    return bool(value) and all(isinstance(item, str) and "=" in item for item in value)
-
-
-def _text_remedy(value: str, names: list[str]) -> str:
-    """Return what to write instead of a text, if that can be told."""
-    if names == ["boolean"] and value.lower() in _BOOLEAN_WORDS:
-        return f"; write {_BOOLEAN_WORDS[value.lower()]}"
-    if names == ["array"] and len(value) <= 80 and value.isprintable():
-        try:
-            return f"; write {json.dumps(shlex.split(value) or [value], ensure_ascii=False)}"
-        except ValueError:
-            return ""
-    if names in (["integer"], ["number"]) and value.isdecimal():
-        return "; remove the quotes"
-    return ""
-
-
-def _choice_remedy(value: str, schema: dict[str, Any]) -> str:
-    """Return the mapping to write for a text that is a choice of one of its fields."""
-    for name, field in schema.get("properties", {}).items():
-        if value in field.get("enum", ()):
-            return f"; write {{{name}: {value}}}"
-    return ""
+        what = f"the text {_shown(value)}"
+    else:
+        what = "a mapping" if isinstance(value, dict) else "a list"
+    return f"expected {wanted}, got {what}{type_remedy(value, names, schema)}"
 
 
 def _explain_enum(value: Any, choices: list[str]) -> str:
-    close = _closest(str(value), choices)
+    if remedy := instead_of_value(str(value), choices):
+        return f"{_shown(value)} is not known here; {remedy}"
+    close = meant(str(value), choices) or _closest(str(value), choices)
     hint = f"; did you mean '{close}'?" if close else ""
     if len(choices) == 1:
-        return f"{_shown(value)} is not {choices[0]}"
+        return f"{_shown(value)} is not {choices[0]}; write that, or leave the field out"
     if len(choices) <= _FEW:
         return f"{_shown(value)} is not one of {', '.join(choices)}{hint}"
     return f"{_shown(value)} is not known{hint}"

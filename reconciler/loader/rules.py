@@ -15,6 +15,8 @@ from reconciler.model.moment import parse_time
 from reconciler.model.quantity import format_duration, parse_cpu, parse_duration, parse_size
 from reconciler.model.spec import Backoff
 
+_PAGE_BYTES = 4096
+
 _CONTRADICTIONS = (
     ("ro", "rw"),
     ("suid", "nosuid"),
@@ -131,6 +133,10 @@ def _check_rootfs(rootfs: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _check_memory(memory: dict[str, Any]) -> Iterator[Finding]:
+    highest = memory.get("max")
+    if isinstance(highest, int) and 0 < highest < _PAGE_BYTES:
+        message = f"{highest} is {highest} bytes, less than any process needs; write {highest}Mi"
+        yield _finding(("resources", "memory", "max"), message)
     for lower in ("high", "low", "min"):
         if {"max", lower} <= memory.keys():
             highest, given = memory["max"], memory[lower]

@@ -77,6 +77,15 @@ def identify_source(path: str) -> str:
         return path
 
 
+def _hint_for(identity: str) -> str:
+    """Return what may be meant by a path that does not exist."""
+    stem = os.path.splitext(identity)[0]
+    for path in (stem + ending for ending in ENDINGS):
+        if os.path.exists(path):
+            return f"; did you mean {path}?"
+    return "; make it, or name the directory or file that has the specs"
+
+
 def list_source(identity: str) -> Listing:
     """Return the files of a source directory, or the one file that the source is."""
     status = SourceStatus.MISSING
@@ -90,7 +99,10 @@ def list_source(identity: str) -> Listing:
             is_directory=False,
         )
     except FileNotFoundError:
-        trouble = FileTrouble(ErrorCode.SourceMissing, "cannot read source: it does not exist")
+        hint = _hint_for(identity)
+        trouble = FileTrouble(
+            ErrorCode.SourceMissing, f"cannot read source: it does not exist{hint}"
+        )
     except (OSError, ValueError) as error:
         status = SourceStatus.UNREADABLE
         cause = (error.strerror or "unknown error") if isinstance(error, OSError) else str(error)

@@ -69,7 +69,9 @@ def parse_cpu(text: str | float) -> int:
     """
     match = _match(_CPU, text)
     if match is None:
-        raise ValueError(f"{_shown(text)} is not an amount of CPU (examples: 500m, 1.5, 2)")
+        share = str(text).removesuffix("%")
+        hint = f"; write {share}0m" if share.isdecimal() and share != text else ""
+        raise ValueError(f"{_shown(text)} is not an amount of CPU (examples: 500m, 1.5, 2){hint}")
     milli = Decimal(match[1]) * (1 if match[2] else 1000)
     if milli != int(milli):
         raise ValueError(f"{text!r} is finer than 1m (a thousandth of a CPU)")

@@ -57,6 +57,19 @@ SYNONYMS = {
     "describe": "show",
     "log": "logs",
     "kill": "signal",
+    "serve": "watch",
+    "shell": "exec",
+    "sh": "exec",
+    "freeze": "pause",
+    "unpause": "resume",
+    "thaw": "resume",
+    "journal": "events",
+    "history": "events",
+    "info": "doctor",
+    "daemon-reload": "apply",
+    "update": "apply",
+    "deploy": "apply",
+    "replan": "apply",
 }
 
 _BY_FILE = "it is made again as long as its file is in a source, so remove that"
@@ -75,6 +88,12 @@ HINTS = {
     "create": "write NAME.yaml into a source and run `reconciler apply`",
     "edit": "edit its file, which `reconciler show NAME` names, and run `reconciler apply`;"
     " a daemon (`reconciler watch`) takes it at once",
+    "config": "run `reconciler show --merged NAME`, or `reconciler validate`; fields are in"
+    " `reconciler schema`",
+    "pull": "no images are fetched: unpack one into a directory and write `rootfs: {path: DIR}`",
+    "build": "no images are built: unpack one into a directory and write `rootfs: {path: DIR}`",
+    "attach": "run `reconciler logs -f NAME`, or `reconciler exec -it NAME -- sh`",
+    "scale": "one file is one container: write a file for each",
     "reload": "run `reconciler apply` for changed files, which a daemon takes by itself;"
     " for a program: `reconciler signal NAME HUP`",
     "enable": "put its file into a source; after a suspension: `reconciler unsuspend NAME`",

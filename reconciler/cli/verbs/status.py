@@ -84,11 +84,17 @@ def _show(items: list[dict[str, Any]], report: PassReport) -> None:
     if items:
         emit_table(_HEADER, [_row(item, report) for item in items], _STYLES)
     else:
-        emit("no containers")
+        emit(f"no containers{_whose_else()}")
     shown = {item["name"] for item in items} | report.world.containers.keys()
     for name, failure in sorted(report.world.failures.items()):
         if name not in shown:  # never made, and so of no known source
             emit(styled(f"! {failure.problem.message}", RED))
+
+
+def _whose_else() -> str:
+    """Return where to look for an ordinary user who may mean root's containers."""
+    is_root_s = os.geteuid() != 0 and os.path.isdir("/run/reconciler")
+    return " of this user; root is shown its own: `sudo reconciler status`" if is_root_s else ""
 
 
 def _look_at(sources: list[str], engine: Engine) -> PassReport:

@@ -232,7 +232,9 @@ DOCUMENTS = st.fixed_dictionaries(
         "mounts": st.lists(TMPFS | BIND, max_size=3),
         "network": st.sampled_from(["none", "host"]),
         "resources": some(
-            memory=some(max=SIZE, swap=SIZE),
+            memory=some(
+                max=SIZE.filter(lambda size: isinstance(size, str) or size >= 4096), swap=SIZE
+            ),
             cpu=some(max=st.integers(1, 9000).map(lambda milli: f"{milli}m")),
             pids=some(max=st.integers(1, 2**22)),
         ),

@@ -93,7 +93,7 @@ BROKEN = {
         (
             "2:10: not valid YAML: found unexpected end of stream (while scanning a quoted"
             " scalar that"
-            " begins on line 2) [SpecSyntax]"
+            " begins on line 2); a quote is not closed [SpecSyntax]"
         ),
     ),
     "a tab": (

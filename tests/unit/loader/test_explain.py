@@ -148,4 +148,4 @@ def test_a_name_that_no_file_gives_is_an_error_with_the_nearest_and_the_sources(
         explain_merged([*sources, str(tmp_path / "gone")], "wbe")
     assert caught.value.code is ErrorCode.NameNotFound
     assert "did you mean web?" in str(caught.value)
-    assert f"{tmp_path}/gone (cannot read source: it does not exist)" in str(caught.value)
+    assert f"{tmp_path}/gone (cannot read source: it does not exist" in str(caught.value)

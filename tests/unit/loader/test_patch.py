@@ -211,7 +211,7 @@ def test_a_problem_is_told_at_the_file_that_the_value_comes_from(source: Path) -
         source,
         "web.yaml.d",
         "1.yaml",
-        "# c\noomScoreAdj: 5000\nlogs: {zzz: 1}\nbad: 1\nresources: {memory: {max: 1, high: 2}}",
+        "# c\noomScoreAdj: 5000\nlogs: {zzz: 1}\nbad: 1\nresources: {memory: {max: 1M, high: 2M}}",
     )
     messages = told(validate_paths([str(source)]))
     assert [message.split(": ")[:2] for message in messages] == [
@@ -219,7 +219,7 @@ def test_a_problem_is_told_at_the_file_that_the_value_comes_from(source: Path) -
         [f"{patch}:2:14", "oomScoreAdj"],
         [f"{patch}:3:8", "logs.zzz"],
         [f"{patch}:4:1", "bad"],
-        [f"{patch}:5:36", "resources.memory.high"],
+        [f"{patch}:5:37", "resources.memory.high"],
     ]
 
 
