@@ -28,7 +28,8 @@ class LaunchOptions(NamedTuple):
 
     `waits`: it does not execute its command before `release`. `console_fd` is a socket for its
     terminal's master, or -1; `preserved` are descriptors from 3 on that it keeps; `keyring` is
-    the name of a session keyring of its own.
+    the name of a session keyring of its own. `uses_trampoline`: the command is executed from
+    `linux.trampoline`, as the caller's own program is not a sealed copy.
     `runtime_hooks` is called with its pid once its namespaces are there and returns the state
     that its own hooks get, of which `container_hooks` run before its root is entered and
     `start_hooks` before its command.
@@ -41,6 +42,7 @@ class LaunchOptions(NamedTuple):
     keyring: str | None = None
     container_hooks: Sequence[list[Any]] = ()
     start_hooks: Sequence[list[Any]] = ()
+    uses_trampoline: bool = False
 
 
 class DirectLauncher:

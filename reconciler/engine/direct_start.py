@@ -25,7 +25,7 @@ from reconciler.monitor.steps.launcher import (
     RunHooks,
 )
 from reconciler.monitor.steps.mounts import MakeTarget
-from reconciler.monitor.steps.process import ChangeDirectory, Confine, KeepStreams
+from reconciler.monitor.steps.process import ChangeDirectory, Confine, KeepStreams, failure_text
 from reconciler.monitor.steps.root import EnterRoot, SetRootReadonly
 
 _NOBODY_TOLD = {"step": None, "kind": None, "errno": 3, "path": None}
@@ -132,6 +132,10 @@ def _extend(steps: list[Any], options: LaunchOptions, fds: _Descriptors) -> list
         before_command.append(RunHooks("startContainer", "created", list(options.start_hooks)))
     kept = [fds.go, fds.status, fds.pipe_read, fds.pipe_write]
     first: list[Any] = [CloseOthers(3 + options.preserved, kept)]
+    if options.uses_trampoline:
+        from reconciler.monitor.steps.trampoline import MakeTrampoline
+
+        first.append(MakeTrampoline())
     if options.keyring is not None:
         first.append(NewKeyring(options.keyring))
     inside = steps[at:-1]
@@ -198,7 +202,7 @@ def _follow(launched: Launched, options: LaunchOptions, fds: _Descriptors) -> No
         said = b""
         for message in messages:
             if "step" in message:
-                raise SetupFailed(_as_execute(message))
+                raise SetupFailed(_complete(message))
             if message["waits"] == "runtime" and options.runtime_hooks is not None:
                 fds.answer(options.runtime_hooks(launched.pid))
             is_waiting_now = message["waits"] == "start"
@@ -208,6 +212,7 @@ def _follow(launched: Launched, options: LaunchOptions, fds: _Descriptors) -> No
         raise SetupFailed(_NOBODY_TOLD | {"text": "the init was killed before it was set up"})
 
 
-def _as_execute(message: dict[str, Any]) -> dict[str, Any]:
-    """Return the message with a command that is not there told as by its execution."""
-    return message | {"kind": "Execute"} if message["kind"] == "AwaitStart" else message
+def _complete(message: dict[str, Any]) -> dict[str, Any]:
+    """Return a failure with its text, and a command that is not there as by its execution."""
+    kind = "Execute" if message["kind"] == "AwaitStart" else message["kind"]
+    return {"text": failure_text(message["errno"])} | message | {"kind": kind}

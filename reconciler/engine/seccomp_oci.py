@@ -11,10 +11,11 @@ import errno
 import os
 
 from reconciler.errors import ErrorCode, ReconcilerError
-from reconciler.lean import Any, NamedTuple, json
+from reconciler.lean import Any, NamedTuple, json, lru_cache
 from reconciler.linux import seccomp
 from reconciler.linux.seccomp import Condition, Rules, Verdict, compile_filter
 from reconciler.linux.syscall_numbers import syscall_numbers
+from reconciler.linux.trampoline import SYSTEM_CALLS
 
 _ACTIONS = {
     "SCMP_ACT_KILL": seccomp.SECCOMP_RET_KILL_THREAD,
@@ -35,6 +36,7 @@ _FLAGS = {
     "SECCOMP_FILTER_FLAG_SPEC_ALLOW": 4,
     _WAIT_KILLABLE: 32,
 }
+_ALLOWING = frozenset({seccomp.SECCOMP_RET_ALLOW, seccomp.SECCOMP_RET_LOG})
 _SENDING = ("sendmsg", "write")
 _OPERATORS = frozenset({"EQ", "NE", "LT", "LE", "GT", "GE", "MASKED_EQ"})
 _ARCHES = {"x86_64": seccomp.AUDIT_ARCH_X86_64, "aarch64": seccomp.AUDIT_ARCH_AARCH64}
@@ -53,14 +55,19 @@ ARCHITECTURES = tuple(
 
 
 class Profile(NamedTuple):
-    """A compiled profile: the program, flags of seccomp(2), and where notifications go."""
+    """A compiled profile: the program, flags of seccomp(2), and where notifications go.
+
+    `allows_trampoline`: whatever its arguments, each system call of `linux.trampoline` is allowed.
+    """
 
     program: bytes
     flags: int
     listener_path: str | None
     listener_metadata: str
+    allows_trampoline: bool
 
 
+@lru_cache(maxsize=1)
 def compile_profile(text: str) -> Profile:
     """Return the profile, compiled for this machine.
 
@@ -95,7 +102,13 @@ def compile_profile(text: str) -> Profile:
     own = _verdicts(syscalls, default, machine)
     program = compile_filter(_ARCHES[machine], own, default, others)
     listener = data.get("listenerPath") if has_notify else None
-    return Profile(program, flags, listener, str(data.get("listenerMetadata", "")))
+    metadata = str(data.get("listenerMetadata", ""))
+    return Profile(program, flags, listener, metadata, _allow_trampoline(own, default, machine))
+
+
+def _allow_trampoline(verdicts: dict[int, Verdict], default: int, machine: str) -> bool:
+    numbers = syscall_numbers(machine)
+    return all(verdicts.get(numbers[name], default) in _ALLOWING for name in SYSTEM_CALLS)
 
 
 def _architectures(data: Any) -> list[str]:

@@ -19,25 +19,43 @@ from reconciler.lean import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from types import CodeType, ModuleType
 
+    from reconciler.lean.snapshot import Snapshot
+
 _HEADER = 16  # magic number, flags, time and size of the source (PEP 552)
 
 
-def install() -> None:
-    """Have the modules of this package loaded so from now on, where Python keeps byte code."""
-    if sys.pycache_prefix is None and not sys.flags.optimize:
-        package, _, _ = __name__.partition(".")
-        directory, _, _ = __file__.rpartition("/lean/")
-        sys.meta_path.insert(0, Importer(package, directory))
+def install(name: str | None = None) -> Snapshot | None:
+    """Have the modules of this package loaded so from now on, where Python keeps byte code.
+
+    Those of the snapshot `name` are loaded at once, if there is one (`snapshot`); returns it.
+    """
+    if sys.pycache_prefix is not None or sys.flags.optimize:
+        return None
+    package, _, _ = __name__.partition(".")
+    directory, _, _ = __file__.rpartition("/lean/")
+    importer = Importer(package, directory)
+    sys.meta_path.insert(0, importer)
+    if name is None:
+        return None
+    from reconciler.lean.snapshot import Snapshot
+
+    importer.loaded = []
+    return Snapshot(importer, directory, name)
 
 
 class Importer:
-    """Finder and loader of the modules below `directory`, which is the package `package`."""
+    """Finder and loader of the modules below `directory`, which is the package `package`.
+
+    `loaded` are the modules it has executed, if that is a list: (name, whether it is a package,
+    code).
+    """
 
     def __init__(self, package: str, directory: str) -> None:
         self._prefix = f"{package}."
         self._root = directory.removesuffix(package)
         self._ending = f".{sys.implementation.cache_tag}.pyc"
         self._found: dict[str, CodeType] = {}
+        self.loaded: list[tuple[str, bool, CodeType]] | None = None
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         """Return how to load a module of the package; None leaves it to the next finder."""
@@ -64,7 +82,10 @@ class Importer:
 
     def exec_module(self, module: ModuleType) -> None:
         """Execute a module that was found."""
-        exec(self._found.pop(module.__name__), module.__dict__)  # noqa: S102
+        code = self._found.pop(module.__name__)
+        exec(code, module.__dict__)  # noqa: S102
+        if self.loaded is not None:
+            self.loaded.append((module.__name__, hasattr(module, "__path__"), code))
 
     def _load(self, directory: str, name: str) -> CodeType | None:
         source = f"{directory}/{name}.py"

@@ -7,11 +7,10 @@ Documentation/bpf/standardization/instruction-set.rst.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import struct
 
-from reconciler.lean import NamedTuple, Sequence
+from reconciler.lean import NamedTuple, Sequence, ctypes
 from reconciler.linux.libc import bpf, check
 
 BPF_PROG_LOAD, BPF_PROG_ATTACH = 5, 8

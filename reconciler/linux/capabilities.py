@@ -6,10 +6,9 @@ Sources: capabilities(7), capset(2), include/uapi/linux/capability.h.
 
 from __future__ import annotations
 
-import ctypes
 import struct
 
-from reconciler.lean import Iterable, NamedTuple, cache
+from reconciler.lean import Iterable, NamedTuple, cache, ctypes
 from reconciler.linux.libc import check, libc
 from reconciler.linux.proc import read_file
 from reconciler.linux.process import prctl

@@ -6,10 +6,9 @@ other modules of this layer alone. Returns plain ints; raises `OSError(errno, st
 
 from __future__ import annotations
 
-import ctypes
 import os
 
-from reconciler.lean import Callable, partial
+from reconciler.lean import Callable, ctypes, partial
 
 libc = ctypes.CDLL(None, use_errno=True)
 

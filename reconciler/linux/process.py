@@ -6,14 +6,13 @@ Sources: clone(2), pidfd_open(2), prctl(2), close_range(2), kernel include/uapi/
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import fcntl
 import os
 import struct
 import sys
 
-from reconciler.lean import IntFlag, Sequence, signal
+from reconciler.lean import IntFlag, Sequence, ctypes, signal
 from reconciler.linux.libc import (
     SYS_CLONE3,
     check,

@@ -7,10 +7,10 @@ own. Source: statfs(2), openat2(2).
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 
+from reconciler.lean import ctypes
 from reconciler.linux.libc import check, libc
 from reconciler.linux.mount import open_beneath
 

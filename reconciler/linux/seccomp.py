@@ -8,11 +8,10 @@ seccomp_filter.rst.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import struct
 
-from reconciler.lean import Mapping, NamedTuple
+from reconciler.lean import Mapping, NamedTuple, ctypes
 from reconciler.linux.libc import check, seccomp
 
 AUDIT_ARCH_X86_64 = 0xC000003E

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 
@@ -16,14 +15,14 @@ from reconciler.oci.options import (
     format_verb,
     parse,
 )
+from reconciler.oci.sealing import SealNeeded
 from reconciler.oci.table import GLOBAL, VERBS
 
 _FAILED, _EXEC_FAILED, _INTERRUPTED = 1, 255, 130
 
 
 def run(words: list[str]) -> int:
-    """Run one command line and return its exit code; raises nothing."""
-    gc.disable()  # it lives briefly, and what it makes has few cycles
+    """Run one command line and return its exit code. Raises: SealNeeded, and nothing else."""
     try:
         values, rest = parse(GLOBAL, words, stops=0)
     except UsageError as error:
@@ -70,6 +69,8 @@ def _guard(verb: Verb, values: Values, options: Values, arguments: list[str], lo
         __import__(name)  # importlib would load warnings
         code: int = sys.modules[name].run(Runtime(values, log), options, arguments)
         return code
+    except SealNeeded:
+        raise
     except KeyboardInterrupt:
         return _INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last line of defence: a bug is told as such

@@ -23,31 +23,43 @@ from reconciler.oci.translate_resources import ignored_limits
 
 
 class Launch(NamedTuple):
-    """How the init starts: with `waits` it waits for `start`; `console_fd` -1: no terminal."""
+    """How the init starts: with `waits` it waits for `start`; `console_fd` -1: no terminal.
+
+    `is_sealed`: we are a sealed copy of the interpreter.
+    """
 
     waits: bool
     console_fd: int = -1
+    is_sealed: bool = True
+
+
+def translate(runtime: Runtime, bundle: Bundle, options: Values, *, needs_process: bool) -> Config:
+    """Return the Config of the bundle. Raises: ConfigInvalid, NotSupported."""
+    return translate_bundle(
+        bundle,
+        has_cgroups=runtime.cgroup_manager != DISABLED,
+        no_pivot=options["no-pivot"],
+        needs_process=needs_process,
+    )
 
 
 def make_container(
-    runtime: Runtime, bundle: Bundle, options: Values, container_id: str, launch: Launch
+    runtime: Runtime,
+    bundle: Bundle,
+    config: Config,
+    options: Values,
+    container_id: str,
+    launch: Launch,
 ) -> Container:
-    """Create a container and start its init.
+    """Create a container and start its init; `config` is the bundle's, translated.
 
     Writes the pid file. When something fails nothing is left, and the poststop hooks have run.
 
-    Raises: ConfigInvalid, NotSupported, IdInUse, what `Container.start` raises, HookFailed.
+    Raises: NotSupported, IdInUse, what `Container.start` raises, HookFailed.
     """
-    has_cgroups = runtime.cgroup_manager != DISABLED
-    config = translate_bundle(
-        bundle,
-        has_cgroups=has_cgroups,
-        no_pivot=options["no-pivot"],
-        needs_process=not launch.waits,
-    )
     _warn(runtime, bundle)
     if runtime.cgroup_manager != SYSTEMD:
-        container = _create(runtime, bundle, config, container_id, has_cgroups=has_cgroups)
+        container = _create(runtime, bundle, config, container_id)
         _start(runtime, container, options, launch)
         return container
     from reconciler.oci.systemd_scope import open_scope
@@ -78,6 +90,7 @@ def _start(runtime: Runtime, container: Container, options: Values, launch: Laun
             keyring=None if options["no-new-keyring"] else f"_ses.{container.id}",
             container_hooks=rows_of(with_our_environment(hooks.create_container)),
             start_hooks=rows_of(hooks.start_container),
+            uses_trampoline=not launch.is_sealed,
         )
         process = container.start()
         if options["pid-file"]:
@@ -140,12 +153,10 @@ def connect_socket(path: str, kind: str = "console socket") -> socket.socket:
     return sock
 
 
-def _create(
-    runtime: Runtime, bundle: Bundle, config: Config, container_id: str, *, has_cgroups: bool
-) -> Container:
+def _create(runtime: Runtime, bundle: Bundle, config: Config, container_id: str) -> Container:
     directories: dict[str, str] = {}
     engine = runtime.engine
-    if has_cgroups:
+    if runtime.cgroup_manager != DISABLED:
         parent, below = cgroups.place(bundle.fields.child("linux"), container_id)
         if parent is not None:
             engine = runtime.engine_below(parent)

@@ -21,6 +21,13 @@ _EXEC_PATH_DEFAULT = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/b
 _IGNORABLE = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 
 
+def failure_text(number: int) -> str:
+    """Return why a file that is there cannot be executed, from the errno."""
+    if number == errno.ENOENT:
+        return "its interpreter (the #! line, or the ELF loader) does not exist"
+    return os.strerror(number)
+
+
 class Hide(NamedTuple):
     """Let nobody inside trace this process or open what it has open (proc(5)), until execve."""
 
@@ -284,12 +291,22 @@ class Execute(NamedTuple):
             if signal.getsignal(number) is signal.SIG_IGN:
                 signal.signal(number, signal.SIG_DFL)
         try:
+            if context.trampoline >= 0:
+                self._pass_through(context, path)
             os.execve(path, self.argv, self.env)
         except OSError as error:
-            text = error.strerror
-            if error.errno == errno.ENOENT and os.path.exists(path):
-                text = "its interpreter (the #! line, or the ELF loader) does not exist"
+            is_there = error.errno == errno.ENOENT and os.path.exists(path)
+            text = failure_text(errno.ENOENT) if is_there else error.strerror
             raise OSError(error.errno, text, path) from error
+
+    def _pass_through(self, context: Context, path: str) -> None:
+        """Become the trampoline, which becomes the command or reports. Raises: OSError."""
+        from reconciler.linux.trampoline import make_report
+
+        os.stat(path)  # what is missing later is not the file
+        report = make_report({"step": self.describe(), "kind": "Execute", "path": path})
+        os.set_inheritable(context.status_fd, True)
+        os.execve(context.trampoline, [report, path, *self.argv], self.env)
 
     def find(self) -> str:
         """Return the file to execute, as execvp(3) would choose it. Raises: OSError."""

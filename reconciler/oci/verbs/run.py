@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from reconciler.lean import ExitStack
+from reconciler.oci import sealing
 from reconciler.oci.bundle import load_bundle
-from reconciler.oci.create import Launch, check_terminal, connect_socket, make_container
+from reconciler.oci.create import (
+    Launch,
+    check_terminal,
+    connect_socket,
+    make_container,
+    translate,
+)
 from reconciler.oci.foreground import Foreground
 from reconciler.oci.options import Values
 from reconciler.oci.runtime import Runtime
@@ -15,7 +22,13 @@ from reconciler.oci.verbs.start import run_poststart
 def run(runtime: Runtime, options: Values, arguments: list[str]) -> int:
     """Run it; return its exit code, with --detach 0. Raises: as `make_container`."""
     (container_id,) = arguments
+    is_sealed = sealing.is_sealed()
+    if options["config"] and not is_sealed:  # it might be a pipe, which is read once
+        raise sealing.SealNeeded
     bundle = load_bundle(options["bundle"], options["config"])
+    config = translate(runtime, bundle, options, needs_process=True)
+    if not is_sealed and sealing.must_be_sealed(config):
+        raise sealing.SealNeeded
     has_terminal = bundle.fields.child("process").flag("terminal")
     path = options["console-socket"]
     if options["detach"] or path:
@@ -27,8 +40,8 @@ def run(runtime: Runtime, options: Values, arguments: list[str]) -> int:
             console_fd = stack.enter_context(connect_socket(path)).fileno()
         elif has_terminal and foreground is not None:
             console_fd = foreground.make_terminal()
-        launch = Launch(waits=False, console_fd=console_fd)
-        container = make_container(runtime, bundle, options, container_id, launch)
+        launch = Launch(waits=False, console_fd=console_fd, is_sealed=is_sealed)
+        container = make_container(runtime, bundle, config, options, container_id, launch)
         is_kept = False  # as for one whose poststart hook fails
         try:
             run_poststart(runtime, container)

@@ -1,0 +1,78 @@
+"""Nothing in a container can write to the file that runs on the host (CVE-2019-5736).
+
+What starts a process is therefore a sealed copy of the interpreter, which `main` becomes first. The
+exception is `run`: the process it starts is the first in its pid namespace, so nobody could look at
+it before its command, and its command is executed from a `linux.trampoline`. That spares the start
+of a second interpreter. An init that waits for `start` (`create`) is there for as long, and others
+may join its namespace: it stays with the copy.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from reconciler.lean import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reconciler.model.config import Config
+
+_PYTHON_PATHS = ("PYTHONPATH", "PYTHONHOME", "PYTHONPLATLIBDIR")  # where it would load code from
+_NAME = "reconciler-oci"
+_BOOT = (
+    "import sys;sys.path.insert(0,sys.argv.pop(1));from reconciler.oci.main import main;"
+    "sys.exit(main())"
+)
+
+
+class SealNeeded(Exception):
+    """The command line has to be run again, by a sealed copy of the interpreter."""
+
+
+def is_sealed() -> bool:
+    """Tell whether we are a sealed copy."""
+    return os.readlink("/proc/self/exe").startswith(f"/memfd:{_NAME}")
+
+
+def become_sealed(words: list[str]) -> None:
+    """Execute this very command line in a sealed copy of the interpreter, unless it is one.
+
+    The copy is isolated: it loads no code from where an environment variable says. Raises: OSError.
+    """
+    if is_sealed():
+        return
+    from reconciler.linux.memfd import make_sealed_memfd
+
+    with open("/proc/self/exe", "rb", buffering=0) as source:
+        interpreter = make_sealed_memfd(_NAME, source.fileno())
+    package_root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    command = [sys.executable, "-I", "-S", "-c", _BOOT, package_root, *words]
+    os.execve(interpreter, command, os.environ)
+
+
+def must_be_sealed(config: Config) -> bool:
+    """Tell whether `run` has to be a sealed copy for this container.
+
+    Its trampoline makes system calls, which a filter may forbid, and executes twice what a label
+    is for; hooks in the container execute its files as well.
+
+    Raises: ConfigInvalid, NotSupported for its filter.
+    """
+    from reconciler.linux.trampoline import has_trampoline
+    from reconciler.model.isolation import NamespaceMode
+
+    isolation = config.isolation
+    return (
+        isolation.namespaces.pid != NamespaceMode.PRIVATE
+        or bool(isolation.hooks.start_container)
+        or bool(isolation.apparmor_profile or isolation.selinux_label)
+        or not has_trampoline()
+        or any(name in os.environ for name in _PYTHON_PATHS)
+        or (isolation.seccomp is not None and not _allows_trampoline(isolation.seccomp))
+    )
+
+
+def _allows_trampoline(seccomp: str) -> bool:
+    from reconciler.engine.seccomp_oci import compile_profile
+
+    return compile_profile(seccomp).allows_trampoline
