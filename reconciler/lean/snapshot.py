@@ -88,6 +88,8 @@ class Snapshot:
         loader: Any = self._importer
         early: dict[str, list[tuple[str, ModuleType]]] = {}
         for name, is_package, code in loaded:
+            if name in modules:
+                continue
             parent, _, last = name.rpartition(".")
             module = kind(name)
             spec = ModuleSpec(name, loader, origin=code.co_filename, is_package=is_package)

@@ -1,0 +1,134 @@
+"""A snapshot loads what was loaded when it was made, and only while that is still what there is."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import py_compile
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reconciler.lean.importer import Importer
+from reconciler.lean.snapshot import Snapshot
+
+_SOURCES = {
+    "__init__": "",
+    "one": "from sample.part import two\nfrom sample.part.three import WHO\nSUM = [two.WHO, WHO]\n",
+    "part/__init__": "from sample.part.three import WHO as THREE\n",
+    "part/two": "WHO = __name__, __file__, __package__, __spec__.name\n",
+    "part/three": "WHO = __name__\n",
+}
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Return a package `sample`, compiled, of which one loads its own modules."""
+    root = tmp_path / "sample"
+    (root / "part").mkdir(parents=True)
+    for name, text in _SOURCES.items():
+        (root / f"{name}.py").write_text(text)
+        py_compile.compile(str(root / f"{name}.py"), doraise=True)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
+    yield root
+    forget()
+
+
+def forget() -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "sample"]:
+        del sys.modules[name]
+
+
+def take(root: Path) -> Snapshot:
+    """Return the snapshot, and have what it loads before anything else."""
+    forget()
+    importlib.import_module("sample")  # as whoever takes a snapshot is in the package
+    importer = Importer("sample", str(root))
+    importer.loaded = []
+    sys.meta_path[:] = [one for one in sys.meta_path if not isinstance(one, Importer)]
+    sys.meta_path.insert(0, importer)
+    return Snapshot(importer, str(root), "cmd")
+
+
+def make(root: Path) -> None:
+    """Make the snapshot of what `sample.one` loads."""
+    snapshot = take(root)
+    assert not snapshot.is_loaded
+    importlib.import_module("sample.one")
+    snapshot.save()
+
+
+def test_it_loads_all_that_was_loaded_with_all_that_belongs_to_it(package: Path) -> None:
+    make(package)
+    snapshot = take(package)
+    assert snapshot.is_loaded
+    assert {"sample", "sample.one", "sample.part.two", "sample.part.three"} <= sys.modules.keys()
+    one = sys.modules["sample.one"]
+    path = str(package / "part/two.py")
+    assert [("sample.part.two", path, "sample.part", "sample.part.two"), "sample.part.three"] == (
+        one.SUM
+    )
+    sample, part = sys.modules["sample"], sys.modules["sample.part"]
+    assert (sample.one, sample.part, part.THREE) == (one, part, "sample.part.three")
+    assert (part.two, part.three) == tuple(
+        sys.modules[f"sample.part.{name}"] for name in ("two", "three")
+    )
+    assert part.__path__ == [str(package / "part")]
+
+
+def test_what_is_not_in_it_is_imported_as_ever(package: Path) -> None:
+    make(package)
+    (package / "part/four.py").write_text("WHO = 'four'\n")
+    assert take(package).is_loaded
+    assert importlib.import_module("sample.part.four").WHO == "four"
+
+
+@pytest.mark.parametrize("spoil", ["changed", "touched", "removed", "cut", "rubbish", "Python"])
+def test_it_is_not_used_when_it_is_not_what_is_there(package: Path, spoil: str) -> None:
+    make(package)
+    source = package / "part/three.py"
+    (kept,) = (package / "__pycache__").glob("cmd.*.modules")
+    data = kept.read_bytes()
+    match spoil:
+        case "changed":
+            source.write_text("WHO = 'changed'\n")
+        case "touched":
+            os.utime(source, (1, 1))
+        case "removed":
+            source.unlink()
+        case "cut":
+            kept.write_bytes(data[:-100])
+        case "rubbish":
+            kept.write_bytes(b"rubbish" * 100)
+        case _:
+            kept.write_bytes(data.replace(importlib.util.MAGIC_NUMBER, b"\0\0\r\n"))
+    assert not take(package).is_loaded
+    assert "sample.one" not in sys.modules
+
+
+def test_a_stale_one_is_replaced(package: Path) -> None:
+    make(package)
+    (package / "part/three.py").write_text("WHO = 'new one'\n")
+    make(package)  # without `three`, which had no byte code
+    assert take(package).is_loaded
+    assert sys.modules["sample.one"].SUM[1] == "new one"
+
+
+def test_nothing_is_kept_where_no_byte_code_is(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    make(package)
+    assert list((package / "__pycache__").glob("cmd.*")) == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_directory_of_others_is_no_failure(package: Path) -> None:
+    (package / "__pycache__").chmod(0o555)
+    make(package)
+    assert not take(package).is_loaded
