@@ -5,15 +5,21 @@ Called by execute.
 
 from __future__ import annotations
 
+import os
+
+from reconciler.control.isolation import wanted_parameters
 from reconciler.control.ports import ContainerPort
 from reconciler.control.process import mend_process
 from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.linux.inside import read_parameters
 from reconciler.model.action import BaseAction, ChangeClass
-from reconciler.model.config import Resources
+from reconciler.model.config import Config, Resources
 from reconciler.model.frozen import replace
 from reconciler.model.spec import DesiredState
+from reconciler.planning.isolation import is_same_value
 
-_OF_INIT = ("oomScoreAdj", "rlimits.", "hostname")
+_OF_INIT = ("oomScoreAdj", "rlimits.", "hostname", "scheduler", "ioPriority")
+_OF_NAMESPACES = ("domainname", "sysctl.")
 
 
 def mend(container: ContainerPort, action: BaseAction) -> None:
@@ -30,11 +36,37 @@ def mend(container: ContainerPort, action: BaseAction) -> None:
     live = {one.field: one for one in action.changes if one.change_class is ChangeClass.LIVE}
     if init is not None and any(path.startswith(_OF_INIT) for path in live):
         mend_process(action.name, init, config, live)
+    names = frozenset(path for path in live if path.startswith(_OF_NAMESPACES))
+    if names:
+        container.restore(names)
+        _check_parameters(container, config, names)
     if "state" in live:
         if live["state"].desired == DesiredState.PAUSED:
             container.pause()
         else:
             container.resume()
+
+
+def _check_parameters(container: ContainerPort, config: Config, names: frozenset[str]) -> None:
+    """Refuse what the kernel does not show after it was written: else it would be written forever.
+
+    Raises: ConfigInvalid.
+    """
+    init = container.record.init
+    if init is None or os.geteuid() != 0:
+        return
+    wanted = wanted_parameters(config)
+    shown = read_parameters({init.pid: wanted}).get(init.pid, {})
+    for name, text in shown.items():
+        given = config.isolation.sysctl.get(wanted[name].removeprefix("sysctl."), text)
+        if wanted[name] in names and not is_same_value(given, text):
+            raise ReconcilerError(
+                ErrorCode.ConfigInvalid,
+                f"cannot keep {wanted[name]} of {container.id}: the kernel shows {text!r} after "
+                f"{given!r} was written; give it as the kernel shows it",
+                container=container.id,
+                field=wanted[name],
+            )
 
 
 def _set_limits(container: ContainerPort, wanted: Resources, fields: frozenset[str]) -> None:

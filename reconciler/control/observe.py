@@ -14,6 +14,7 @@ from typing import NamedTuple
 from reconciler.cgroup.canonical import canonical_limits
 from reconciler.cgroup.core import are_of
 from reconciler.control.failures import read_failures
+from reconciler.control.isolation import Starters, wanted_parameters
 from reconciler.control.logs import log_failure
 from reconciler.control.mounts import find_detached, find_unmounted, read_mounts
 from reconciler.control.notes import (
@@ -30,6 +31,7 @@ from reconciler.control.probes.health_file import read_all_health
 from reconciler.control.process import read_process
 from reconciler.control.strangers import find_strangers
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
+from reconciler.linux.inside import read_parameters
 from reconciler.linux.proc import is_same_process, read_boot_id, read_file
 from reconciler.linux.uts import read_hostnames
 from reconciler.model.config import Resources
@@ -123,12 +125,13 @@ def observe(
     _ensure_monitor(engine)
     seen = {} if seen is None else seen
     looks: dict[str, Look] = {}
+    starters = Starters()
     unobserved: dict[str, Problem] = {}
     asked = engine.store.ids() if names is None else sorted(names)
     for name in asked:
         try:
             # A handle that has read nothing yet: its status() reads the record, once.
-            look = look_at(engine.handle(name), seen.get(name))
+            look = look_at(engine.handle(name), seen.get(name), starters)
         except ReconcilerError as error:
             unobserved[name] = Problem.from_error(error)
         except OSError as error:  # /proc, which may say anything of a process that is not ours
@@ -138,7 +141,7 @@ def observe(
         else:
             if look is not None:
                 looks[name] = look
-    _add_hostnames(looks)
+    _add_names(looks)
     containers = _understand(looks, seen)
     for name in (seen.keys() if names is None else set(asked)) - looks.keys():
         seen.pop(name, None)
@@ -161,18 +164,25 @@ def _understand(looks: dict[str, Look], seen: dict[str, Seen]) -> dict[str, Obse
     return containers
 
 
-def _add_hostnames(looks: dict[str, Look]) -> None:
-    """Add the host names of what runs, which are had together: each takes entering a namespace."""
-    if os.geteuid() != 0:  # setns(2) into it takes CAP_SYS_ADMIN in our own user namespace too
+def _add_names(looks: dict[str, Look]) -> None:
+    """Add the host names of what runs, and kernel parameters of what has some of its own.
+
+    They are had together, as each takes entering namespaces. A difference of spelling is none.
+    """
+    if os.geteuid() != 0:  # setns(2) into them takes CAP_SYS_ADMIN in our own user namespace too
         return
     pids = {pid: look for look in looks.values() if (pid := look.pid()) is not None}
+    wanted = {pid: wanted_parameters(look.record.config) for pid, look in pids.items()}
     try:
         hostnames = read_hostnames(pids)
+        parameters = read_parameters({pid: names for pid, names in wanted.items() if names})
     except OSError as error:
         log_failure(from_os_error(error, "cannot look at the host names of the containers"))
         return
     for pid, hostname in hostnames.items():
         pids[pid].process["hostname"] = hostname
+    for pid, values in parameters.items():
+        pids[pid].process.update({wanted[pid][name]: text for name, text in values.items()})
 
 
 def _ensure_monitor(engine: EnginePort) -> None:
@@ -186,7 +196,8 @@ def _ensure_monitor(engine: EnginePort) -> None:
 def observe_container(container: ContainerPort) -> Observed | None:
     """Return one container as it is now, None when it was destroyed meanwhile.
 
-    The record is read anew, whatever the handle knows; the host name is not looked at.
+    The record is read anew, whatever the handle knows; host name and kernel parameters are not
+    looked at.
 
     Raises: RecordCorrupt, PermissionDenied, SystemError.
     """
@@ -194,7 +205,9 @@ def observe_container(container: ContainerPort) -> Observed | None:
     return None if look is None else look.understand()
 
 
-def look_at(container: ContainerPort, known: Seen | None = None) -> Look | None:
+def look_at(
+    container: ContainerPort, known: Seen | None = None, starters: Starters | None = None
+) -> Look | None:
     """Look at one container; None when it was destroyed meanwhile. Raises: as observe_container."""
     status = container.status()
     if status is Status.DESTROYED:
@@ -212,7 +225,7 @@ def look_at(container: ContainerPort, known: Seen | None = None) -> Look | None:
         status=status,
         last_exit=record.last_exit,
         limits=_limits(container),
-        process=read_process(init.pid, record.config),
+        process=read_process(init.pid, record.config, starters),
         detached=find_detached(init.pid, _spec_of(record, known)),
         unmounted=() if is_whole else find_unmounted(init.pid, record.config, mounts),
         strangers=find_strangers(init.pid, container.members()),

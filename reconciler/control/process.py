@@ -2,7 +2,7 @@
 
 Called by observe and execute. One file is read for every init, `/proc/PID/status`; of two more
 only what a spec names. Not looked at: the command line and the environment, which a program may
-rewrite; supplementary groups, which a program may drop. Source: proc(5), prlimit(2).
+rewrite. Source: proc(5), prlimit(2).
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
+from reconciler.control.isolation import Starters, read_isolation, set_scheduling
+from reconciler.engine.namespaces import joined_path
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.linux.proc import is_same_process, read_file
 from reconciler.linux.uts import write_hostname
@@ -37,16 +39,22 @@ _LIMIT_NAMES = {
 }
 
 
-def read_process(pid: int, config: Config) -> dict[str, Value]:
+def read_process(pid: int, config: Config, starters: Starters | None = None) -> dict[str, Value]:
     """Return fields of a spec as the kernel shows them of an init; none when it has ended.
 
-    `security.capabilities` are the names in its permitted, effective or bounding set, `user` its
-    real, effective and saved user ids, `rlimits.NAME` soft and hard limit (None: unlimited).
+    `security.capabilities` are the names in its permitted, effective, inheritable or bounding set,
+    `user` its real, effective and saved user ids, `groups` those that its spec does not give,
+    `rlimits.NAME` soft and hard limit (None: unlimited); the rest as `read_isolation`.
 
     Raises: PermissionDenied, SystemError.
     """
     try:
-        shown = _parse_status(read_file(f"/proc/{pid}/status"))
+        status = read_file(f"/proc/{pid}/status")
+        shown = _parse_status(status)
+        parent = int(_field(status, b"PPid"))
+        shown |= read_isolation(pid, config, (starters or Starters()).links_of(parent))
+        if foreign := _foreign_groups(pid, config, status):
+            shown["groups"] = foreign
         if config.oom_score_adj is not None:
             shown["oomScoreAdj"] = int(read_file(f"/proc/{pid}/oom_score_adj"))
         if config.rlimits:
@@ -60,7 +68,7 @@ def read_process(pid: int, config: Config) -> dict[str, Value]:
 
 
 def mend_process(name: str, init: ProcessId, config: Config, paths: Iterable[str]) -> None:
-    """Give an init its oom_score_adj, hard limits and host name again, those of `paths`.
+    """Give an init its oom_score_adj, hard limits, host name and scheduling again, by `paths`.
 
     Raises: PermissionDenied, ContainerNotRunning, SystemError.
     """
@@ -79,6 +87,8 @@ def mend_process(name: str, init: ProcessId, config: Config, paths: Iterable[str
                 _set_limit(init.pid, path.removeprefix("rlimits."), config)
             elif path == "hostname":
                 write_hostname(directory, config.hostname or name)
+            elif path in ("scheduler", "ioPriority"):
+                set_scheduling(init.pid, config, path)
     except ProcessLookupError as error:
         raise _ended(name) from error
     except OSError as error:
@@ -89,7 +99,7 @@ def mend_process(name: str, init: ProcessId, config: Config, paths: Iterable[str
 
 def _parse_status(status: bytes) -> dict[str, Value]:
     mask = 0
-    for name in (b"CapPrm", b"CapEff", b"CapBnd"):
+    for name in (b"CapInh", b"CapPrm", b"CapEff", b"CapBnd"):
         mask |= int(_field(status, name), 16)
     shown: dict[str, Value] = {
         "user": tuple(map(int, _field(status, b"Uid").split()[:3])),
@@ -99,6 +109,41 @@ def _parse_status(status: bytes) -> dict[str, Value]:
     if seccomp := _field(status, b"Seccomp"):  # not with CONFIG_SECCOMP=n
         shown["security.seccomp"] = "unconfined" if seccomp == b"0" else "default"
     return shown
+
+
+def _foreign_groups(pid: int, config: Config, status: bytes) -> tuple[str, ...]:
+    """Return the supplementary groups of an init that its Config does not give it.
+
+    Names are looked up only where numbers do not explain what it has. Not told of what an ordinary
+    user starts, or of who has joined a user namespace: how its ids are mapped is not known here.
+    """
+    found = set(map(int, _field(status, b"Groups").split()))
+    found.discard(int(_field(status, b"Gid").split()[0]))
+    if not found or os.geteuid() != 0 or joined_path(config, "user") is not None:
+        return ()
+    given = {int(group) for group in config.groups if group.isdecimal()}
+    if found <= _outside(config, given):
+        return ()
+    from reconciler.engine.users import look_up_user  # ctypes, which is slow to load
+
+    try:
+        identity = look_up_user(f"/proc/{pid}/root", config.user_or_default(), config.groups)
+    except ReconcilerError:  # whose names its root no longer has
+        return ()
+    return tuple(map(str, sorted(found - _outside(config, set(identity.groups)))))
+
+
+def _outside(config: Config, groups: set[int]) -> set[int]:
+    """Return what groups of the container are on the host."""
+    mappings = config.isolation.gid_mappings
+    if not mappings:
+        return groups
+    return {
+        one.host_id + group - one.container_id
+        for group in groups
+        for one in mappings
+        if 0 <= group - one.container_id < one.size
+    }
 
 
 def _field(status: bytes, name: bytes) -> bytes:

@@ -18,7 +18,7 @@ from reconciler.engine.process import Process
 from reconciler.engine.run_state import await_killed, read_status, signal_init
 from reconciler.engine.store import destroyed
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
-from reconciler.lean import TYPE_CHECKING, Iterator, contextmanager
+from reconciler.lean import TYPE_CHECKING, Collection, Iterator, contextmanager
 from reconciler.lean import signal as signal_module
 from reconciler.linux.proc import pids_beside, read_boot_id
 from reconciler.linux.signals import can_reach_init
@@ -254,6 +254,16 @@ class Container:
             with changed_limits(self._engine.driver, self.record, resources, only):
                 self._write(replace(self.record, config=replace(self.config, resources=resources)))
 
+    def restore(self, fields: Collection[str]) -> None:
+        """Set again in what runs what its Config says of fields, as `sysctl.NAME`.
+
+        Raises: ContainerDestroyed, ContainerNotRunning, SystemError, as `execute` of the monitor.
+        """
+        from reconciler.engine import reach
+
+        with self._unlocked("restore"):
+            reach.restore(self._engine.launcher, self.record, fields)
+
     def stop(self, signal: int, grace_ns: int) -> ExitStatus | None:
         """End it: the signal to init, SIGKILL to all that is left after the grace.
 
@@ -330,19 +340,15 @@ class Container:
         with self._translate("kill"):
             self._engine.driver.kill(self.record.cgroups)
         try:
-            signal_init(
-                self.record, signal_module.SIGKILL
-            )  # somebody may have moved it out of the cgroup
+            # Somebody may have moved it out of the cgroup.
+            signal_init(self.record, signal_module.SIGKILL)
         except ReconcilerError as error:
             if error.code is not ErrorCode.ContainerNotRunning:
                 raise
         exit_status = await_killed(self._engine.launcher, self.record, _KILL_PATIENCE_S)
         if exit_status is None:
-            raise self._error(
-                ErrorCode.StopTimeout,
-                "stop",
-                f"its init did not end within {_KILL_PATIENCE_S:.0f} s of SIGKILL",
-            )
+            why = f"its init did not end within {_KILL_PATIENCE_S:.0f} s of SIGKILL"
+            raise self._error(ErrorCode.StopTimeout, "stop", why)
         self.refresh()
         return exit_status
 
@@ -381,12 +387,8 @@ class Container:
         try:
             yield
         except OSError as error:
-            raise from_os_error(
-                error,
-                f"cannot {verb} {self.id}",
-                container=self.id,
-                operation=verb.split(maxsplit=1)[0],
-            ) from error
+            message, operation = f"cannot {verb} {self.id}", verb.split(maxsplit=1)[0]
+            raise from_os_error(error, message, container=self.id, operation=operation) from error
 
     def _write(self, record: Record) -> None:
         with self._reading:

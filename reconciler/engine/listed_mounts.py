@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 
 from reconciler.engine.mount_options import MountOptions, parse_options
+from reconciler.engine.namespaces import mode_of
 from reconciler.engine.setup_mounts import find_root
 from reconciler.engine.setup_namespaces import (
     first_ids,
     format_map,
     has_user_namespace,
     known_maps,
-    mode_of,
 )
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.lean import Any, Mapping

@@ -1,7 +1,10 @@
-"""Sockets that reach into a container: of its network, and at a path in its root.
+"""What reaches into a container that runs: sockets of its network or at a path in its root, and
+what is set again in its namespaces.
 
-Called by Engine, for probes. Root reaches them itself. An ordinary user must enter the container's
-user namespace first, which no thread among others can (setns(2)): a child of the monitor does.
+Called by Engine, for probes and for what was changed behind its back. Root makes sockets itself. An
+ordinary user must enter the container's user namespace first, which no thread among others can
+(setns(2)): a child of the monitor does. It sets things for root too, by the steps of the start: the
+daemon may be confined.
 """
 
 from __future__ import annotations
@@ -9,14 +12,15 @@ from __future__ import annotations
 import os
 
 from reconciler.engine.failures import SetupFailed
+from reconciler.engine.namespaces import dotted_name
 from reconciler.engine.rootless import is_rootless
-from reconciler.lean import TYPE_CHECKING, socket
+from reconciler.lean import TYPE_CHECKING, Collection, socket
 from reconciler.linux import sockets
 from reconciler.linux.process import CloneFlag
 from reconciler.linux.unix_sockets import connect_unix_in_root_of
 from reconciler.model.record import Record
 from reconciler.model.state import ProcessId
-from reconciler.monitor.steps import Step, encode_steps, join
+from reconciler.monitor.steps import Step, attributes, encode_steps, join, process
 
 if TYPE_CHECKING:
     from reconciler.engine.direct import DirectLauncher
@@ -37,7 +41,7 @@ def make_socket(launcher: Launcher, record: Record, family: int) -> int:
     with ours:
         with theirs:
             flags = CloneFlag.NEWUSER | CloneFlag.NEWNET
-            _run_inside(launcher, record, flags, join.SendSocket(family), [theirs.fileno()])
+            _run_inside(launcher, record, flags, [join.SendSocket(family)], [theirs.fileno()])
         _, fds, _, _ = socket.recv_fds(ours, 16, 1)
     if not fds:
         raise ProcessLookupError(3, "it ended before it had a socket")
@@ -52,21 +56,46 @@ def connect_unix(launcher: Launcher, record: Record, path: str, timeout_s: float
     pid = _init_of(record).pid
     if is_rootless():
         step = join.ConnectUnix(pid, path, timeout_s)
-        _run_inside(launcher, record, CloneFlag.NEWUSER, step, [])
+        _run_inside(launcher, record, CloneFlag.NEWUSER, [step], [])
     else:
         connect_unix_in_root_of(pid, path, timeout_s)
 
 
+def restore(launcher: Launcher, record: Record, fields: Collection[str]) -> None:
+    """Set again what the Config of a container that runs says of `fields`.
+
+    These are `domainname` and kernel parameters, `sysctl.NAME`.
+
+    Raises: OSError with the path; MonitorUnavailable, MonitorLost.
+    """
+    isolation = record.config.isolation
+    steps: list[Step] = []
+    if "domainname" in fields and isolation.domainname is not None:
+        steps.append(attributes.SetDomainname(isolation.domainname))
+    values = [
+        [dotted_name(name), value]
+        for name, value in isolation.sysctl.items()
+        if f"sysctl.{name}" in fields
+    ]
+    if values:
+        steps.append(attributes.WriteSysctls(values))
+    if steps:
+        flags = CloneFlag.NEWUTS | CloneFlag.NEWIPC | CloneFlag.NEWNET
+        flags |= CloneFlag.NEWUSER if is_rootless() else CloneFlag(0)
+        _run_inside(launcher, record, flags, [*steps, join.End()], [])
+
+
 def _run_inside(
-    launcher: Launcher, record: Record, flags: CloneFlag, step: Step, streams: list[int]
+    launcher: Launcher, record: Record, flags: CloneFlag, last: list[Step], streams: list[int]
 ) -> None:
-    """Have a child of the monitor take one step in namespaces of the init's. Raises: OSError."""
+    """Have a child of the monitor take steps in namespaces of the init's. Raises: OSError."""
     init = _init_of(record)
     steps = [
         join.DropDescriptors(),
+        process.Hide(),
         join.JoinNamespaces(init.pid, init.start_ticks, int(flags)),
         join.ForkInside(),
-        step,
+        *last,
     ]
     plan = {"id": record.id, "steps": encode_steps(steps), "cgroupDir": None}
     try:

@@ -10,6 +10,7 @@ import os
 import stat
 
 from reconciler.engine import listed_mounts, setup_mounts, setup_namespaces, setup_process
+from reconciler.engine.namespaces import mode_of
 from reconciler.engine.own_mounts import covered_paths
 from reconciler.engine.rootless import is_rootless
 from reconciler.engine.setup_process import DEFAULT_PATH
@@ -90,7 +91,7 @@ def _make_steps(record: Record, place: Place) -> list[Any]:
         steps += _host_steps(record, place)
     steps += _mount_steps(record, place)
     steps += _stream_steps(config, identity, is_direct=place.is_direct)
-    if setup_namespaces.mode_of(config, "network") == NamespaceMode.PRIVATE:
+    if mode_of(config, "network") == NamespaceMode.PRIVATE:
         steps.append(process.RaiseLoopback())
     return [*steps, *setup_process.process_steps(record.id, config, identity)]
 
@@ -138,7 +139,7 @@ def _staging(config: Config, place: Place) -> str:
     Raises: NotSupported.
     """
     path = config.rootfs.path
-    if setup_namespaces.mode_of(config, "mount") == NamespaceMode.HOST:
+    if mode_of(config, "mount") == NamespaceMode.HOST:
         if path is None or not place.is_direct or setup_namespaces.has_user_namespace(config):
             message = "a container needs a mount namespace of its own, but for one that is started "
             message += "directly, with a root file system and no user namespace"
@@ -167,7 +168,7 @@ def make_exec_plan(
         f"/proc/{init.pid}/root", command.user or config.user_or_default(), config.groups
     )
     flags = int(setup_namespaces.all_flags(record.config))
-    enters_root = setup_namespaces.mode_of(record.config, "mount") == NamespaceMode.HOST
+    enters_root = mode_of(record.config, "mount") == NamespaceMode.HOST
     steps: list[Any] = [process.JoinCgroups(join_files)] if join_files else []
     steps += [
         join.DropDescriptors(),

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 
+from reconciler.engine.namespaces import dotted_name, joined_path, mode_of, owner_of
 from reconciler.engine.users import Identity
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.lean import Any
 from reconciler.linux.process import CloneFlag
-from reconciler.model.config import Config, NetworkMode
+from reconciler.model.config import Config
 from reconciler.model.isolation import IdMapping, NamespaceMode
 from reconciler.monitor.steps import attributes, process
 
@@ -32,23 +33,6 @@ _BY_CLONE = ("user", "pid", "uts", "ipc", "network", "mount")
 
 _BY_STEP = ("uts", "ipc", "network", "cgroup", "time", "mount")
 
-# Kernel parameters that belong to a namespace, and to which.
-_IPC_SYSCTLS = frozenset(
-    f"kernel.{name}"
-    for name in (
-        *("msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni"),
-        "shm_rmid_forced",
-    )
-)
-
-
-def mode_of(config: Config, name: str) -> str:
-    """Return `private`, `host` or a path for a namespace by its name in `Namespaces`."""
-    mode: str | None = getattr(config.isolation.namespaces, name)
-    if mode is None:
-        return NamespaceMode.HOST if config.network is NetworkMode.HOST else NamespaceMode.PRIVATE
-    return mode
-
 
 def clone_flags(config: Config) -> CloneFlag:
     """Return the CLONE_NEW* of the namespaces that the init is born in."""
@@ -66,12 +50,6 @@ def all_flags(config: Config) -> CloneFlag:
         if mode_of(config, name) != NamespaceMode.HOST:
             flags |= flag
     return flags
-
-
-def joined_path(config: Config, name: str) -> str | None:
-    """Return the path of a namespace that is joined, None when it is not."""
-    mode = mode_of(config, name)
-    return None if mode in tuple(NamespaceMode) else mode
 
 
 def joins_of_clone(config: Config) -> list[tuple[str, int]]:
@@ -217,33 +195,16 @@ def _check_namespace(name: str, path: str) -> None:
         raise _invalid(f"namespaces.{name}", f"the namespace {path} does not exist")
 
 
-def dotted_name(name: str) -> str:
-    """Return a kernel parameter's name with dots where it has slashes (sysctl.d(5))."""
-    separator = next((char for char in name if char in "./"), ".")
-    return name if separator == "." else name.translate({ord("/"): ".", ord("."): "/"})
-
-
 def _check_sysctls(config: Config) -> None:
     """Refuse parameters that are not of a namespace of the container's own."""
     for name in map(dotted_name, config.isolation.sysctl):
-        owner = _owner_of(name)
+        owner = owner_of(name)
         if owner is None:
             message = f"the kernel parameter {name} is not of a namespace: it is the whole host's"
             raise _invalid(f"sysctl.{name}", message)
         if mode_of(config, owner) == NamespaceMode.HOST:
             message = f"{name} needs a {owner} namespace of the container's own"
             raise _invalid(f"sysctl.{name}", message)
-
-
-def _owner_of(name: str) -> str | None:
-    """Return the namespace that a kernel parameter belongs to, None for the host's."""
-    if any(part in ("", "..") for part in name.replace(".", "/").split("/")):
-        return None
-    if name.startswith("net."):
-        return "network"
-    if name in _IPC_SYSCTLS or name.startswith("fs.mqueue."):
-        return "ipc"
-    return "uts" if name == "kernel.domainname" else None
 
 
 def _invalid(field: str, message: str) -> ReconcilerError:

@@ -82,6 +82,11 @@ def pids_beside(pid: int) -> list[int]:
     return sorted(found)
 
 
+def parameter_path(name: str) -> str:
+    """Return the file of a kernel parameter: `net.ipv4.conf.eth0/1.forwarding` has a dot in it."""
+    return "/proc/sys/" + name.translate({ord("."): "/", ord("/"): "."})
+
+
 def write_file(path: str, text: str) -> None:
     """Write a file of procfs, cgroupfs or sysfs in one call. Raises: OSError with the path."""
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)

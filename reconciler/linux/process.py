@@ -17,6 +17,7 @@ from reconciler.linux.libc import (
     SYS_CLONE3,
     check,
     close_range,
+    ioprio_get,
     ioprio_set,
     keyctl,
     libc,
@@ -125,9 +126,15 @@ def set_personality(persona: int) -> None:
     check(libc.personality(persona))
 
 
-def set_io_priority(io_class: int, priority: int) -> None:
-    """Set the I/O priority of the calling thread (ioprio_set(2)). Raises: OSError."""
-    check(ioprio_set(_IOPRIO_WHO_PROCESS, 0, io_class << 13 | priority))
+def set_io_priority(io_class: int, priority: int, pid: int = 0) -> None:
+    """Set the I/O priority of a thread, 0: the calling one (ioprio_set(2)). Raises: OSError."""
+    check(ioprio_set(_IOPRIO_WHO_PROCESS, pid, io_class << 13 | priority))
+
+
+def get_io_priority(pid: int) -> tuple[int, int]:
+    """Return the I/O class and priority of a thread (ioprio_get(2)). Raises: OSError."""
+    value = check(ioprio_get(_IOPRIO_WHO_PROCESS, pid))
+    return value >> 13 & 7, value & 7
 
 
 def set_memory_policy(mode: int, nodes: Sequence[int]) -> None:

@@ -7,9 +7,9 @@ other thread of the process is ever in a wrong one. Source: uts_namespaces(7), s
 from __future__ import annotations
 
 import os
-import threading
 
-from reconciler.lean import Callable, Iterable
+from reconciler.lean import Iterable
+from reconciler.linux.inside import run_in_thread, set_namespace
 
 _CLONE_NEWUTS = 0x4000000
 
@@ -33,7 +33,7 @@ def read_hostnames(pids: Iterable[int]) -> dict[int, str]:
                 names[pid] = os.uname().nodename
 
     if wanted:
-        _run_in_thread(read)
+        run_in_thread(read)
     return names
 
 
@@ -49,7 +49,7 @@ def write_hostname(process_fd: int, name: str) -> None:
         if _enter(fd, os.stat("/proc/self/ns/uts")):
             set_hostname(name)
 
-    _run_in_thread(write)
+    run_in_thread(write)
 
 
 def _enter(fd: int, ours: os.stat_result) -> bool:
@@ -57,32 +57,7 @@ def _enter(fd: int, ours: os.stat_result) -> bool:
     try:
         if os.path.samestat(os.fstat(fd), ours):
             return False
-        _setns(fd)
+        set_namespace(fd, _CLONE_NEWUTS)
         return True
     finally:
         os.close(fd)
-
-
-def _setns(fd: int) -> None:
-    if hasattr(os, "setns"):  # Python 3.12
-        os.setns(fd, _CLONE_NEWUTS)
-    else:
-        from reconciler.linux.process import setns
-
-        setns(fd, _CLONE_NEWUTS)
-
-
-def _run_in_thread(function: Callable[[], None]) -> None:
-    failures: list[OSError] = []
-
-    def run() -> None:
-        try:
-            function()
-        except OSError as error:
-            failures.append(error)
-
-    thread = threading.Thread(target=run, name="uts")
-    thread.start()
-    thread.join()
-    if failures:
-        raise failures[0]

@@ -36,6 +36,17 @@ OBSERVED = (
     "security.seccomp",
     "rlimits",
     "oomScoreAdj",
+    "groups",
+    "network",
+    "domainname",
+    *(f"namespaces.{name}" for name in ("pid", "ipc", "uts", "cgroup", "user", "network")),
+    "uidMappings",
+    "gidMappings",
+    "sysctl",
+    "scheduler",
+    "ioPriority",
+    "security.apparmorProfile",
+    "security.selinuxLabel",
 )
 """What the kernel shows of a container that runs, so that it can differ behind our back."""
 

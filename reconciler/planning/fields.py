@@ -134,7 +134,7 @@ def _rest_of_isolation(spec: Spec) -> Isolation:
     return replace(spec.config.isolation, **dict.fromkeys(ISOLATION_ROWS), **_NO_ROWS)
 
 
-def _spell_scheduler(one: Scheduler | IoPriority) -> Value:
+def spell_scheduling(one: Scheduler | IoPriority) -> Value:
     """Return `BATCH nice=10`, as a file has it in two fields."""
     first, *others = str(spell_plain(one)).split(" ")
     name = first.partition("=")[2]
@@ -179,9 +179,14 @@ def _kernel(path: str, attribute: str, spell: Callable[[Any], Value] = spell_pla
     return Field(path, attribute, ObservedBy.KERNEL, ChangeClass.LIVE, spell, getter)
 
 
-def _process(path: str, attribute: str, get: Callable[[Spec], Any] | None = None) -> Field:
+def _process(
+    path: str,
+    attribute: str,
+    spell: Callable[[Any], Value] = spell_plain,
+    get: Callable[[Spec], Any] | None = None,
+) -> Field:
     getter = get or attrgetter(attribute)
-    return Field(path, attribute, ObservedBy.PROCESS, ChangeClass.RESTART, spell_plain, getter)
+    return Field(path, attribute, ObservedBy.PROCESS, ChangeClass.RESTART, spell, getter)
 
 
 # Fields of Isolation with a row of their own, and what stands for "not set" where None does not.
@@ -209,36 +214,36 @@ FIELDS: tuple[Field, ...] = (
     _row("env", "config.env", _RESTART),
     _row("workdir", "config.workdir", _RESTART),
     _process("user", "config.user", get=_user_of),
-    _row("groups", "config.groups", _RESTART),
+    _process("groups", "config.groups"),
     _process("hostname", "config.hostname"),
     _row("mounts", "config.mounts", _RESTART),
-    _row("network", "config.network", _RESTART),
+    _process("network", "config.network"),
     _process("security.capabilities", "config.security.capabilities"),
     _process("security.noNewPrivileges", "config.security.no_new_privileges"),
     _process("security.seccomp", "config.security.seccomp"),
     _process("rlimits", "config.rlimits"),
     _process("oomScoreAdj", "config.oom_score_adj"),
-    _row("domainname", "config.isolation.domainname", _RESTART),
-    _row("namespaces.pid", "config.isolation.namespaces.pid", _RESTART),
-    _row("namespaces.ipc", "config.isolation.namespaces.ipc", _RESTART),
-    _row("namespaces.uts", "config.isolation.namespaces.uts", _RESTART),
-    _row("namespaces.cgroup", "config.isolation.namespaces.cgroup", _RESTART),
-    _row("namespaces.user", "config.isolation.namespaces.user", _RESTART),
-    _row("namespaces.network", "config.isolation.namespaces.network", _RESTART),
-    _row("uidMappings", "config.isolation.uid_mappings", _RESTART, _spell_mappings),
-    _row("gidMappings", "config.isolation.gid_mappings", _RESTART, _spell_mappings),
-    _row("sysctl", "config.isolation.sysctl", _RESTART),
+    _process("domainname", "config.isolation.domainname"),
+    _process("namespaces.pid", "config.isolation.namespaces.pid"),
+    _process("namespaces.ipc", "config.isolation.namespaces.ipc"),
+    _process("namespaces.uts", "config.isolation.namespaces.uts"),
+    _process("namespaces.cgroup", "config.isolation.namespaces.cgroup"),
+    _process("namespaces.user", "config.isolation.namespaces.user"),
+    _process("namespaces.network", "config.isolation.namespaces.network"),
+    _process("uidMappings", "config.isolation.uid_mappings", _spell_mappings),
+    _process("gidMappings", "config.isolation.gid_mappings", _spell_mappings),
+    _process("sysctl", "config.isolation.sysctl"),
     _row("umask", "config.isolation.umask", _RESTART, _spell_mask),
-    _row("scheduler", "config.isolation.scheduler", _RESTART, _spell_scheduler),
-    _row("ioPriority", "config.isolation.io_priority", _RESTART, _spell_scheduler),
+    _process("scheduler", "config.isolation.scheduler", spell_scheduling),
+    _process("ioPriority", "config.isolation.io_priority", spell_scheduling),
     _row("maskedPaths", "config.isolation.masked_paths", _RESTART),
     _row("readonlyPaths", "config.isolation.readonly_paths", _RESTART),
-    _row("security.apparmorProfile", "config.isolation.apparmor_profile", _RESTART),
-    _row("security.selinuxLabel", "config.isolation.selinux_label", _RESTART),
+    _process("security.apparmorProfile", "config.isolation.apparmor_profile"),
+    _process("security.selinuxLabel", "config.isolation.selinux_label"),
     _row("isolation", "config.isolation", _RESTART, _spell_isolation, _rest_of_isolation),
     # For users of the engine alone, as is the rest of isolation.
-    _row("namespaces.mount", "config.isolation.namespaces.mount", _RESTART),
-    _row("namespaces.time", "config.isolation.namespaces.time", _RESTART),
+    _process("namespaces.mount", "config.isolation.namespaces.mount"),
+    _process("namespaces.time", "config.isolation.namespaces.time"),
     _row("logs", "config.logs.is_kept", _RESTART, _spell_logs),
     _row("logs.maxSize", "config.logs.max_size_bytes", _RESTART, format_size),
     _row("logs.maxFiles", "config.logs.max_files", _RESTART),

@@ -13,11 +13,12 @@ from collections.abc import Iterator
 
 from reconciler.model.action import ChangeClass, FieldChange
 from reconciler.model.config import Config, Rlimit, SeccompMode
-from reconciler.model.frozen import replace
 from reconciler.model.isolation import NamespaceMode
 from reconciler.model.spec import DriftPolicy, Spec
 from reconciler.model.value import Value
 from reconciler.model.world import Observed
+from reconciler.planning.changes import make_change, reported
+from reconciler.planning.isolation import isolation_drift
 
 STRANGERS = "processes"
 """Path of the row for foreign processes in the cgroup; no field of a spec."""
@@ -33,13 +34,13 @@ def process_drift(spec: Spec, observed: Observed) -> Iterator[FieldChange]:
     if not observed.status.has_processes():
         return
     if not observed.has_cgroup:
-        yield _change(spec, CGROUP, "its own", None, ChangeClass.RESTART, DriftPolicy.ENFORCE)
+        yield make_change(spec, CGROUP, "its own", None, ChangeClass.RESTART, DriftPolicy.ENFORCE)
     if observed.unmounted and observed.config.mounts == spec.config.mounts:
-        yield _change(spec, "mounts", observed.unmounted, None, ChangeClass.RESTART)
+        yield make_change(spec, "mounts", observed.unmounted, None, ChangeClass.RESTART)
     yield from _mendable(spec, observed)
     for change in (*_identity(spec, observed), *_strangers(spec, observed)):
-        is_ignored = spec.drift.policy_of(change.field) is DriftPolicy.IGNORE
-        yield change if is_ignored else replace(change, policy=DriftPolicy.REPORT)
+        yield reported(spec, change)
+    yield from isolation_drift(spec, observed)
 
 
 def _mendable(spec: Spec, observed: Observed) -> Iterator[FieldChange]:
@@ -48,19 +49,19 @@ def _mendable(spec: Spec, observed: Observed) -> Iterator[FieldChange]:
     if before.oom_score_adj == config.oom_score_adj is not None:
         value = shown.get("oomScoreAdj", config.oom_score_adj)
         if value != config.oom_score_adj:
-            yield _change(spec, "oomScoreAdj", config.oom_score_adj, value, ChangeClass.LIVE)
+            yield make_change(spec, "oomScoreAdj", config.oom_score_adj, value, ChangeClass.LIVE)
     if before.hostname == config.hostname and has_own_hostname(config):
         wanted = config.hostname or spec.name
         value = shown.get("hostname", wanted)
         if value != wanted:
-            yield _change(spec, "hostname", wanted, value, ChangeClass.LIVE)
+            yield make_change(spec, "hostname", wanted, value, ChangeClass.LIVE)
     if before.rlimits != config.rlimits:
         return  # a new run is needed for those anyway
     for limit in config.rlimits:
         path = f"rlimits.{limit.type.lower()}"
         value = shown.get(path)
         if isinstance(value, tuple) and _is_above(value[1], limit):
-            yield _change(spec, path, (limit.soft, limit.hard), value, ChangeClass.LIVE)
+            yield make_change(spec, path, (limit.soft, limit.hard), value, ChangeClass.LIVE)
 
 
 def has_own_hostname(config: Config) -> bool:
@@ -79,20 +80,20 @@ def _identity(spec: Spec, observed: Observed) -> Iterator[FieldChange]:
     names = shown["security.capabilities"]
     given = config.security.capabilities
     if isinstance(names, tuple) and set(names) - set(given):
-        yield _change(spec, "security.capabilities", given, names, restart)
+        yield make_change(spec, "security.capabilities", given, names, restart)
     if config.security.no_new_privileges and not shown["security.noNewPrivileges"]:
-        yield _change(spec, "security.noNewPrivileges", True, False, restart)
+        yield make_change(spec, "security.noNewPrivileges", True, False, restart)
     seccomp = shown.get("security.seccomp", "default")
     if config.security.seccomp is SeccompMode.DEFAULT and seccomp != "default":
-        yield _change(spec, "security.seccomp", "default", seccomp, restart)
+        yield make_change(spec, "security.seccomp", "default", seccomp, restart)
     ids = shown["user"]
     if isinstance(ids, tuple) and 0 in ids and not _may_be_root(config):
-        yield _change(spec, "user", config.user_or_default(), "0", restart)
+        yield make_change(spec, "user", config.user_or_default(), "0", restart)
 
 
 def _strangers(spec: Spec, observed: Observed) -> Iterator[FieldChange]:
     if observed.strangers:
-        yield _change(spec, STRANGERS, (), observed.strangers, ChangeClass.NEVER)
+        yield make_change(spec, STRANGERS, (), observed.strangers, ChangeClass.NEVER)
 
 
 def _may_be_root(config: Config) -> bool:
@@ -105,20 +106,3 @@ def _is_above(hard: Value, limit: Rlimit) -> bool:
     if limit.hard is None or not isinstance(hard, int | None):
         return False
     return hard is None or hard > limit.hard
-
-
-def _change(
-    spec: Spec,
-    path: str,
-    desired: Value,
-    observed: Value,
-    change_class: ChangeClass,
-    policy: DriftPolicy | None = None,
-) -> FieldChange:
-    return FieldChange(
-        field=path,
-        desired=desired,
-        observed=observed,
-        change_class=change_class,
-        policy=policy or spec.drift.policy_of(path),
-    )

@@ -9,7 +9,7 @@ import contextlib
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from reconciler.cgroup.canonical import LimitFacts, Only, Unsupported, canonical_limits
@@ -230,6 +230,9 @@ class FakeContainer:
             limits = canonical_limits(resources, FACTS)
             cell.limits |= {key: limits[key] for key in limits if only is None or key in only}
         self.write(replace(cell.record, config=replace(cell.record.config, resources=resources)))
+
+    def restore(self, fields: Collection[str]) -> None:
+        self.engine.note(f"restore {' '.join(sorted(fields))}", self.id)
 
     def signal(self, number: int) -> None:
         self.engine.note(f"signal {number}", self.id)

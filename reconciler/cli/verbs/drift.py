@@ -24,10 +24,11 @@ Class is what a change needs: live, restart, recreate, or never where the reconc
 you. Policy is `drift.policy` or `drift.fields` of the spec: enforce is mended by the next apply,
 report is not; ignore is shown with --show-ignored alone and counts for no exit code. Without a
 policy it is no drift: the file has been edited, or something is to be made, started or removed.
-Capabilities, user, seccomp and noNewPrivileges of a running process that exceed its spec, and
-foreign processes in its cgroup, are only ever reported. Since is when it ended, its file was
-edited, or a pass first saw it; the kernel dates nothing else. Values of environment variables are
-never shown: they may be secret."""
+Capabilities, user, groups, seccomp, noNewPrivileges, labels and id maps of a running process that
+exceed its spec, namespaces that are not of a path, and foreign processes in its cgroup, are only
+ever reported. What a program may do by itself (be nicer, drop what it has) is no drift. Since is
+when it ended, its file was edited, or a pass first saw it; the kernel dates nothing else. Values of
+environment variables are never shown: they may be secret."""
 
 _HEADER = ("NAME", "FIELD", "DESIRED", "OBSERVED", "CLASS", "POLICY", "SINCE")
 _CHANGES_PENDING = 2

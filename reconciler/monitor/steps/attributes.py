@@ -15,6 +15,7 @@ import termios
 
 from reconciler.lean import Any, NamedTuple, socket
 from reconciler.linux import mount, process
+from reconciler.linux.proc import parameter_path
 from reconciler.linux.procfs import write_procfs
 from reconciler.monitor.steps.context import Context
 from reconciler.monitor.steps.places import attach, make_place, open_terminal_master
@@ -95,7 +96,7 @@ class WriteSysctls(NamedTuple):
 
     def execute(self, context: Context) -> None:
         for name, value in self.values:
-            write_procfs(f"/proc/sys/{name.replace('.', '/')}", value)
+            write_procfs(parameter_path(name), value)
 
 
 class NewKeyring(NamedTuple):
