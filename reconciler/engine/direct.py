@@ -12,10 +12,11 @@ import os
 import select
 
 from reconciler.engine.failures import not_running
-from reconciler.lean import Any, Callable, NamedTuple, Sequence, json
+from reconciler.lean import Any, Callable, NamedTuple, Sequence, json, signal
 from reconciler.linux.clock import wall_s
 from reconciler.linux.proc import is_same_process
 from reconciler.linux.process import read_exit_status
+from reconciler.linux.reaping import collect
 from reconciler.model.state import ExitStatus
 from reconciler.monitor.run_file import read_run
 
@@ -157,7 +158,8 @@ def release(directory: str) -> dict[str, Any] | None:
 
 def wait_status_of(pid: int) -> int:
     """Return the wait status of a child of ours, which has ended. Raises: ChildProcessError."""
-    return os.waitpid(pid, 0)[1]
+    status = collect(pid)
+    return int(signal.SIGKILL) if status is None else status
 
 
 def read_some(status_fd: int) -> bytes:
@@ -186,7 +188,7 @@ def _await_exit(pid: int, pidfd: int, timeout_s: float | None) -> ExitStatus | N
     if not poller.poll(None if timeout_s is None else timeout_s * 1000):
         return None
     try:
-        return _exit_of(os.waitpid(pid, 0)[1])
+        return _exit_of(collect(pid))
     except ChildProcessError:
         return _exit_of(read_exit_status(pidfd))
 

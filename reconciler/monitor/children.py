@@ -12,6 +12,7 @@ from reconciler.lean import Any, socket, suppress
 from reconciler.linux.clock import wall_s
 from reconciler.linux.proc import is_same_process, read_stat
 from reconciler.linux.process import read_exit_status
+from reconciler.linux.reaping import collect
 from reconciler.monitor.logs import LogFile, LogStream, open_fifo
 from reconciler.monitor.oom import is_ending, is_oom_exit
 from reconciler.monitor.run_file import RUN_FILE, read_run, temporary_of, write_json
@@ -90,7 +91,7 @@ class Child:
         stat, and once init has reaped it the pidfd knows (Linux 6.15).
         """
         try:
-            return os.waitpid(self.run["pid"], 0)[1]
+            return collect(self.run["pid"])
         except ChildProcessError:
             stat = read_stat(self.run["pid"])
             if stat is not None and stat.start_ticks == self.run["startTicks"]:

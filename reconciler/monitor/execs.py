@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from reconciler.lean import Any, socket, suppress
+from reconciler.linux.reaping import collect
 from reconciler.monitor.children import make_exit
 from reconciler.monitor.inits import kill_and_reap
 from reconciler.monitor.launch import Launched, parse_status, read_status
@@ -41,7 +42,7 @@ class Exec:
 
     def reap(self) -> dict[str, Any]:
         """Collect the ended process; return its exit as in a run file."""
-        status = os.waitpid(self.pid, 0)[1]
+        status = collect(self.pid)
         os.close(self.pidfd)
         self.pid, self.pidfd = 0, -1
         return make_exit(status)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import os
-
 from reconciler.cgroup import core
 from reconciler.lean import Any, signal, suppress
 from reconciler.linux.clock import wall_s
 from reconciler.linux.proc import read_stat
+from reconciler.linux.reaping import await_end
 from reconciler.monitor.run_file import read_run
+
+# What is killed has ended after it, but for what a tracer holds, or a device. Nobody else is served
+# meanwhile.
+_KILL_PATIENCE_S = 0.5
 
 
 def make_run(plan: dict[str, Any], pid: int, boot_id: str) -> dict[str, Any]:
@@ -37,4 +40,4 @@ def kill_and_reap(pid: int, pidfd: int) -> None:
     with suppress(ProcessLookupError):
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
     with suppress(ChildProcessError):
-        os.waitpid(pid, 0)
+        await_end(pid, pidfd, _KILL_PATIENCE_S)

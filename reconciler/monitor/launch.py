@@ -92,6 +92,7 @@ def launch(
 
 def _open_gate(gate: tuple[int, int], pid: int, pidfd: int, id_maps: dict[str, str]) -> None:
     """Give the child its ids and let it go on; end it where it cannot have them."""
+    from reconciler.linux.reaping import await_end
     from reconciler.linux.userns import write_id_maps
 
     try:
@@ -99,7 +100,7 @@ def _open_gate(gate: tuple[int, int], pid: int, pidfd: int, id_maps: dict[str, s
         os.write(gate[1], b"0")
     except BaseException:
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        os.waitpid(pid, 0)
+        await_end(pid, pidfd)
         os.close(pidfd)
         raise
 

@@ -13,6 +13,7 @@ import sys
 from reconciler.lean import Any, Callable, json, partial, signal, socket, suppress
 from reconciler.linux.memfd import read_memfd
 from reconciler.linux.proc import read_boot_id
+from reconciler.linux.reaping import collect_held, has_held
 from reconciler.monitor import messages
 from reconciler.monitor.adoption import Adoption
 from reconciler.monitor.children import Child
@@ -67,6 +68,7 @@ class Monitor:
                 if handler is not None:
                     self._guard(handler)
             self._guard(self._look_after_oom)
+            self._guard(collect_held)
             self._guard(self.adopt_all)
             if not self.listener.is_serving:
                 self._guard(self._serve_again)
@@ -261,9 +263,9 @@ class Monitor:
     # --- bookkeeping
 
     def _patience_s(self) -> float | None:
-        """Return how long there is nothing to do; a socket that a full disk denies is retried."""
+        """Return how long there is nothing to do; what cannot be had now is retried."""
         waits = [self._oom_looks.patience_s(), self._adoption.patience_s()]
-        if not self.listener.is_serving:
+        if not self.listener.is_serving or has_held():
             waits.append(_RETRY_S)
         return self.lifetime.patience_s(waits)
 
