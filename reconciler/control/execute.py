@@ -1,14 +1,15 @@
 """Carries out a plan: one function for each action. The only place that changes containers.
 
 Called by the pass, under the reconciler's lock. Actions of one turn run side by side, turns one
-after another. A failure of one action stops none but the starts that were to come after it. An
-action that is interrupted at any point leaves what the next pass can see and finish.
+after another; what is not connected by dependencies stops side by side, whatever its turn. A
+failure of one action stops none but the starts that were to come after it. An action that is
+interrupted at any point leaves what the next pass can see and finish.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from typing import assert_never
@@ -54,8 +55,11 @@ from reconciler.model.frozen import replace
 from reconciler.model.spec import DesiredState, Spec, Stop
 from reconciler.model.world import RestartMemory
 
-# More make starts no faster, but graceful stops wait side by side.
+# More make starts no faster.
 THREADS = 16
+# Graceful stops wait side by side, and a thread that waits costs little.
+STOP_THREADS = 256
+STOPPING = (StopAction, Destroy, Recreate, Restart)
 
 _GONE = (ErrorCode.ContainerNotExists, ErrorCode.ContainerDestroyed)
 
@@ -64,10 +68,15 @@ def execute_plan(
     engine: EnginePort,
     plan: Plan,
     *,
+    groups: Mapping[str, str] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
     progress: Progress = Progress(),  # noqa: B008  (it has no state)
 ) -> tuple[Outcome, ...]:
     """Carry out the actions of a plan and return what became of each, in the plan's order.
+
+    `groups`: for each name one that stands for all that it is connected with by dependencies.
+    Each group goes through its turns by itself, so that graces overlap, but for what is only
+    started, and what comes after that: all that ends frees what it may need.
 
     Once `should_stop` is true no further action is begun; those have no outcome, nor have those
     that were to come after one that failed.
@@ -83,10 +92,38 @@ def execute_plan(
             outcomes[action.name] = run_action(engine, action)
         progress.end(action)
 
+    def run_turns(actions: Iterable[Action], threads: int = THREADS) -> None:
+        for _, together in groupby(actions, key=lambda action: action.turn()):
+            run_tasks([partial(run, action) for action in together], threads)
+
     progress.expect(len(plan.actions))
-    for _, together in groupby(plan.actions, key=lambda action: action.turn()):
-        run_tasks([partial(run, action) for action in together], THREADS)
+    apart, left = _part(plan.actions, groups or {})
+    run_tasks([partial(run_turns, group, STOP_THREADS) for group in apart], STOP_THREADS)
+    run_turns(left)
     return tuple(outcomes[one.name] for one in plan.actions if one.name in outcomes)
+
+
+def _part(
+    actions: Sequence[Action], groups: Mapping[str, str]
+) -> tuple[list[list[Action]], list[Action]]:
+    """Return (the actions of each group up to its first start, the actions that are left).
+
+    Groups in which nothing stops are one: what they do takes no time.
+    """
+    stopping = {groups.get(one.name) for one in actions if isinstance(one, STOPPING)}
+    apart: dict[str | None, list[Action]] = {}
+    started: dict[str | None, tuple[int, int]] = {}  # the turn of the first start
+    left: list[Action] = []
+    for action in actions:
+        group = groups.get(action.name)
+        group = group if group in stopping else None
+        if isinstance(action, Create | Start):
+            started.setdefault(group, action.turn())
+        if group in started and action.turn() >= started[group]:
+            left.append(action)
+        else:
+            apart.setdefault(group, []).append(action)
+    return list(apart.values()), left
 
 
 def run_action(engine: EnginePort, action: Action) -> Outcome:

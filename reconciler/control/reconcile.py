@@ -20,6 +20,7 @@ from reconciler.control.logs import log_failure
 from reconciler.control.news import tell_news
 from reconciler.control.observe import Seen, desired_limits, observe
 from reconciler.control.outcome import Outcome
+from reconciler.control.partial import groups_of
 from reconciler.control.patience import Patience
 from reconciler.control.ports import EnginePort
 from reconciler.control.probes.rounds import probe_due
@@ -233,7 +234,11 @@ class Reconciler:
     ) -> PassReport:
         """Carry out the report's plan and look again."""
         outcomes = execute_plan(
-            self._engine, report.plan, should_stop=self._should_stop, progress=self._progress
+            self._engine,
+            report.plan,
+            groups=groups_of(report),
+            should_stop=self._should_stop,
+            progress=self._progress,
         )
         failures = self._remember(report.desired, report.world, outcomes)
         after = look(failures) if look is not None else self._look(self._options, failures)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 
-from reconciler.control.execute import execute_plan
+from reconciler.control.execute import STOP_THREADS, STOPPING, execute_plan
 from reconciler.control.outcome import Outcome
 from reconciler.control.partial import groups_of
 from reconciler.control.ports import EnginePort
@@ -25,19 +25,12 @@ from reconciler.control.report import PassReport
 from reconciler.control.threads import run_tasks
 from reconciler.model.action import (
     Action,
-    Destroy,
     Plan,
     React,
-    Recreate,
-    Restart,
-    StopAction,
     Update,
 )
 from reconciler.model.world import Observed
 
-_STOPPING = (StopAction, Destroy, Recreate, Restart)
-# Stops side by side; a thread that waits costs little.
-_THREADS = 64
 # What ends within moments makes room (a port, memory) before what is new is started.
 _HEAD_START_S = 0.1
 
@@ -132,7 +125,7 @@ class UnderWay:
         tasks = [partial(self._run, group) for group in groups]
         # A daemon thread: a grace of a minute is not to keep the process from ending.
         thread = threading.Thread(
-            target=run_tasks, args=(tasks, _THREADS), name="under-way", daemon=True
+            target=run_tasks, args=(tasks, STOP_THREADS), name="under-way", daemon=True
         )
         self._threads.append(thread)
         thread.start()
@@ -151,4 +144,4 @@ def may_take_long(action: Action, world: Mapping[str, Observed]) -> bool:
         return any(change.field.startswith("resources.memory") for change in action.changes)
     observed = world.get(action.name)
     is_alive = observed is None or observed.status.has_processes()  # None: nobody could look
-    return is_alive and isinstance(action, _STOPPING)
+    return is_alive and isinstance(action, STOPPING)

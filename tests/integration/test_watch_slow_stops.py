@@ -17,18 +17,13 @@ from reconciler import Engine
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.linux.proc import is_same_process
 from reconciler.model.state import ProcessId
-from tests.e2e.waiting import wait_until
 from tests.integration.daemon import SLEEP, Daemon, status_of
+from tests.integration.slow_stops import SLOW, await_line, init_of
 
 pytestmark = pytest.mark.requires_root
 
 Watch = Callable[..., Daemon]
 
-# Says when it has got the signal, and goes on.
-SLOW = """\
-command: [/bin/sh, -c, "trap 'echo draining' TERM; echo up; while :; do sleep 0.1; done"]
-stop: {grace: 1h}
-"""
 AT_ONCE = "restart: {backoff: {initial: 0s}}\n"
 
 
@@ -38,17 +33,6 @@ def source(tmp_path: Path) -> Path:
     made.mkdir()
     (made / "kept.yaml").write_text(SLEEP + AT_ONCE)
     return made
-
-
-def init_of(engine: Engine, name: str) -> ProcessId:
-    init = engine.load(name).record.init
-    assert init is not None
-    return init
-
-
-def await_line(engine: Engine, name: str, line: str) -> None:
-    log = Path(engine.state_dir, "logs", name, "log")
-    wait_until(lambda: log.exists() and line in log.read_text(), f"{name} says {line}")
 
 
 def begin_slow_stop(daemon: Daemon, engine: Engine, file: Path, text: str = SLOW) -> ProcessId:

@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _destroy(engine: Engine, names: list[str], progress: Progress) -> dict[str, Result]:
     """Destroy dependents first, else side by side; return the failure and last spec of each."""
-    from reconciler.control.execute import THREADS
+    from reconciler.control.execute import STOP_THREADS
     from reconciler.control.threads import run_tasks
     from reconciler.planning.order import graph_of, group_waves, stop_waves
 
@@ -72,7 +72,7 @@ def _destroy(engine: Engine, names: list[str], progress: Progress) -> dict[str, 
 
     waves = stop_waves(graph_of(noted_specs(engine))) if len(names) > 1 else {}
     for together in group_waves(names, waves):
-        run_tasks([partial(destroy, name) for name in together], THREADS)
+        run_tasks([partial(destroy, name) for name in together], STOP_THREADS)
     return {name: results[name] for name in names}
 
 

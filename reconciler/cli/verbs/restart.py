@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _restart(engine: Engine, names: list[str]) -> Results:
     """Restart dependencies first, else side by side; return the failure and new pid of each."""
-    from reconciler.control.execute import THREADS
+    from reconciler.control.execute import STOP_THREADS
     from reconciler.control.threads import run_tasks
     from reconciler.errors import ReconcilerError
     from reconciler.planning.order import graph_of, group_waves, start_waves
@@ -75,7 +75,7 @@ def _restart(engine: Engine, names: list[str]) -> Results:
 
     waves = start_waves(graph_of(noted_specs(engine))) if len(names) > 1 else {}
     for together in group_waves(names, waves):
-        run_tasks([partial(restart, name) for name in together], THREADS)
+        run_tasks([partial(restart, name) for name in together], STOP_THREADS)
     return {name: results[name] for name in names}
 
 

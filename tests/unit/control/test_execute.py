@@ -20,7 +20,7 @@ from reconciler.model.config import Rootfs
 from reconciler.model.spec import DesiredState, Kind, Spec, Stop
 from reconciler.model.state import Status
 from reconciler.model.world import Observed, RestartMemory
-from tests.fakes.engine import FakeEngine
+from tests.fakes.engine import FakeContainer, FakeEngine
 from tests.unit.planning.world_model import make_resources, make_spec
 
 TERM, INT = int(signal.SIGTERM), int(signal.SIGINT)
@@ -254,6 +254,55 @@ def test_independent_actions_overlap(engine: FakeEngine, monkeypatch: pytest.Mon
     monkeypatch.setattr(engine, "create", create)
     plan = plan_of(*(act.Create(name=one, spec=make_spec(one), reason="") for one in ("web", "db")))
     assert [one.error for one in execute_plan(engine, plan)] == [None, None]
+
+
+def test_graces_of_independent_containers_overlap_whatever_their_turn(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each stop waits for the others: of a destroy, a stop, a recreation and a restart."""
+    all_of_them = threading.Barrier(4, timeout=20)
+    specs = {name: make_spec(name) for name in ("gone", "held", "anew", "again")}
+    for spec in specs.values():
+        given(engine, spec)
+    original = FakeContainer.stop
+
+    def stop(self: FakeContainer, signal: int, grace_ns: int) -> object:
+        all_of_them.wait()
+        return original(self, signal, grace_ns)
+
+    monkeypatch.setattr(FakeContainer, "stop", stop)
+    new = make_spec("new")
+    plan = plan_of(
+        act.Destroy(name="gone", spec=specs["gone"], reason=""),
+        act.StopAction(name="held", spec=specs["held"], reason=""),
+        act.Create(name="new", spec=new, reason=""),
+        act.Recreate(name="anew", spec=specs["anew"], reason=""),
+        act.Restart(name="again", spec=specs["again"], reason=""),
+    )
+    outcomes = execute_plan(engine, plan, groups={name: name for name in (*specs, "new")})
+    assert [one.error for one in outcomes] == [None] * 5
+    verbs = [verb.split()[0] for verb, _ in engine.calls]
+    of_held = [verb for verb, name in engine.calls if name == "held"]
+    ended = engine.calls.index((of_held[-1], "held"))
+    assert verbs.index("create") > max(verbs.index("destroy"), ended)
+
+
+def test_what_depends_on_one_another_keeps_its_turns(engine: FakeEngine) -> None:
+    for name in ("db", "web", "aside"):
+        given(engine, make_spec(name))
+    plan = plan_of(
+        act.Destroy(name="aside", spec=make_spec("aside"), reason=""),
+        act.StopAction(name="web", spec=make_spec("web"), reason=""),
+        act.StopAction(name="db", spec=make_spec("db"), reason="", wave=1),
+        act.Start(name="lost", spec=make_spec("lost"), reason=""),
+        act.Restart(name="cache", spec=make_spec("cache"), reason="", wave=1, after=("lost",)),
+    )
+    groups = {"db": "db", "web": "db", "aside": "aside", "lost": "lost", "cache": "lost"}
+    outcomes = execute_plan(engine, plan, groups=groups)
+    stops = [name for verb, name in engine.calls if verb.startswith("stop ")]
+    assert stops.index("web") < stops.index("db")
+    assert [one.action.name for one in outcomes if one.error is None] == ["aside", "web", "db"]
+    assert "cache" not in {one.action.name for one in outcomes}  # it was to come after a failure
 
 
 def test_once_told_to_stop_no_further_action_is_begun(engine: FakeEngine) -> None:
