@@ -6,6 +6,7 @@ Called by `main`. It knows no verb; a verb adds its own arguments.
 from __future__ import annotations
 
 import argparse
+import os
 from types import ModuleType
 
 from reconciler.cli.verbs import VERBS
@@ -14,10 +15,33 @@ TYPE_CHECKING = False  # importing typing would cost `version` a tenth of its ti
 if TYPE_CHECKING:
     from typing import NoReturn
 
+_COLUMNS = 80
+
 # Of the options that every verb has, those that take a value: they may stand before the verb.
 OPTIONS_WITH_VALUE = frozenset(
     {"--run-dir", "--state-dir", "--cgroup-parent", "--output", "-o", "--log-format"}
 )
+
+
+class Formatter(argparse.RawDescriptionHelpFormatter):
+    """A formatter that knows its width: argparse makes one to check each argument.
+
+    For the terminal's it would import `shutil`, with all of Python's compression.
+    """
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_columns() - 2)  # argparse leaves two as well
+
+
+def _columns() -> int:
+    """Return the columns of the terminal, else those that shutil.get_terminal_size takes."""
+    given = os.environ.get("COLUMNS", "")
+    if given.isdecimal() and int(given):
+        return int(given)
+    try:
+        return os.get_terminal_size(1).columns or _COLUMNS
+    except OSError:
+        return _COLUMNS
 
 
 class Parser(argparse.ArgumentParser):
@@ -66,7 +90,7 @@ def make_parser(verb: str, module: ModuleType) -> Parser:
         prog=f"reconciler {verb}",
         description=VERBS[verb][0].upper() + VERBS[verb][1:] + ".",
         epilog="examples:\n" + module.EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Formatter,
         allow_abbrev=False,
         add_help=False,
     )

@@ -13,6 +13,14 @@ from collections.abc import Sequence
 from reconciler.cli.output import flush
 from reconciler.cli.verbs import HINTS, SYNONYMS, VERBS
 
+TYPE_CHECKING = False  # importing typing would cost `version` a tenth of its time
+if TYPE_CHECKING:
+    from reconciler.lean.snapshot import Snapshot
+
+# Verbs of scripts and timers, and of those who wait: each file takes about a mebibyte. None is kept
+# of a run that took a heavy package, as when a file has changed: the next may not need it.
+_SNAPSHOTS = frozenset({"apply", "exec", "logs", "plan", "status"})
+_HEAVY = frozenset({"jsonschema", "psutil", "watchdog", "yaml"})
 _INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 # Specs and records are trees, freed without the collector: looking for cycles every 700 objects
 # takes a fifth of the time of reading 10,000 files.
@@ -47,9 +55,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return run_oci(arguments[1:])
     gc.set_threshold(_OBJECTS_TO_COLLECT)
+    snapshot = None if argv is not None else _load_snapshot(arguments)
     try:
         code = _run(arguments)
         flush()
+        if snapshot is not None and _HEAVY.isdisjoint(sys.modules):
+            snapshot.save()
     except KeyboardInterrupt:
         code = _INTERRUPTED
     except SystemExit as end:  # argparse, after --help
@@ -57,6 +68,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the last line of defence: a bug is told as such
         code = _tell(error, arguments)
     return _close_output(code)
+
+
+def _load_snapshot(arguments: list[str]) -> Snapshot | None:
+    """Load what a verb took the last time; return where to keep it for the next."""
+    from reconciler.lean.importer import install
+
+    verb, _ = _split(arguments)
+    return install(f"cli-{verb}" if verb in _SNAPSHOTS else None)
 
 
 def _tell(error: Exception, arguments: list[str]) -> int:

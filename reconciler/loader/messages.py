@@ -6,7 +6,6 @@ wrong type hides what follows from it. Pure functions.
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -120,7 +119,9 @@ def _closest(text: str, choices: Iterable[str]) -> str | None:
         for prefix in ("", "cap_", "cap", "sig"):
             if form.startswith(prefix) and form.removeprefix(prefix) in by_fold:
                 return by_fold[form.removeprefix(prefix)]
-    close = difflib.get_close_matches(folded, by_fold, n=1)
+    from difflib import get_close_matches
+
+    close = get_close_matches(folded, by_fold, n=1)
     return by_fold[close[0]] if close else None
 
 

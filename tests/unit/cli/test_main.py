@@ -176,7 +176,7 @@ def test_the_version_is_told_without_loading_what_it_does_not_need() -> None:
     program = (
         "import sys; from reconciler.cli.main import main; main(['version'])\n"
         "print(*sorted(name for name in sys.modules if name.startswith('reconciler')))\n"
-        "print(*sorted({'yaml', 'jsonschema', 'watchdog', 'json', 'logging', 'asyncio',"
+        "print(*sorted({'yaml', 'jsonschema', 'watchdog', 'json', 'logging', 'asyncio', 'shutil',"
         " 'subprocess', 'dataclasses', 'enum'} & set(sys.modules) - {'enum'}))"
     )
     run = subprocess.run(
