@@ -23,6 +23,12 @@ Unenforced = Mapping[str, tuple[Unsupported, ...]]
 """By container name: the preferred fields that it runs without."""
 
 _DEFAULTS = Config(command=("unknown",))
+_OF_ISOLATION = (
+    *("apparmor_profile", "selinux_label", "init_affinity", "cpu_affinity", "memory_policy"),
+    *("scheduler", "namespaces.time"),
+)
+"""What of a Config's isolation a host is asked about."""
+
 _ATTRIBUTES = {
     row.path: row.attribute.removeprefix("config.")
     for row in FIELDS
@@ -61,8 +67,8 @@ class _Asked:
         self._answers: dict[object, Sequence[Unsupported]] = {}
 
     def of(self, config: Config) -> Sequence[Unsupported]:
-        labels = (config.isolation.apparmor_profile, config.isolation.selinux_label)
-        key = (config.resources, config.rlimits, config.oom_score_adj, config.security, labels)
+        asked = tuple(attrgetter(*_OF_ISOLATION)(config.isolation))
+        key = (config.resources, config.rlimits, config.oom_score_adj, config.security, asked)
         if key not in self._answers:
             self._answers[key] = self._unenforceable(config)
         return self._answers[key]
@@ -85,6 +91,7 @@ def without(config: Config, paths: Iterable[str]) -> Config:
             config = replace(config, rlimits=tuple(kept))
         elif path == "security.seccomp":
             config = _replaced(config, "security.seccomp", SeccompMode.UNCONFINED)
+            config = _replaced(config, "isolation.seccomp", None)
         else:
             attribute = _ATTRIBUTES[path]
             config = _replaced(config, attribute, attrgetter(attribute)(_DEFAULTS))

@@ -240,8 +240,6 @@ class Engine:
                     corrupt.append(error)
         return containers, corrupt
 
-    # --- events and locks
-
     def exits(self) -> ExitEvents:
         """Return a stream of exits from now on. Raises: MonitorUnavailable, MonitorLost."""
         self.store.prepare()
@@ -287,8 +285,6 @@ class Engine:
         """Kill those of some processes that are of lost records; for who holds the lock."""
         end_orphans(self.store, pids)
 
-    # --- what containers ask of their engine
-
     def check_limits(self, resources: Resources, container_id: str) -> None:
         """Refuse limits that this host cannot enforce. Raises: LimitNotSupported."""
         missing = self.driver.unsupported(resources)
@@ -306,12 +302,15 @@ class Engine:
         """Return the fields of a Config that this host cannot enforce. Raises: SystemError."""
         from reconciler.engine.unenforceable import find_unenforceable
 
-        is_monitored = self._direct is None and self.monitor.is_running()
-        starter = int(self.monitor.ping()["pid"]) if is_monitored else os.getpid()
         try:
-            return tuple(find_unenforceable(config, self.driver, starter))
+            return tuple(find_unenforceable(config, self.driver, self._starter()))
         except OSError as error:
             raise from_os_error(error, "cannot tell what this host can enforce") from error
+
+    def _starter(self) -> int:
+        """Return the pid of who starts inits: the monitor, where one lives, else us."""
+        is_monitored = self._direct is None and self.monitor.is_running()
+        return int(self.monitor.ping()["pid"]) if is_monitored else os.getpid()
 
     def make_launch_plan(self, record: Record) -> dict[str, Any]:
         """Return the launch plan of a container, with its writable layer and FIFOs in place."""
@@ -322,6 +321,7 @@ class Engine:
         return self._plan(record)
 
     def _plan(self, record: Record) -> dict[str, Any]:
+        from reconciler.engine.host_needs import check_host
         from reconciler.engine.setup import Place, make_launch_plan
 
         place = Place(
@@ -335,6 +335,8 @@ class Engine:
         )
         with about(record.id, "start"):
             check_devices(self.driver, record.config)
+            if self._direct is None:
+                check_host(record.config, self.driver, self._starter)
             return make_launch_plan(self._adapted(record), place)
 
     def _adapted(self, record: Record) -> Record:
@@ -357,8 +359,6 @@ class Engine:
             cgroup_dir=self.driver.clone_dir(record.cgroups),
             join_files=self.driver.join_files(record.cgroups),
         )
-
-    # --- what probes ask
 
     def make_socket(self, record: Record, family: int) -> int:
         """Return the descriptor of a TCP socket in the network of a container that runs.

@@ -55,18 +55,8 @@ def _classify(failure: SetupFailed, command: Command) -> tuple[ErrorCode, str]:
         return _classify_execute(failure, command)
     if failure.errno in (errno.ENOSPC, errno.EDQUOT):
         return ErrorCode.NoSpace, f"cannot {failure.step or 'clone'}: {text}{where}"
-    if failure.kind in ("SetRlimits", "SetOomScore") and refused:
-        cause = f"cannot {failure.step}: that takes CAP_SYS_RESOURCE, which root lacks on this host"
-        return ErrorCode.LimitNotSupported, cause
-    if failure.kind == "SetScheduling" and failure.errno == errno.EPERM:
-        needed = (
-            "CAP_SYS_NICE and, on cgroup v1, realtime time for its cgroup (cpu.realtimeRuntime)"
-        )
-        cause = f"cannot {failure.step}: {text}: a realtime one takes {needed}"
-        return ErrorCode.LimitNotSupported, cause
-    if failure.kind == "ChangeDirectory":
-        cause = f"cannot enter the working directory {command.workdir}: {text}"
-        return ErrorCode.ConfigInvalid, cause
+    if known := _classify_kind(failure, command):
+        return known
     if failure.kind is None and refused:
         cause = f"the kernel refuses new namespaces: {text}{where}; run it as root"
         return ErrorCode.PermissionDenied, cause
@@ -77,6 +67,28 @@ def _classify(failure: SetupFailed, command: Command) -> tuple[ErrorCode, str]:
     else:
         code = ErrorCode.StepFailed
     return code, f"cannot {failure.step}: {text}{where}"
+
+
+def _classify_kind(failure: SetupFailed, command: Command) -> tuple[ErrorCode, str] | None:
+    """Return what is to be said of a step that has a reason of its own to fail."""
+    refused = failure.errno in (errno.EPERM, errno.EACCES)
+    text = failure.text.lower()
+    if failure.kind in ("SetRlimits", "SetOomScore") and refused:
+        cause = f"cannot {failure.step}: that takes CAP_SYS_RESOURCE, which root lacks on this host"
+        return ErrorCode.LimitNotSupported, cause
+    if failure.kind == "SetScheduling" and failure.errno == errno.EPERM:
+        needed = (
+            "CAP_SYS_NICE and, on cgroup v1, realtime time for its cgroup (cpu.realtimeRuntime)"
+        )
+        cause = f"cannot {failure.step}: {text}: a realtime one takes {needed}"
+        return ErrorCode.LimitNotSupported, cause
+    if failure.kind == "EnterTimeNamespace" and failure.errno == errno.ERANGE:
+        cause = f"cannot {failure.step}: with its timeOffsets a clock would be below 0, or too high"
+        return ErrorCode.ConfigInvalid, cause
+    if failure.kind == "ChangeDirectory":
+        cause = f"cannot enter the working directory {command.workdir}: {text}"
+        return ErrorCode.ConfigInvalid, cause
+    return None
 
 
 def _classify_execute(failure: SetupFailed, command: Command) -> tuple[ErrorCode, str]:

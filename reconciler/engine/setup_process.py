@@ -100,7 +100,7 @@ def process_steps(
 ) -> list[Any]:
     """Return the last steps: limits, scheduling, identity, the command.
 
-    The CPU affinity is for a process that `is_further` than the init (config.md, execCPUAffinity).
+    A process that `is_further` than the init has a CPU affinity of its own (execCPUAffinity).
 
     Raises: NotSupported, ConfigInvalid.
     """
@@ -114,8 +114,11 @@ def process_steps(
         steps.append(_io_priority(isolation.io_priority))
     if isolation.memory_policy is not None:
         steps.append(_memory_policy(isolation.memory_policy))
-    if is_further and (isolation.cpu_affinity[1] or isolation.cpu_affinity[0]):
-        steps.append(_affinity(isolation.cpu_affinity[1] or isolation.cpu_affinity[0] or ""))
+    affinity = isolation.init_affinity
+    if is_further:
+        affinity = isolation.cpu_affinity[1] or isolation.cpu_affinity[0]
+    if affinity:
+        steps.append(_affinity(affinity))
     steps += _limit_steps(config)
     return [
         *steps,
@@ -233,7 +236,7 @@ def _io_priority(one: IoPriority) -> attributes.SetIoPriority:
 
 
 def _affinity(text: str) -> attributes.SetAffinity:
-    cpus = _numbers(text)
+    cpus = numbers_of(text)
     if cpus is None:
         message = f"'{text}' is no list of CPUs (example: 0-3,8)"
         raise _invalid("process.execCPUAffinity", message)
@@ -249,14 +252,14 @@ def _memory_policy(one: MemoryPolicy) -> attributes.SetMemoryPolicy:
         if name not in MEMORY_FLAGS:
             raise _invalid(f"{field}.flags", f"'{name}' is an invalid memory policy flag")
         mode |= MEMORY_FLAGS[name]
-    nodes = _numbers(one.nodes) if one.nodes else []
+    nodes = numbers_of(one.nodes) if one.nodes else []
     if nodes is None:
         message = f"'{one.nodes}' has an invalid memory policy node (example: 0-1,3)"
         raise _invalid(f"{field}.nodes", message)
     return attributes.SetMemoryPolicy(mode, nodes)
 
 
-def _numbers(text: str) -> list[int] | None:
+def numbers_of(text: str) -> list[int] | None:
     """Return the numbers of a list such as 0-3,8; None when it is none, or has too high ones."""
     numbers: set[int] = set()
     for part in text.split(","):

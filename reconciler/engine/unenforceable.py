@@ -11,6 +11,7 @@ import os
 from reconciler.cgroup.canonical import Unsupported
 from reconciler.cgroup.driver import CgroupDriver
 from reconciler.engine import setup_process
+from reconciler.engine.host_needs import has_capability, unsuited
 from reconciler.engine.seccomp_profile import default_filter
 from reconciler.errors import ReconcilerError
 from reconciler.lean import Iterator
@@ -28,15 +29,12 @@ def find_unenforceable(config: Config, driver: CgroupDriver, starter: int) -> li
     Raises: OSError when the host cannot be asked.
     """
     found = [*driver.unsupported(config.resources), *_seccomp(config), *_labels(config)]
-    if not (config.rlimits or config.oom_score_adj is not None) or _has_sys_resource(starter):
+    found += unsuited(config, driver, lambda: starter)
+    if not (config.rlimits or config.oom_score_adj is not None) or has_capability(
+        starter, _CAP_SYS_RESOURCE
+    ):
         return found
     return [*found, *_rlimits(config, starter), *_oom_score(config, starter)]
-
-
-def _has_sys_resource(pid: int) -> bool:
-    lines = read_file(f"/proc/{pid}/status").splitlines()
-    mask = next(line for line in lines if line.startswith(b"CapEff:")).split()[1]
-    return bool(int(mask, 16) >> _CAP_SYS_RESOURCE & 1)
 
 
 def _rlimits(config: Config, starter: int) -> Iterator[Unsupported]:

@@ -71,16 +71,17 @@ def build_spec(
     origin: Origin,
     base_of: _BaseOf,
     references: tuple[Reference, ...] = (),
+    profile: str | None = None,
 ) -> Spec:
     """Return the spec of one document.
 
     A relative path is relative to the directory that `base_of` returns for its field.
-    `references` are the files that it refers to.
+    `references` are the files that it refers to; `profile` is its seccomp profile, as JSON text.
     """
     kind = Kind(data.get("kind", Kind.CONTAINER))
     spec = Spec(
         name=name,
-        config=_build_config(data, base_of),
+        config=_build_config(data, base_of, profile),
         kind=kind,
         labels=data.get("labels", {}),
         state=DesiredState(data.get("state", DesiredState.RUNNING)),
@@ -111,7 +112,7 @@ def _given(cls: type, data: _Data, **renamed: tuple[str, Any]) -> Any:
     return cls(**values)
 
 
-def _build_config(data: _Data, base_of: _BaseOf) -> Config:
+def _build_config(data: _Data, base_of: _BaseOf, profile: str | None) -> Config:
     conversions: dict[str, tuple[str, Any]] = {
         "command": ("command", tuple),
         "env": ("env", None),
@@ -130,7 +131,7 @@ def _build_config(data: _Data, base_of: _BaseOf) -> Config:
     }
     given = {key: value for key, value in data.items() if key in conversions}
     config: Config = _given(Config, given, **conversions)
-    isolation = build_isolation(data)
+    isolation = build_isolation(data, profile)
     return config if isolation is None else replace(config, isolation=isolation)
 
 
@@ -196,10 +197,16 @@ def _build_cpu(data: _Data) -> CpuLimits:
         max=("max_milli", parse_cpu),
         burst=("burst_ns", parse_duration),
         weight=("weight", int),
+        realtimeRuntime=("realtime_runtime_us", _microseconds),
+        realtimePeriod=("realtime_period_us", _microseconds),
         cpus=("cpus", str),
         mems=("mems", str),
     )
     return cpu
+
+
+def _microseconds(text: str | int) -> int:
+    return parse_duration(text) // 1000
 
 
 def _build_io(data: _Data) -> IoLimits:
@@ -233,7 +240,10 @@ def _build_security(data: _Data) -> Security:
         {key: value for key, value in data.items() if key not in OF_SECURITY},
         capabilities=("capabilities", lambda names: tuple(sorted(names))),
         noNewPrivileges=("no_new_privileges", None),
-        seccomp=("seccomp", SeccompMode),
+        seccomp=(
+            "seccomp",
+            lambda one: SeccompMode(one) if isinstance(one, str) else SeccompMode.DEFAULT,
+        ),
     )
     return security
 

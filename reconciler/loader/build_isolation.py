@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from reconciler.model.isolation import IdMapping, IoPriority, Isolation, Namespaces, Scheduler
+from reconciler.model.isolation import (
+    IdMapping,
+    IoPriority,
+    Isolation,
+    MemoryPolicy,
+    Namespaces,
+    Scheduler,
+)
+from reconciler.model.quantity import parse_duration
 
 _Data = dict[str, Any]
 
@@ -17,13 +25,20 @@ OF_SECURITY = {"apparmorProfile": "apparmor_profile", "selinuxLabel": "selinux_l
 """Fields of `security` that are the model's `Isolation`'s."""
 
 
-def build_isolation(data: _Data) -> Isolation | None:
-    """Return what a document says of isolation, None when that is nothing."""
+def build_isolation(data: _Data, profile: str | None = None) -> Isolation | None:
+    """Return what a document says of isolation, None when that is nothing.
+
+    `profile` is its seccomp profile, as JSON text.
+    """
     values = {
         name: convert(data[key]) for key, (name, convert) in _CONVERSIONS.items() if key in data
     }
+    if "cpuAffinity" in data:
+        values |= _build_affinity(data["cpuAffinity"])
     security = data.get("security", {})
     values |= {name: security[key] for key, name in OF_SECURITY.items() if key in security}
+    if profile is not None:
+        values["seccomp"] = profile
     return Isolation(**values) if values else None
 
 
@@ -39,7 +54,42 @@ def _build_mappings(rows: list[_Data]) -> tuple[IdMapping, ...]:
 
 
 def _build_scheduler(data: _Data) -> Scheduler:
-    return Scheduler(**data | {"policy": f"SCHED_{data['policy']}"})
+    times = {
+        f"{name}_ns": parse_duration(data[name])
+        for name in ("runtime", "deadline", "period")
+        if name in data
+    }
+    return Scheduler(
+        policy=f"SCHED_{data['policy']}",
+        nice=data.get("nice"),
+        priority=data.get("priority"),
+        flags=tuple(f"SCHED_FLAG_{name}" for name in data.get("flags", ())),
+        **times,
+    )
+
+
+def _build_affinity(data: _Data | str | int) -> dict[str, Any]:
+    given = data if isinstance(data, dict) else {"init": data, "exec": data}
+    texts = {name: str(cpus) for name, cpus in given.items()}
+    return {"init_affinity": texts.get("init"), "cpu_affinity": (None, texts.get("exec"))}
+
+
+def _build_memory_policy(data: _Data) -> MemoryPolicy:
+    return MemoryPolicy(
+        mode=f"MPOL_{data['mode']}",
+        nodes=str(data["nodes"]) if "nodes" in data else None,
+        flags=tuple(f"MPOL_F_{name}" for name in data.get("flags", ())),
+    )
+
+
+def _build_offsets(data: _Data) -> dict[str, tuple[int, int]]:
+    return {clock: _seconds_of(str(offset)) for clock, offset in sorted(data.items())}
+
+
+def _seconds_of(offset: str) -> tuple[int, int]:
+    """Return the whole seconds, rounded down, and the nanoseconds beyond them."""
+    nanoseconds = parse_duration(offset.removeprefix("-"))
+    return divmod(-nanoseconds if offset.startswith("-") else nanoseconds, 10**9)
 
 
 def _build_io_priority(data: _Data) -> IoPriority:
@@ -53,6 +103,9 @@ _CONVERSIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "uidMappings": ("uid_mappings", _build_mappings),
     "gidMappings": ("gid_mappings", _build_mappings),
     "sysctl": ("sysctl", _build_sysctl),
+    "timeOffsets": ("time_offsets", _build_offsets),
+    "personality": ("personality", str),
+    "memoryPolicy": ("memory_policy", _build_memory_policy),
     "umask": ("umask", lambda mask: int(mask, 8)),
     "scheduler": ("scheduler", _build_scheduler),
     "ioPriority": ("io_priority", _build_io_priority),

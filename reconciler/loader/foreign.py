@@ -18,6 +18,7 @@ _MOUNTS = "write 'mounts: [{type: bind, source: DIR, target: /DIR}]'"
 _DEVICE = "write 'mounts: [{type: bind, source: /dev/X, target: /dev/X, options: [dev]}]'"
 _ORDER = "write 'dependsOn: {NAME: started}', or ready, or completed"
 _PRIVILEGES = "write what it needs in 'security: {capabilities: [...]}'"
+_PROFILE = "a seccomp profile is no spec: move it into a directory of its own, as profiles/web.json"
 _PROBES = "write 'probes: {liveness: {exec: [COMMAND, ...]}}'"
 _GRACE = "write 'stop: {grace: 10s}'"
 _PRE_STOP = "write 'stop: {preStop: [COMMAND, ...]}'"
@@ -45,6 +46,7 @@ def _by_name(rows: _Rows) -> dict[str, str]:
 
 INSTEAD = _by_name(
     (
+        (_PROFILE, "defaultaction"),
         (_COMMAND, "args cmd entrypoint exec execstart script unit"),
         (_IMAGE, "image build pull pullpolicy imagepullpolicy platform"),
         (_PUBLISH, "ports expose publishport links"),

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from reconciler.loader.foreign import meant
+from reconciler.model.config import SeccompMode
 from reconciler.model.field_paths import ENFORCED, OBSERVED, UNIFIED_FIELDS, is_known
 from reconciler.model.names import explain_id
 from reconciler.model.quantity import parse_cpu, parse_duration, parse_size
@@ -156,6 +157,16 @@ def _check_logs(value: str) -> None:
         raise ValueError(f"{value!r:.80} is neither 'none' nor a mapping with maxSize and maxFiles")
 
 
+def _check_offset(value: str | int) -> None:
+    parse_duration(str(value).removeprefix("-"))
+
+
+def _check_seccomp(value: str) -> None:
+    if value not in tuple(SeccompMode):
+        hint = f"; for a profile of your own write {{profile: {value:.80}}}" if "." in value else ""
+        raise ValueError(f"{value!r:.80} is neither default nor unconfined{hint}")
+
+
 def _check_reaction(value: str) -> None:
     if value not in ("ignore", "restart"):
         forms = "ignore, restart, {signal: NAME} or {exec: [COMMAND, ...]}"
@@ -217,6 +228,7 @@ _FORMATS: dict[str, tuple[_Check, tuple[type, ...]]] = {
     "sysctl": (_check_sysctl, (str,)),
     "rlimit-value": (_check_rlimit, (str,)),
     "logs": (_check_logs, (str,)),
+    "seccomp": (_check_seccomp, (str,)),
     "reaction": (_check_reaction, (str,)),
     "dependency-condition": (_check_condition, (str,)),
     "ip-address": (_check_address, (str,)),
@@ -224,6 +236,7 @@ _FORMATS: dict[str, tuple[_Check, tuple[type, ...]]] = {
     "enforced-field": (_check_enforced_field, (str,)),
     "size": (parse_size, (str, int)),
     "cpu-amount": (parse_cpu, (str, int, float)),
+    "time-offset": (_check_offset, (str, int)),
     "duration-go": (parse_duration, (str, int)),
 }
 

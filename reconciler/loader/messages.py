@@ -34,6 +34,8 @@ _BOUNDS = {
     "minItems": "the list is empty; it needs at least one item",
     "maxItems": "the list is too long; the most is {limit} items",
 }
+# Of the kernel's names, which a spec leaves out.
+_PREFIXES = ("", "cap_", "cap", "sig", "sched_flag_", "sched_", "mpol_f_", "mpol_", "ioprio_class_")
 _FEW = 12  # so many choices are listed; more are not
 # Of several errors at one place the first in this order is told.
 _PRIORITY = ("type", "format", "enum", "required", "minLength", "minItems", "pattern")
@@ -87,11 +89,12 @@ def _missing(name: str, properties: dict[str, Any]) -> str:
 def _suggest_field(name: str, properties: dict[str, Any], path: Path) -> str:
     if remedy := instead_of(name, path):
         return f"; {remedy}"
+    elsewhere = _places().get(name.lower(), ())
+    is_elsewhere = len(elsewhere) == 1 and not path
+    if is_elsewhere and name.lower() not in map(str.lower, properties):
+        return f"; did you mean '{elsewhere[0]}'?"
     if close := _closest(name, properties):
         return f"; did you mean '{close}'?"
-    elsewhere = _places().get(name.lower(), ())
-    if len(elsewhere) == 1 and not path:
-        return f"; did you mean '{elsewhere[0]}'?"
     return f" (known here: {', '.join(properties)})" if len(properties) <= _FEW else ""
 
 
@@ -116,7 +119,7 @@ def _closest(text: str, choices: Iterable[str]) -> str | None:
     by_fold = {choice.casefold(): choice for choice in choices}
     folded = text[:80].casefold()
     for form in (folded, folded.replace("_", "").replace("-", "")):
-        for prefix in ("", "cap_", "cap", "sig"):
+        for prefix in _PREFIXES:
             if form.startswith(prefix) and form.removeprefix(prefix) in by_fold:
                 return by_fold[form.removeprefix(prefix)]
     from difflib import get_close_matches

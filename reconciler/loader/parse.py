@@ -24,6 +24,8 @@ from reconciler.loader.reader import Reader
 from reconciler.loader.references import EnvFile, find_env_files, find_references, make_references
 from reconciler.loader.rules import check_rules
 from reconciler.loader.schema import find_errors
+from reconciler.loader.seccomp_file import FIELD as PROFILE
+from reconciler.loader.seccomp_file import find_profile, read_profile
 from reconciler.loader.sources import FileTrouble, stem_of
 from reconciler.model.frozen import replace
 from reconciler.model.names import explain_id, is_valid_id
@@ -103,7 +105,7 @@ class Document:
     """One document's outcome: a spec or problems; `name` where it is known.
 
     `node` has the drop-ins merged over it. `env` are the variables of its env files, each with
-    its file and line.
+    its file and line; `env_files` are these and the seccomp `profile`'s.
     """
 
     def __init__(
@@ -124,17 +126,20 @@ class Document:
         self.problems += [self._place(finding, node) for finding in findings]
         self.env: dict[str, EnvValue] = {}
         self.env_files: list[str] = []
+        self.profile: str | None = None
         self.referred: list[str] = []
         references: tuple[Reference, ...] = ()
         if isinstance(node.data, dict) and all(one.path[:1] != ("envFile",) for one in findings):
             env_files = list(find_env_files(node.data, self._base_of))
             self._read_env(env_files, reader)
+            self._read_profile(reader)
             if not findings:
                 references = self._find_references(env_files, reader)
         if not self.problems and self.name is not None:
             origin = Origin(file=file, line=node.line, column=node.column)
             data = self._data_with_env()
-            self.spec = build_spec(data, self.name, origin, self._base_of, references)
+            bases = self._base_of
+            self.spec = build_spec(data, self.name, origin, bases, references, self.profile)
 
     def _data_with_env(self) -> dict[str, Any]:
         data: dict[str, Any] = self.node.data
@@ -147,6 +152,24 @@ class Document:
         """Return the directory that a relative path at `path` is relative to."""
         return os.path.dirname(self.node.find(path).file)
 
+    def _read_profile(self, reader: Reader) -> None:
+        """Read the seccomp profile, if there is one; what is wrong is a problem of its file."""
+        file = find_profile(self.node.data, self._base_of)
+        if file is None:
+            return
+        self.env_files.append(file)
+        try:
+            self.profile = read_profile(file, reader.take)
+        except FileTrouble as trouble:
+            self._tell(PROFILE, trouble)
+        except DocumentError as error:
+            self._tell_inside(file, error)
+
+    def _tell_inside(self, file: str, error: DocumentError) -> None:
+        """Note what is wrong inside of a file that the document names."""
+        problem = make_problem(error.code, error.message, file, error.line, error.column)
+        self.problems.append(replace(problem, spec_name=self.name))
+
     def _read_env(self, files: Sequence[EnvFile], reader: Reader) -> None:
         """Read all env files; what is wrong with one is a problem of the field."""
         for one in files:
@@ -156,10 +179,7 @@ class Document:
             except FileTrouble as trouble:
                 self._tell(one.path, trouble)
             except DocumentError as error:
-                problem = make_problem(
-                    error.code, error.message, one.file, error.line, error.column
-                )
-                self.problems.append(replace(problem, spec_name=self.name))
+                self._tell_inside(one.file, error)
 
     def _find_references(
         self, env_files: Sequence[EnvFile], reader: Reader

@@ -14,9 +14,9 @@ class Parsed:
 
     `troubled` are the names of invalid documents, as far as they could be read; `has_unnamed`
     tells that something in the file is in trouble whose name is not known. `env_files` are all
-    that were looked for, those that are missing included; `references` are the paths
-    whose changes ask for more than reading the spec again. `places` are those of the
-    dependencies: by the spec's name, then the dependency's.
+    whose content is a part of a spec (env files, seccomp profiles), those that are missing
+    included; `references` are the paths whose changes ask for more than reading the spec again.
+    `places` are those of the dependencies: by the spec's name, then the dependency's.
     """
 
     specs: tuple[Spec, ...] = ()

@@ -11,6 +11,7 @@ from typing import Any
 
 from reconciler.errors.codes import ErrorCode
 from reconciler.loader.findings import Finding, Path
+from reconciler.loader.scheduling_rules import check_scheduling
 from reconciler.model.moment import parse_time
 from reconciler.model.quantity import format_duration, parse_cpu, parse_duration, parse_size
 from reconciler.model.spec import Backoff
@@ -47,7 +48,7 @@ def check_rules(data: dict[str, Any]) -> Iterator[Finding]:
     yield from _check_not_zero(resources)
     yield from _check_rlimits(data.get("rlimits", {}))
     yield from _check_namespaces(data)
-    yield from _check_scheduler(data.get("scheduler", {}))
+    yield from check_scheduling(data)
     yield from _check_restart(data)
     yield from _check_deadline(data)
     yield from _check_suspend(data.get("suspend"))
@@ -107,14 +108,11 @@ def _check_namespaces(data: dict[str, Any]) -> Iterator[Finding]:
     if is_private and data.get("rootfs", {}).get("overlay"):
         message = "an overlay cannot have its ids mapped; leave out namespaces.user"
         yield _finding(("rootfs", "overlay"), message)
+    if data.get("timeOffsets") and namespaces.get("time", "host") != "private":
+        yield _finding(("timeOffsets",), "it needs namespaces: {time: private}")
     if "network" in namespaces and data.get("network") == "host":
         message = "'network: host' is another network; give one of the two"
         yield _finding(("namespaces", "network"), message)
-
-
-def _check_scheduler(scheduler: dict[str, Any]) -> Iterator[Finding]:
-    if "nice" in scheduler and scheduler.get("policy") == "IDLE":
-        yield _finding(("scheduler", "nice"), "the policy IDLE has no nice value")
 
 
 def _check_unique(names: Sequence[str], path: Path) -> Iterator[Finding]:

@@ -16,6 +16,8 @@ _LIMITS = (
     "resources.cpu.burst",
     "resources.cpu.idle",
     "resources.cpu.weight",
+    "resources.cpu.realtimeRuntime",
+    "resources.cpu.realtimePeriod",
     "resources.cpu.cpus",
     "resources.cpu.mems",
     "resources.pids.max",
@@ -52,7 +54,8 @@ OBSERVED = (
 
 ENFORCED = (
     *(*_LIMITS, "rlimits", "oomScoreAdj", "security.seccomp"),
-    *("security.apparmorProfile", "security.selinuxLabel"),
+    *("security.apparmorProfile", "security.selinuxLabel", "cpuAffinity.init", "cpuAffinity.exec"),
+    *("memoryPolicy", "scheduler", "namespaces.time"),
 )
 """What a host may be unable to enforce."""
 

@@ -157,7 +157,8 @@ class Isolation:
     adds. With `maps_rootfs` the root file system's files have the same ids inside as on the host,
     in a user namespace too. `rootfs_propagation` is one of mount(8)'s (shared, slave, private,
     unbindable, r-forms). `net_devices` are moved into the container's network namespace, by their
-    name there; who starts the init does that.
+    name there; who starts the init does that. `cpu_affinity` is that of further processes (first
+    and last, as config.md has them), `init_affinity` the init's.
     """
 
     namespaces: Namespaces = Namespaces()
@@ -174,6 +175,7 @@ class Isolation:
     scheduler: Scheduler | None = None
     io_priority: IoPriority | None = None
     cpu_affinity: tuple[str | None, str | None] = (None, None)
+    init_affinity: str | None = None
     personality: str | None = None
     memory_policy: MemoryPolicy | None = None
     apparmor_profile: str | None = None

@@ -16,11 +16,19 @@ from reconciler.model.action import ChangeClass
 from reconciler.model.codec import to_compact
 from reconciler.model.config import IoDeviceLimits
 from reconciler.model.frozen import fields, is_frozen, replace
-from reconciler.model.isolation import IdMapping, IoPriority, Isolation, Namespaces, Scheduler
+from reconciler.model.isolation import IdMapping, Isolation, Namespaces
 from reconciler.model.quantity import format_cpu, format_duration, format_size
 from reconciler.model.spec import Dependency, Spec, Suspend
 from reconciler.model.value import Value
-from reconciler.planning.probe_text import spell_probe
+from reconciler.planning.isolation_text import (
+    exec_affinity,
+    spell_io_priority,
+    spell_memory_policy,
+    spell_scheduler,
+    spell_us,
+    time_offsets,
+)
+from reconciler.planning.probe_text import spell_digest, spell_probe
 
 
 class ObservedBy(StrEnum):
@@ -134,13 +142,6 @@ def _rest_of_isolation(spec: Spec) -> Isolation:
     return replace(spec.config.isolation, **dict.fromkeys(ISOLATION_ROWS), **_NO_ROWS)
 
 
-def spell_scheduling(one: Scheduler | IoPriority) -> Value:
-    """Return `BATCH nice=10`, as a file has it in two fields."""
-    first, *others = str(spell_plain(one)).split(" ")
-    name = first.partition("=")[2]
-    return " ".join([name.removeprefix("SCHED_").removeprefix("IOPRIO_CLASS_"), *others])
-
-
 def _spell_mappings(mappings: tuple[IdMapping, ...]) -> Value:
     return tuple(f"{one.container_id}:{one.host_id}:{one.size}" for one in mappings)
 
@@ -192,9 +193,12 @@ def _process(
 # Fields of Isolation with a row of their own, and what stands for "not set" where None does not.
 ISOLATION_ROWS = (
     *("domainname", "umask", "scheduler", "io_priority", "masked_paths", "readonly_paths"),
-    *("apparmor_profile", "selinux_label"),
+    *("apparmor_profile", "selinux_label", "seccomp", "init_affinity", "personality"),
+    "memory_policy",
 )
 _NO_ROWS: dict[str, Any] = {
+    "time_offsets": {},
+    "cpu_affinity": (None, None),
     "namespaces": Namespaces(),
     "sysctl": {},
     "uid_mappings": (),
@@ -232,18 +236,24 @@ FIELDS: tuple[Field, ...] = (
     _process("namespaces.network", "config.isolation.namespaces.network"),
     _process("uidMappings", "config.isolation.uid_mappings", _spell_mappings),
     _process("gidMappings", "config.isolation.gid_mappings", _spell_mappings),
+    _process("namespaces.time", "config.isolation.namespaces.time"),
+    _row("timeOffsets", "config.isolation.time_offsets", _RESTART, get=time_offsets),
     _process("sysctl", "config.isolation.sysctl"),
     _row("umask", "config.isolation.umask", _RESTART, _spell_mask),
-    _process("scheduler", "config.isolation.scheduler", spell_scheduling),
-    _process("ioPriority", "config.isolation.io_priority", spell_scheduling),
+    _process("scheduler", "config.isolation.scheduler", spell_scheduler),
+    _process("ioPriority", "config.isolation.io_priority", spell_io_priority),
+    _row("cpuAffinity.init", "config.isolation.init_affinity", _RESTART),
+    _row("cpuAffinity.exec", "config.isolation.cpu_affinity", _RESTART, get=exec_affinity),
+    _row("personality", "config.isolation.personality", _RESTART),
+    _row("memoryPolicy", "config.isolation.memory_policy", _RESTART, spell_memory_policy),
     _row("maskedPaths", "config.isolation.masked_paths", _RESTART),
     _row("readonlyPaths", "config.isolation.readonly_paths", _RESTART),
+    _row("security.seccomp.profile", "config.isolation.seccomp", _RESTART, spell_digest),
     _process("security.apparmorProfile", "config.isolation.apparmor_profile"),
     _process("security.selinuxLabel", "config.isolation.selinux_label"),
     _row("isolation", "config.isolation", _RESTART, _spell_isolation, _rest_of_isolation),
     # For users of the engine alone, as is the rest of isolation.
     _process("namespaces.mount", "config.isolation.namespaces.mount"),
-    _process("namespaces.time", "config.isolation.namespaces.time"),
     _row("logs", "config.logs.is_kept", _RESTART, _spell_logs),
     _row("logs.maxSize", "config.logs.max_size_bytes", _RESTART, format_size),
     _row("logs.maxFiles", "config.logs.max_files", _RESTART),
@@ -258,6 +268,8 @@ FIELDS: tuple[Field, ...] = (
     _kernel("resources.cpu.idle", "config.resources.cpu.idle"),
     _kernel("resources.cpu.weight", "config.resources.cpu.weight"),
     _kernel("resources.cpu.cpus", "config.resources.cpu.cpus"),
+    _kernel("resources.cpu.realtimeRuntime", "config.resources.cpu.realtime_runtime_us", spell_us),
+    _kernel("resources.cpu.realtimePeriod", "config.resources.cpu.realtime_period_us", spell_us),
     _kernel("resources.cpu.mems", "config.resources.cpu.mems"),
     _kernel("resources.pids.max", "config.resources.pids.max"),
     _kernel("resources.io.weight", "config.resources.io.weight"),
@@ -272,8 +284,6 @@ FIELDS: tuple[Field, ...] = (
     _kernel("resources.cpu.quota", "config.resources.cpu.quota_us"),
     _kernel("resources.cpu.period", "config.resources.cpu.period_us"),
     _kernel("resources.cpu.shares", "config.resources.cpu.shares"),
-    _kernel("resources.cpu.realtimeRuntime", "config.resources.cpu.realtime_runtime_us"),
-    _kernel("resources.cpu.realtimePeriod", "config.resources.cpu.realtime_period_us"),
     _kernel("resources.io.blkioWeight", "config.resources.io.blkio_weight"),
     _kernel("resources.io.blkioWeights", "config.resources.io.blkio_weights", _spell_weights),
     _kernel("resources.rdma", "config.resources.rdma"),

@@ -19,7 +19,7 @@ from reconciler.model.spec import Spec
 from reconciler.model.value import Value
 from reconciler.model.world import Observed
 from reconciler.planning.changes import make_change, reported
-from reconciler.planning.fields import spell_scheduling
+from reconciler.planning.isolation_text import spell_io_priority, spell_scheduler
 
 ANOTHER = "another one"
 """What is told of a namespace that is neither the one of the spec nor the host's."""
@@ -122,22 +122,23 @@ def _scheduling(spec: Spec, observed: Observed) -> Iterator[FieldChange]:
         if _is_served_better(str(policy), int(str(nice)), wanted):
             is_nice = wanted.nice is not None or nice != 0
             text = f"{policy} nice={nice}" if is_nice else str(policy)
-            yield make_change(spec, "scheduler", spell_scheduling(wanted), text, ChangeClass.LIVE)
+            yield make_change(spec, "scheduler", spell_scheduler(wanted), text, ChangeClass.LIVE)
     io_wanted, value = config.isolation.io_priority, shown.get("ioPriority")
     if io_wanted is not None and isinstance(value, tuple):
         io_class, priority = value
         if _is_served_first(str(io_class), int(str(priority)), io_wanted):
             text = f"{io_class} priority={priority}"
             yield make_change(
-                spec, "ioPriority", spell_scheduling(io_wanted), text, ChangeClass.LIVE
+                spec, "ioPriority", spell_io_priority(io_wanted), text, ChangeClass.LIVE
             )
 
 
 def _is_served_better(policy: str, nice: int, wanted: Scheduler) -> bool:
-    rank, least = _RANKS.get(policy, _REALTIME), _RANKS[wanted.policy.removeprefix("SCHED_")]
+    rank = _RANKS.get(policy, _REALTIME)
+    least = _RANKS.get(wanted.policy.removeprefix("SCHED_"), _REALTIME)
     if rank != least:
         return rank > least
-    return nice < (wanted.nice or 0)
+    return rank != _REALTIME and nice < (wanted.nice or 0)
 
 
 def _is_served_first(io_class: str, priority: int, wanted: IoPriority) -> bool:

@@ -32,13 +32,15 @@ def _spell_check(probe: Probe) -> str:
 
 
 def _spell_http(check: HttpCheck) -> str:
-    headers = ", ".join(f"{name}: {_hide(value)}" for name, value in sorted(check.headers.items()))
+    headers = ", ".join(
+        f"{name}: {spell_digest(value)}" for name, value in sorted(check.headers.items())
+    )
     told = f", headers: {{{headers}}}" if headers else ""
     return f"{{port: {check.port}, path: {check.path}, host: {check.host}{told}}}"
 
 
-def _hide(value: str) -> str:
-    """Return what tells two values apart and shows neither: a header may hold a token."""
+def spell_digest(value: str) -> str:
+    """Return what tells two values apart and shows neither: one may hold a token, or be long."""
     from hashlib import sha256
 
     return f"(sha256 {sha256(value.encode()).hexdigest()[:12]})"

@@ -15,6 +15,7 @@ from reconciler.engine.container import Container
 from reconciler.model.config import Config, Rootfs
 from tests.conftest import RunDirs
 from tests.integration.daemon import Daemon
+from tests.integration.spec_files import Reconciler
 
 BUSYBOX = "/bin/busybox"
 
@@ -29,6 +30,14 @@ def engine(run_dirs: RunDirs) -> Iterator[Engine]:
     for error in made.list_corrupt():
         made.handle(str(error.container)).destroy()
     made.retire()
+
+
+@pytest.fixture
+def reconciler(engine: Engine, tmp_path: Path) -> Reconciler:
+    """Give the command line on a directory of specs."""
+    source = tmp_path / "specs"
+    source.mkdir(exist_ok=True)
+    return Reconciler(engine, source)
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ Source: kernel scheduler/sched-bwc.rst, sched-design-CFS.rst, sched-rt-group.rst
 from __future__ import annotations
 
 import errno
+import math
+import os
 
 from reconciler.cgroup import convert, files
 from reconciler.cgroup.canonical import (
@@ -32,6 +34,7 @@ FIELDS = (CPU_MAX, CPU_PERIOD, CPU_BURST, CPU_WEIGHT, CPU_IDLE, CPU_RT_RUNTIME, 
 _QUOTA, _PERIOD, _BURST = "cpu.cfs_quota_us", "cpu.cfs_period_us", "cpu.cfs_burst_us"
 _SHARES, _IDLE = "cpu.shares", "cpu.idle"
 _RT_RUNTIME, _RT_PERIOD = "cpu.rt_runtime_us", "cpu.rt_period_us"
+_INSTANCE = "reconciler"  # what the names of instances' cgroups begin with (engine/dirs)
 _QUOTA_FIELDS = frozenset((CPU_MAX, CPU_PERIOD, CPU_BURST))
 _US = 1000  # nanoseconds
 # What the kernel must have for a field, and the kernel that has it.
@@ -140,7 +143,30 @@ def _write_realtime(path: str, wanted: Limits) -> None:
     if files.read_text(f"{path}/{_RT_PERIOD}").strip() != str(period):
         files.write_text(f"{path}/{_RT_PERIOD}", str(period))
     if runtime != "0":
+        _make_room(path, int(runtime) / int(str(period)))
         files.write_text(f"{path}/{_RT_RUNTIME}", runtime)
+
+
+def _make_room(path: str, wanted: float) -> None:
+    """Give the instance's own cgroup as much real time as its containers have together.
+
+    It begins with none, and the kernel refuses what is more than it has. `wanted` is a share of
+    the time. Cgroups of others' making are left as they are.
+    """
+    parent = os.path.dirname(path)
+    if not os.path.basename(parent).startswith(_INSTANCE):
+        return
+    with os.scandir(parent) as entries:
+        others = [one.path for one in entries if one.is_dir() and one.path != path]
+    needed = wanted + sum(map(_realtime_share, others))
+    if needed > _realtime_share(parent):
+        period = int(files.read_text(f"{parent}/{_RT_PERIOD}"))
+        files.write_text(f"{parent}/{_RT_RUNTIME}", str(math.ceil(needed * period)))
+
+
+def _realtime_share(path: str) -> float:
+    runtime = int(files.read_text(f"{path}/{_RT_RUNTIME}"))
+    return 1.0 if runtime < 0 else runtime / int(files.read_text(f"{path}/{_RT_PERIOD}"))
 
 
 def read_limits(path: str, asked: Collection[str] = ()) -> dict[str, Value]:

@@ -25,12 +25,17 @@ groups: [video, 27]
 hostname: web.example.org
 domainname: example.org
 namespaces:
-  {pid: host, ipc: private, uts: private, cgroup: private, network: /run/netns/blue, user: private}
+  {pid: host, ipc: private, uts: private, cgroup: private, network: /run/netns/blue, user: private,
+  time: private}
+timeOffsets: {monotonic: 24h, boottime: -1500ms}
 uidMappings: [{containerID: 0, hostID: 524288, size: 65536}]
 gidMappings: [{containerID: 0, hostID: 524288, size: 65536}]
 sysctl: {net.core.somaxconn: 4096}
 umask: "0027"
-scheduler: {policy: BATCH, nice: 10}
+scheduler: {policy: DEADLINE, runtime: 1ms, deadline: 2ms, period: 3ms, flags: [RESET_ON_FORK]}
+cpuAffinity: {init: 0-1, exec: 2}
+personality: LINUX32
+memoryPolicy: {mode: BIND, nodes: 0-1, flags: [STATIC_NODES]}
 ioPriority: {class: BE, priority: 7}
 maskedPaths: [/proc/kcore]
 readonlyPaths: [/proc/sys]
@@ -42,7 +47,8 @@ mounts:
 network: none
 resources:
   memory: {max: 256Mi, high: 200Mi, low: 64Mi, min: 1Mi, oomGroup: true, swap: 0}
-  cpu: {max: 1500m, burst: 20ms, weight: 100, idle: false, cpus: 0-3, mems: 0}
+  cpu: {max: 1500m, burst: 20ms, weight: 100, idle: false, cpus: 0-3, mems: 0,
+    realtimeRuntime: 50ms, realtimePeriod: 1s}
   pids: {max: 128}
   io:
     weight: 50

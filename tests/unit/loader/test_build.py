@@ -28,7 +28,14 @@ from reconciler.model.config import (
     Security,
 )
 from reconciler.model.frozen import replace
-from reconciler.model.isolation import IdMapping, IoPriority, Isolation, Namespaces, Scheduler
+from reconciler.model.isolation import (
+    IdMapping,
+    IoPriority,
+    Isolation,
+    MemoryPolicy,
+    Namespaces,
+    Scheduler,
+)
 from reconciler.model.spec import (
     Backoff,
     Kind,
@@ -93,7 +100,15 @@ def test_every_field_arrives_in_the_units_of_the_model() -> None:
                 oom_group=True,
                 swap_bytes=0,
             ),
-            cpu=CpuLimits(max_milli=1500, burst_ns=20_000_000, weight=100, cpus="0-3", mems="0"),
+            cpu=CpuLimits(
+                max_milli=1500,
+                burst_ns=20_000_000,
+                weight=100,
+                cpus="0-3",
+                mems="0",
+                realtime_runtime_us=50_000,
+                realtime_period_us=10**6,
+            ),
             pids=PidsLimits(max=128),
             io=IoLimits(
                 weight=50,
@@ -120,12 +135,27 @@ def test_every_field_arrives_in_the_units_of_the_model() -> None:
         oom_score_adj=500,
         isolation=Isolation(
             domainname="example.org",
-            namespaces=Namespaces(pid="host", network="/run/netns/blue", user="private"),
+            namespaces=Namespaces(
+                pid="host", network="/run/netns/blue", user="private", time="private"
+            ),
+            time_offsets={"boottime": (-2, 500_000_000), "monotonic": (86400, 0)},
             uid_mappings=(IdMapping(container_id=0, host_id=524288, size=65536),),
             gid_mappings=(IdMapping(container_id=0, host_id=524288, size=65536),),
             sysctl={"net.core.somaxconn": "4096"},
             umask=0o027,
-            scheduler=Scheduler(policy="SCHED_BATCH", nice=10),
+            scheduler=Scheduler(
+                policy="SCHED_DEADLINE",
+                runtime_ns=10**6,
+                deadline_ns=2 * 10**6,
+                period_ns=3 * 10**6,
+                flags=("SCHED_FLAG_RESET_ON_FORK",),
+            ),
+            init_affinity="0-1",
+            cpu_affinity=(None, "2"),
+            personality="LINUX32",
+            memory_policy=MemoryPolicy(
+                mode="MPOL_BIND", nodes="0-1", flags=("MPOL_F_STATIC_NODES",)
+            ),
             io_priority=IoPriority(io_class="IOPRIO_CLASS_BE", priority=7),
             masked_paths=("/proc/kcore",),
             readonly_paths=("/proc/sys",),

@@ -24,7 +24,7 @@ from reconciler.model.config import (
     Resources,
 )
 from reconciler.model.frozen import MISSING, Field, fields, is_frozen
-from reconciler.model.isolation import Isolation, Namespaces, Scheduler
+from reconciler.model.isolation import Isolation, Namespaces
 from reconciler.model.spec import Spec
 from tests.unit.loader.samples import FULL, spec_of
 
@@ -35,23 +35,36 @@ ONLY_MODEL = {
     Resources: {"rdma", "net"},
     MemoryLimits: {"reservation_bytes", "swappiness", "disable_oom_killer"},
     CpuLimits: {
-        *("quota_us", "period_us", "shares", "realtime_runtime_us", "realtime_period_us"),
+        *("quota_us", "period_us", "shares"),
     },
     IoLimits: {"blkio_weight", "blkio_weights"},
     LogLimits: {"is_kept"},  # `logs: none`
-    Namespaces: {"mount", "time"},
-    Scheduler: {"priority", "flags", "runtime_ns", "deadline_ns", "period_ns"},
+    Namespaces: {"mount"},
 }
 # Fields of Isolation that a file has, by where it has them; the others are the engine's alone.
 ISOLATION: dict[tuple[str, ...], set[str]] = {
     (): {
         *("domainname", "namespaces", "sysctl", "umask", "scheduler", "io_priority"),
         *("masked_paths", "readonly_paths", "uid_mappings", "gid_mappings"),
+        *("time_offsets", "personality", "memory_policy"),
     },
     ("security",): {"apparmor_profile", "selinux_label"},
 }
-RENAMED = {"class": "io_class", "containerID": "container_id", "hostID": "host_id"}
-ONLY_SCHEMA = {"apiVersion", "envFile", "onChange"}  # in `env` and `references` by then
+RENAMED = {
+    "class": "io_class",
+    "containerID": "container_id",
+    "hostID": "host_id",
+    "realtimeRuntime": "realtime_runtime_us",
+    "realtimePeriod": "realtime_period_us",
+}
+# In `env` and `references` by then, and in two fields of Isolation.
+ONLY_SCHEMA = {"apiVersion", "envFile", "onChange", "cpuAffinity"}
+# Fields that go with others of theirs, and these.
+NEEDED: dict[str, dict[str, Any]] = {
+    "ioPriority": {"class": "BE"},
+    "scheduler": {"policy": "BATCH"},
+    "memoryPolicy": {"mode": "DEFAULT"},
+}
 KEYED_BY_NAME = {"rlimits", "dependsOn"}
 SUFFIXES = {"size": "_bytes", "duration-go": "_ns", "cpu-amount": "_milli"}
 
@@ -147,9 +160,9 @@ def test_giving_a_default_is_the_same_as_leaving_it_out(
         inner = {path[-1]: default}
         changed = probe | (inner if len(path) == 3 else {path[2]: probe[path[2]] | inner})
         given["probes"] = {path[1]: changed}
-    elif path == ("ioPriority", "priority"):
-        bare["ioPriority"] = {"class": "BE"}
-        given["ioPriority"] = {"class": "BE", "priority": default}
+    elif path[0] in NEEDED and len(path) > 1:
+        bare[path[0]] = NEEDED[path[0]]
+        given[path[0]] = NEEDED[path[0]] | {path[1]: default}
     elif path[0] == "mounts" and len(path) > 1:
         bare["mounts"] = [{"type": "tmpfs", "target": "/t"}]
         given["mounts"] = [bare["mounts"][0] | {path[1]: default}]
@@ -240,6 +253,12 @@ def test_the_full_sample_uses_every_field() -> None:
     probes = {path[2:] for path in used if path[0] == "probes"}  # each kind has one check alone
     probes.add(("unix",))  # three kinds of probes have no room for the fourth check
     missing = {path for path in missing if path[0] != "probes" or path[2:] not in probes}
+    # Others of a policy, and a file that would have to be there.
+    missing -= {
+        ("scheduler", "nice"),
+        ("scheduler", "priority"),
+        ("security", "seccomp", "profile"),
+    }
     assert {path for path in missing if path[0] != "rlimits"} == set()
 
 

@@ -172,7 +172,10 @@ MISTAKES = {
     ),
     "a nice value for a policy without": (
         "command: [a]\nscheduler: {policy: IDLE, nice: 1}",
-        "2:33: scheduler.nice: the policy IDLE has no nice value [SpecValue]",
+        (
+            "2:33: scheduler.nice: the policy IDLE has no nice value; it has none of its own"
+            " [SpecValue]"
+        ),
     ),
     "contradicting options": (
         "command: [a]\nmounts: [{type: tmpfs, target: /a, options: [rw, exec, ro]}]",

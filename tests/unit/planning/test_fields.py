@@ -11,7 +11,7 @@ import pytest
 
 from reconciler.model.config import IoDeviceLimits, Mount, MountType, Rlimit
 from reconciler.model.frozen import fields, is_frozen
-from reconciler.model.isolation import Hook, Hooks, Isolation, Namespaces
+from reconciler.model.isolation import Hook, Hooks, Isolation, MemoryPolicy, Namespaces, Scheduler
 from reconciler.model.spec import Drift, DriftPolicy, Enforcement, HttpCheck, Probe, Spec, TcpCheck
 from reconciler.planning.fields import FIELDS, ISOLATION_ROWS, Field, spell_io, spell_plain
 from reconciler.planning.probe_text import spell_probe
@@ -22,8 +22,10 @@ SCHEMA = Path(__file__).parents[3] / "schemas" / "container.schema.json"
 IDENTITY = {"name", "origin.line", "origin.column", "digest"}
 
 
-_IN_ROWS = {*ISOLATION_ROWS, "sysctl", "uid_mappings", "gid_mappings"}
-_WHOLE = ("rlimits", "suspend", "scheduler", "ioPriority")
+_IN_ROWS = {
+    *(*ISOLATION_ROWS, "sysctl", "uid_mappings", "gid_mappings", "time_offsets", "cpu_affinity")
+}
+_WHOLE = ("rlimits", "suspend", "scheduler", "ioPriority", "memoryPolicy", "timeOffsets")
 
 
 def leaves_of(cls: type, prefix: str = "") -> Iterator[str]:
@@ -56,7 +58,7 @@ def test_what_a_user_of_the_engine_adds_to_isolation_is_seen_and_what_has_a_row_
     [rest] = [row for row in FIELDS if row.path == "isolation"]
     bare = make_spec()
     for change, is_rest in (
-        ({"personality": "LINUX32"}, True),
+        ({"no_pivot": True}, True),
         ({"hooks": Hooks(poststop=(Hook(path="/bin/true"),))}, True),
         ({"umask": 0o77, "sysctl": {"a.b": "1"}, "namespaces": Namespaces(pid="host")}, False),
         (dict.fromkeys(ISOLATION_ROWS, "x"), False),
@@ -72,8 +74,8 @@ def test_every_field_of_the_schema_has_a_row_under_its_own_path() -> None:
     paths = set(schema_leaves(json.loads(SCHEMA.read_text())))
     # `source` is where the file was found, `references` are files that mounts and envFile name;
     # `envFile` becomes a part of `env`, `logs` is a field of its own in the form `none`,
-    # and `isolation` is not for spec files.
-    elsewhere = {"source", "references", "logs", "isolation"} | ENGINE_ONLY
+    # `security.seccomp` one as a text, and `isolation` is not for spec files.
+    elsewhere = {"source", "references", "logs", "security.seccomp", "isolation"} | ENGINE_ONLY
     assert {row.path for row in FIELDS} - elsewhere == paths - {"apiVersion", "name", "envFile"}
 
 
@@ -87,7 +89,9 @@ def test_a_spec_does_not_differ_from_itself_in_any_row(row: Field) -> None:
     spec = make_spec(
         env={"A": "1"},
         labels={"b": "2"},
-        isolation=Isolation(sysctl={"net.core.somaxconn": "1"}),
+        isolation=Isolation(
+            sysctl={"net.core.somaxconn": "1"}, time_offsets={"monotonic": (-1, 500_000_000)}
+        ),
         resources=make_resources(4096, 5, 1000),
         drift=Drift(fields={"state": DriftPolicy.IGNORE}),
         enforcement={"rlimits": Enforcement.PREFERRED},
@@ -126,3 +130,23 @@ def test_throttles_are_spelled_alike_from_the_spec_and_from_the_kernel() -> None
         == spell_io(from_kernel)
         == ("device=254:0 read_bytes=1024 write_ops=0",)
     )
+
+
+def test_scheduling_and_clocks_are_spelled_as_a_spec_file_writes_them() -> None:
+    rows = {row.path: row for row in FIELDS}
+    scheduler = Scheduler(
+        policy="SCHED_DEADLINE",
+        runtime_ns=5_000_000,
+        deadline_ns=20_000_000,
+        flags=("SCHED_FLAG_RESET_ON_FORK",),
+    )
+    assert rows["scheduler"].spell(scheduler) == (
+        "DEADLINE runtime=5ms deadline=20ms flags=RESET_ON_FORK"
+    )
+    assert rows["scheduler"].spell(Scheduler(policy="SCHED_FIFO", priority=7)) == "FIFO priority=7"
+    policy = MemoryPolicy(mode="MPOL_BIND", nodes="0-1", flags=("MPOL_F_STATIC_NODES",))
+    assert rows["memoryPolicy"].spell(policy) == "BIND nodes=0-1 flags=STATIC_NODES"
+    offset = make_spec(isolation=Isolation(time_offsets={"monotonic": (-1, 500_000_000)}))
+    assert list(rows["timeOffsets"].values(offset, make_spec())) == [
+        ("timeOffsets.monotonic", "-500ms", None)
+    ]

@@ -43,10 +43,9 @@ PAGE = 4096
 ENGINE_ONLY = {
     *("resources.memory.reservation", "resources.memory.swappiness"),
     *("resources.memory.disableOomKiller", "resources.cpu.quota", "resources.cpu.period"),
-    *("resources.cpu.shares", "resources.cpu.realtimeRuntime", "resources.cpu.realtimePeriod"),
+    *("resources.cpu.shares", "namespaces.mount"),
     *("resources.io.blkioWeight", "resources.io.blkioWeights", "resources.rdma"),
     *("resources.net.classId", "resources.net.priorities"),
-    *("namespaces.mount", "namespaces.time"),
 }
 
 

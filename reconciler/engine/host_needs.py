@@ -1,0 +1,105 @@
+"""What a Config asks of the host's machine and kernel beyond limits, and this host has not.
+
+Called by the Engine before a start, and by `unenforceable`: CPUs, NUMA nodes, time namespaces,
+real-time scheduling. Sources: sched(7), sched_setattr(2), time_namespaces(7).
+"""
+
+from __future__ import annotations
+
+import os
+
+from reconciler.cgroup.canonical import Unsupported
+from reconciler.cgroup.driver import CgroupDriver
+from reconciler.engine.setup_process import numbers_of
+from reconciler.errors import ErrorCode, ReconcilerError
+from reconciler.lean import Callable, Iterator
+from reconciler.linux.proc import read_file
+from reconciler.model.config import Config
+from reconciler.model.isolation import NamespaceMode
+
+_ONLINE_CPUS = "/sys/devices/system/cpu/online"
+_ONLINE_NODES = "/sys/devices/system/node/online"
+_TIME = "/proc/self/ns/time"
+_CAP_SYS_NICE = 23
+_REALTIME = ("SCHED_FIFO", "SCHED_RR", "SCHED_DEADLINE")
+
+
+def check_host(config: Config, driver: CgroupDriver, starter: Callable[[], int]) -> None:
+    """Refuse what this host has not, before anything is started; `starter` gives who starts inits.
+
+    Raises: NotSupported.
+    """
+    for field, reason, how in unsuited(config, driver, starter):
+        raise ReconcilerError(
+            ErrorCode.NotSupported, f"cannot enforce {field}: {reason}; {how}", field=field
+        )
+
+
+def unsuited(
+    config: Config, driver: CgroupDriver, starter: Callable[[], int]
+) -> Iterator[Unsupported]:
+    """Yield the fields that cannot be had on this host, why, and how to get them."""
+    isolation = config.isolation
+    for name, cpus in (
+        ("init", isolation.init_affinity),
+        ("exec", isolation.cpu_affinity[1]),
+    ):
+        yield from _beyond(f"cpuAffinity.{name}", "CPU", cpus, _ONLINE_CPUS)
+    nodes = isolation.memory_policy.nodes if isolation.memory_policy is not None else None
+    yield from _beyond("memoryPolicy", "NUMA node", nodes, _ONLINE_NODES)
+    if isolation.namespaces.time != NamespaceMode.HOST and not os.path.exists(_TIME):
+        how = "boot a kernel with CONFIG_TIME_NS, or leave the field out"
+        yield Unsupported("namespaces.time", "this kernel has no time namespaces", how)
+    scheduler = isolation.scheduler
+    if scheduler is not None and scheduler.policy in _REALTIME:
+        if scheduler.policy != "SCHED_DEADLINE":
+            yield from _realtime_of_cgroup(config, driver)
+        yield from _realtime(scheduler.policy, scheduler.priority or 0, starter())
+
+
+def _beyond(field: str, what: str, wanted: str | None, online: str) -> Iterator[Unsupported]:
+    """Yield a list that has numbers which this host has not, as the kernel would take no notice."""
+    if not wanted or not os.path.exists(online):
+        return
+    text = read_file(online).decode().strip()
+    missing = sorted(set(numbers_of(wanted) or ()) - set(numbers_of(text) or ()))
+    if missing:
+        reason = f"this host has no {what} {missing[0]}; it has {text}"
+        yield Unsupported(field, reason, "name those that it has")
+
+
+def _realtime_of_cgroup(config: Config, driver: CgroupDriver) -> Iterator[Unsupported]:
+    """Yield a policy that the kernel would refuse: v1's groups have no real time unless given."""
+    base = driver.base_paths().get("cpu")
+    is_shared_out = base is not None and os.path.exists(f"{base}/cpu.rt_runtime_us")
+    if is_shared_out and not config.resources.cpu.realtime_runtime_us:
+        reason = "on cgroup v1 its cgroup has no real time unless it is given some"
+        how = "write resources: {cpu: {realtimeRuntime: 50ms}}, of each second"
+        yield Unsupported("scheduler", reason, how)
+
+
+def _realtime(policy: str, priority: int, starter: int) -> Iterator[Unsupported]:
+    if has_capability(starter, _CAP_SYS_NICE):
+        return
+    if policy != "SCHED_DEADLINE" and _realtime_limit(starter) >= priority:
+        return
+    how = "start the reconciler with CAP_SYS_NICE"
+    if policy != "SCHED_DEADLINE":
+        how += f", or with an RLIMIT_RTPRIO of {priority} or more (systemd: LimitRTPRIO={priority})"
+    reason = f"{policy} takes CAP_SYS_NICE, which we lack"
+    yield Unsupported("scheduler", reason, how)
+
+
+def _realtime_limit(starter: int) -> int:
+    """Return the highest priority that RLIMIT_RTPRIO allows without a capability."""
+    import resource
+
+    soft = resource.prlimit(starter, resource.RLIMIT_RTPRIO)[0]
+    return 99 if soft == resource.RLIM_INFINITY else soft
+
+
+def has_capability(pid: int, number: int) -> bool:
+    """Tell whether a process has a capability in force. Raises: OSError."""
+    lines = read_file(f"/proc/{pid}/status").splitlines()
+    mask = next(line for line in lines if line.startswith(b"CapEff:")).split()[1]
+    return bool(int(mask, 16) >> number & 1)
