@@ -41,7 +41,7 @@ OBSERVED = (
     "groups",
     "network",
     "domainname",
-    *(f"namespaces.{name}" for name in ("pid", "ipc", "uts", "cgroup", "user", "network")),
+    *(f"namespaces.{name}" for name in ("pid", "ipc", "uts", "cgroup", "user", "network", "time")),
     "uidMappings",
     "gidMappings",
     "sysctl",

@@ -50,7 +50,8 @@ MISTAKES = {
         "2:14: cpuAffinity: 'all' is not a list of numbers and ranges (example: 0-3,8) [SpecValue]"
     ),
     "cpuAffinity: [0, 1]": (
-        "2:14: cpuAffinity: expected text or a whole number or a mapping, got a list [SpecSchema]"
+        "2:14: cpuAffinity: expected text or a whole number or a mapping, got a list,"
+        ' as {init: "0", exec: "1"} [SpecSchema]'
     ),
 }
 
