@@ -96,7 +96,7 @@ class ContinuousReconciler(Reconciler):
     ) -> PassReport:
         """Observe and plan the names in `scope`, by the files as they were loaded last."""
         desired = narrow(last.desired, scope)
-        world = observe(self._engine, self._clock, scope, self._seen)
+        world = observe(self._engine, self._clock, scope, self._seen, self._boot_clock)
         if failures is not None:
             world = replace(world, failures=failures)
         limits = desired_limits(self._engine, desired.specs, world)

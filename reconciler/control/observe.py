@@ -31,6 +31,7 @@ from reconciler.control.probes.health_file import read_all_health
 from reconciler.control.process import read_process
 from reconciler.control.strangers import find_strangers
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
+from reconciler.linux.clock import boot_s
 from reconciler.linux.inside import read_parameters
 from reconciler.linux.proc import is_same_process, read_boot_id, read_file
 from reconciler.linux.uts import read_hostnames
@@ -71,6 +72,13 @@ class Look:
         init = self.record.init
         return init.pid if init is not None and self.status.has_processes() else None
 
+    def began_s(self) -> float | None:
+        """Return when the init that runs was started, in seconds since boot."""
+        init = self.record.init if self.status.has_processes() else None
+        if init is None or init.boot_id != read_boot_id():
+            return None
+        return init.start_ticks / os.sysconf("SC_CLK_TCK")
+
     def understand(self) -> Observed:
         """Return what that says of the container."""
         record, notes = self.record, self.record.annotations
@@ -81,6 +89,7 @@ class Look:
             spec=decode_spec(record.id, notes, record.config),
             pid=self.pid(),
             started_at=record.started_at,
+            began_s=self.began_s(),
             last_exit=self.last_exit,
             limits=self.limits,
             process=self.process,
@@ -113,8 +122,9 @@ def observe(
     clock: Callable[[], float],
     names: Iterable[str] | None = None,
     seen: dict[str, Seen] | None = None,
+    boot_clock: Callable[[], float] = boot_s,
 ) -> World:
-    """Return the world, and the wall-clock time in seconds at which it was so.
+    """Return the world, and the time at which it was so, by both clocks.
 
     `names`: of these containers alone, as far as they exist; but all failures.
     The time is taken after the look: an exit that is noted during it must not lie in the future.
@@ -148,6 +158,7 @@ def observe(
     return World(
         containers=containers,
         now=clock(),
+        boot_s=boot_clock(),
         unobserved=unobserved,
         failures=_failures(engine.run_dir),
         health=read_all_health(engine.run_dir, containers.values()),

@@ -34,7 +34,7 @@ from reconciler.control.transitions import (
     write_transitions,
 )
 from reconciler.errors import ReconcilerError
-from reconciler.linux.clock import wall_s
+from reconciler.linux.clock import boot_s, wall_s
 from reconciler.model.action import Start, StopAction
 from reconciler.model.frozen import replace
 from reconciler.model.world import Desired, Failure, World
@@ -52,8 +52,8 @@ LOCK_TIMEOUT_S = 10.0
 class Reconciler:
     """Keeps the containers of one engine equal to some sources (directories or files).
 
-    `clock` gives wall-clock seconds. `should_stop` is asked before each action: once it says
-    so, no more is begun. `progress` is told how far it has come.
+    `clock` gives wall-clock seconds, `boot_clock` those since boot. `should_stop` is asked before
+    each action: once it says so, no more is begun. `progress` is told how far it has come.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class Reconciler:
         *,
         options: PlanOptions = PlanOptions(),  # noqa: B008  (frozen)
         clock: Callable[[], float] = wall_s,
+        boot_clock: Callable[[], float] = boot_s,
         should_stop: Callable[[], bool] = lambda: False,
         progress: Progress = Progress(),  # noqa: B008  (it has no state)
     ) -> None:
@@ -70,6 +71,7 @@ class Reconciler:
         self._sources = sources
         self._options = options
         self._clock = clock
+        self._boot_clock = boot_clock
         self._should_stop = should_stop
         self._progress = progress
         self._seen: dict[str, Seen] = {}
@@ -177,7 +179,7 @@ class Reconciler:
     ) -> PassReport:
         """Load, observe and plan. `failures` replace those on disk, which may be full."""
         desired = self._loader.load(self._sources, keeps_good=is_pass)
-        world = observe(self._engine, self._clock, seen=self._seen)
+        world = observe(self._engine, self._clock, seen=self._seen, boot_clock=self._boot_clock)
         if failures is not None:
             world = replace(world, failures=failures)
         desired, unenforced = leave_out_preferred(self._engine, desired)

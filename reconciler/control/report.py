@@ -51,7 +51,7 @@ class PassReport:
         """Tell whether it shows the same as another one, at whatever time."""
         return (
             self.desired == other.desired
-            and replace(self.world, now=other.world.now) == other.world
+            and replace(self.world, now=other.world.now, boot_s=other.world.boot_s) == other.world
             and self.plan == other.plan
             and self.transitions == other.transitions
             and self.unenforced == other.unenforced

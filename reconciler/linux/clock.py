@@ -10,6 +10,14 @@ def wall_s() -> float:
     return time.time()
 
 
+def boot_s() -> float:
+    """Return seconds since boot, suspended ones too, by the clock that nobody sets.
+
+    It is the one of start times in /proc/PID/stat (proc_pid_stat(5), starttime).
+    """
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 def wall_ns() -> int:
     """Return nanoseconds since the epoch, for the time stamps of logs."""
     return time.time_ns()

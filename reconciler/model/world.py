@@ -166,6 +166,7 @@ class Observed:
     `detached` are sources of mounts that show something else than is there now, `unmounted`
     directories on which somebody has unmounted what was there;
     `has_cgroup`: nobody took its init out of it; `is_rebooted`: it ran when the host went down.
+    `began_s` is when the init that runs was started, by the clock of `World.boot_s`.
     """
 
     name: str
@@ -174,6 +175,7 @@ class Observed:
     spec: Spec | None = None
     pid: int | None = None
     started_at: float | None = None
+    began_s: float | None = None
     last_exit: ExitStatus | None = None
     limits: Mapping[str, Value] = field(default_factory=dict)
     process: Mapping[str, Value] = field(default_factory=dict)
@@ -199,6 +201,7 @@ class Observed:
 class World:
     """All observed containers by name at one moment (`now`: wall-clock seconds).
 
+    `boot_s` is the same moment in seconds since boot, for durations: nobody sets that clock.
     `unobserved` are containers that exist and could not be looked at, RecordCorrupt or worse:
     nothing more is known of them.
     `failures` are the actions that failed last time, by container name. `health` is what their
@@ -207,6 +210,7 @@ class World:
 
     containers: Mapping[str, Observed]
     now: float
+    boot_s: float | None = None
     unobserved: Mapping[str, Problem] = field(default_factory=dict)
     failures: Mapping[str, Failure] = field(default_factory=dict)
     health: Mapping[str, Health] = field(default_factory=dict)

@@ -127,7 +127,7 @@ def _plan_one(
         return Create(name=spec.name, spec=spec, reason="it does not exist")
     if observed.source != spec.source and not is_owned(observed, desired):
         return _not_owned(spec, observed)
-    return plan_existing(spec, observed, changes, world.health.get(spec.name), world.now)
+    return plan_existing(spec, observed, changes, world)
 
 
 def _not_owned(spec: Spec, observed: Observed) -> Problem:

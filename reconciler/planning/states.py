@@ -37,7 +37,8 @@ from reconciler.model.frozen import replace
 from reconciler.model.health import Health
 from reconciler.model.spec import NS, DesiredState, Kind, Spec
 from reconciler.model.state import Status
-from reconciler.model.world import Observed, Problem, RestartMemory
+from reconciler.model.world import Observed, Problem, RestartMemory, World
+from reconciler.planning.backoff import CLOCK_SKEW_S
 from reconciler.planning.by_hand import wanted_state
 from reconciler.planning.ended import overdue_reason, plan_ended
 from reconciler.planning.health import failed_probe
@@ -51,11 +52,10 @@ def plan_existing(
     spec: Spec,
     observed: Observed,
     changes: tuple[FieldChange, ...],
-    health: Health | None,
-    now: float,
+    world: World,
 ) -> Action | Wait | Problem | None:
     """Return the one next action, the wait, or None when all is as it should be."""
-    step = _plan_existing(spec, observed, changes, health, now)
+    step = _plan_existing(spec, observed, changes, world)
     if observed.frozen_at is not None and (step is None or isinstance(step, Wait | Problem)):
         spec = hold_references(spec, observed)
         return Update(name=spec.name, spec=spec, reason="its file is back")
@@ -66,23 +66,22 @@ def _plan_existing(
     spec: Spec,
     observed: Observed,
     changes: tuple[FieldChange, ...],
-    health: Health | None,
-    now: float,
+    world: World,
 ) -> Action | Wait | Problem | None:
     if _has(changes, ChangeClass.RECREATE):
         return Recreate(name=spec.name, spec=spec, reason=_SPEC_CHANGED, changes=changes)
     if observed.status.has_processes():
         return (
             _plan_alive(spec, observed, changes)
-            or _plan_unhealthy(spec, observed, health)
-            or _plan_deadline(spec, observed, now)
+            or _plan_unhealthy(spec, observed, world.health.get(spec.name))
+            or _plan_deadline(spec, observed, world)
         )
     if spec.state is DesiredState.STOPPED:
         return _update(spec, changes, _SPEC_CHANGED)
     if observed.status is Status.CREATED:
         reason = "it was never started"
         return Start(name=spec.name, spec=spec, reason=reason, changes=changes)
-    return plan_ended(spec, observed, changes, now)
+    return plan_ended(spec, observed, changes, world.now)
 
 
 def _plan_alive(spec: Spec, observed: Observed, changes: tuple[FieldChange, ...]) -> Action | None:
@@ -123,17 +122,24 @@ def _plan_unhealthy(spec: Spec, observed: Observed, health: Health | None) -> St
     return StopAction(name=spec.name, spec=spec, reason=reason, memory=memory)
 
 
-def _plan_deadline(spec: Spec, observed: Observed, now: float) -> StopAction | Wait | None:
+def _plan_deadline(spec: Spec, observed: Observed, world: World) -> StopAction | Wait | None:
     """Return the stop of a job that has run for too long, or the wait until it will have."""
     if spec.kind is not Kind.JOB or spec.deadline_ns is None or observed.started_at is None:
         return None
-    reason = overdue_reason(spec)
-    until = observed.started_at + spec.deadline_ns / NS
-    if until > now:
+    until = _start_by_the_clock(observed, observed.started_at, world) + spec.deadline_ns / NS
+    if until > world.now:
         waiting = "it is stopped when its deadline passes"
         return Wait(name=spec.name, until=until, reason=waiting, kind=WaitKind.DEADLINE)
     memory = replace(observed.memory, is_overdue=True)
-    return StopAction(name=spec.name, spec=spec, reason=reason, memory=memory)
+    return StopAction(name=spec.name, spec=spec, reason=overdue_reason(spec), memory=memory)
+
+
+def _start_by_the_clock(observed: Observed, started_at: float, world: World) -> float:
+    """Return when it was started by the wall clock as that is set now: it may have been moved."""
+    if observed.began_s is None or world.boot_s is None:
+        return started_at
+    start = world.now - (world.boot_s - observed.began_s)
+    return start if abs(start - started_at) > CLOCK_SKEW_S else started_at
 
 
 def _reason(changes: tuple[FieldChange, ...]) -> str:

@@ -12,7 +12,7 @@ from reconciler.control.reconcile import Reconciler
 from reconciler.control.report import FAILED, PassReport
 from reconciler.control.status import status_items
 from reconciler.errors import ErrorCode
-from reconciler.linux.clock import wall_s
+from reconciler.linux.clock import boot_s, wall_s
 
 pytestmark = pytest.mark.requires_root
 
@@ -30,8 +30,14 @@ def converge(engine: Engine, source: Path) -> PassReport:
     return Reconciler(engine, [str(source)]).converge()
 
 
-def one_pass(engine: Engine, source: Path, *, later_s: float) -> PassReport:
-    return Reconciler(engine, [str(source)], clock=lambda: wall_s() + later_s).run_pass()
+def one_pass(engine: Engine, source: Path, *, later_s: float, set_s: float = 0) -> PassReport:
+    """Make a pass so much later, with the wall clock set forward meanwhile."""
+    return Reconciler(
+        engine,
+        [str(source)],
+        clock=lambda: wall_s() + later_s + set_s,
+        boot_clock=lambda: boot_s() + later_s,
+    ).run_pass()
 
 
 def until_it_ends(engine: Engine, source: Path) -> PassReport:
@@ -84,7 +90,8 @@ def test_a_job_is_stopped_at_its_deadline_and_retried(engine: Engine, source: Pa
     )
     assert done(converge(engine, source)) == ["create"]
     assert done(converge(engine, source)) == []
-    assert done(one_pass(engine, source, later_s=3600)) == ["stop"]
+    assert done(one_pass(engine, source, later_s=0, set_s=7200)) == []
+    assert done(one_pass(engine, source, later_s=3600, set_s=-7200)) == ["stop"]
     assert done(converge(engine, source)) == ["start"]
     assert done(one_pass(engine, source, later_s=3601)) == ["stop"]
     report = converge(engine, source)

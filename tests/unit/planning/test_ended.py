@@ -236,6 +236,19 @@ def test_a_job_past_its_deadline_is_stopped_and_that_is_a_failure() -> None:
     assert stop.memory == RestartMemory(failures=1, is_overdue=True)
 
 
+@pytest.mark.parametrize("moved_s", [-3600, 3600])
+@pytest.mark.parametrize(("ran_s", "is_over"), [(59, False), (60, True)])
+def test_a_clock_that_is_set_meanwhile_moves_no_deadline(
+    ran_s: float, moved_s: float, *, is_over: bool
+) -> None:
+    spec = make_spec(kind=JOB, deadline_ns=60 * NS)
+    observed = make_observed(spec, started_at=NOW - moved_s - ran_s, began_s=1000.0)
+    world = make_world(observed, boot_s=1000.0 + ran_s)
+    plan = make_plan(make_desired(spec), world, {}, PlanOptions())
+    assert [type(one) for one in plan.actions] == [StopAction] * is_over
+    assert [one.until for one in plan.waits] == [NOW + 1] * (not is_over)
+
+
 @pytest.mark.parametrize("last_exit", [OK, KILLED])
 def test_a_job_stopped_at_its_deadline_is_tried_again_by_the_backoff(last_exit: ExitStatus) -> None:
     overdue = RestartMemory(failures=1, is_overdue=True)
