@@ -10,8 +10,10 @@ from reconciler.lean import TYPE_CHECKING
 if TYPE_CHECKING:
     from ctypes import CDLL as CDLL
     from ctypes import CFUNCTYPE as CFUNCTYPE
+    from ctypes import Array as Array
     from ctypes import PyDLL as PyDLL
     from ctypes import addressof as addressof
+    from ctypes import c_char as c_char
     from ctypes import c_char_p as c_char_p
     from ctypes import c_int as c_int
     from ctypes import c_long as c_long

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import struct
 
-from reconciler.lean import Iterable, NamedTuple, cache, ctypes
-from reconciler.linux.libc import check, libc
+from reconciler.lean import Iterable, NamedTuple, cache
+from reconciler.linux.calls import SYS, Calls
 from reconciler.linux.proc import read_file
-from reconciler.linux.process import prctl
 
 # In the kernel's order, without CAP_: CHOWN is 0, CHECKPOINT_RESTORE (Linux 5.9) is 40.
 NAMES = (
@@ -30,8 +29,6 @@ _PR_CAPBSET_DROP = 24
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_RAISE = 2
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
-
-libc.capset.argtypes = [ctypes.c_char_p, ctypes.c_char_p]
 
 
 class CapabilitySets(NamedTuple):
@@ -66,27 +63,27 @@ def read_own() -> CapabilitySets:
     return CapabilitySets(*(int(fields[name], 16) for name in names))
 
 
-def set_capabilities(effective: int, permitted: int, inheritable: int) -> None:
-    """Set three sets of the calling thread, as bit masks (capset(2)). Raises: OSError."""
+def set_capabilities(calls: Calls, effective: int, permitted: int, inheritable: int) -> None:
+    """Add to `calls` what sets three sets of the caller, as bit masks (capset(2))."""
     header = struct.pack("=Ii", _LINUX_CAPABILITY_VERSION_3, 0)
     sets = (effective, permitted, inheritable)
     low, high = [mask & 0xFFFFFFFF for mask in sets], [mask >> 32 for mask in sets]
-    check(libc.capset(header, struct.pack("=6I", *low, *high)))
+    calls.add(SYS.capset, header, struct.pack("=6I", *low, *high))
 
 
-def drop_bounding(keep_mask: int) -> None:
-    """Drop all but `keep_mask` from the calling thread's bounding set, unknown ones too.
+def drop_bounding(calls: Calls, keep_mask: int) -> None:
+    """Add to `calls` what drops all but `keep_mask` from the bounding set, unknown ones too.
 
-    Needs CAP_SETPCAP. Raises: OSError.
+    Needs CAP_SETPCAP. Raises: OSError where the kernel does not tell how many it has.
     """
     for number in range(last_cap() + 1):
         if not keep_mask >> number & 1:
-            prctl(_PR_CAPBSET_DROP, number)
+            calls.add(SYS.prctl, _PR_CAPBSET_DROP, number, 0, 0, 0)
 
 
-def set_ambient(mask: int) -> None:
-    """Make `mask` the ambient set; each must be permitted and inheritable. Raises: OSError."""
-    prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
+def set_ambient(calls: Calls, mask: int) -> None:
+    """Add to `calls` what makes `mask` the ambient set: each permitted and inheritable."""
+    calls.add(SYS.prctl, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
     for number in range(mask.bit_length()):
         if mask >> number & 1:
-            prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, number)
+            calls.add(SYS.prctl, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, number, 0, 0)

@@ -36,14 +36,8 @@ libc.prctl.argtypes = [_int] + [ctypes.c_ulong] * 4
 SYS_CLONE3 = 435
 _SYS_OPEN_TREE = 428
 _SYS_MOVE_MOUNT = 429
-_SYS_CLOSE_RANGE = 436
 _SYS_OPENAT2 = 437
 _SYS_MOUNT_SETATTR = 442
-_SYS_FSOPEN = 430
-_SYS_FSCONFIG = 431
-_SYS_FSMOUNT = 432
-_SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}.get(os.uname().machine, -1)
-_SYS_KEYCTL = {"x86_64": 250, "aarch64": 219}.get(os.uname().machine, -1)
 _SYS_IOPRIO_SET = {"x86_64": 251, "aarch64": 30}.get(os.uname().machine, -1)
 _SYS_IOPRIO_GET = {"x86_64": 252, "aarch64": 31}.get(os.uname().machine, -1)
 _SYS_SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}.get(os.uname().machine, -1)
@@ -60,20 +54,14 @@ def _raw(number: int, *argtypes: type) -> Callable[..., int]:
 
 open_tree = _raw(_SYS_OPEN_TREE, _int, _char_p, _uint)
 move_mount = _raw(_SYS_MOVE_MOUNT, _int, _char_p, _int, _char_p, _uint)
-close_range = _raw(_SYS_CLOSE_RANGE, _uint, _uint, _uint)
 openat2 = _raw(_SYS_OPENAT2, _int, _char_p, _char_p, ctypes.c_size_t)
 mount_setattr = _raw(_SYS_MOUNT_SETATTR, _int, _char_p, _uint, _char_p, ctypes.c_size_t)
-fsopen = _raw(_SYS_FSOPEN, _char_p, _uint)
-fsconfig = _raw(_SYS_FSCONFIG, _int, _uint, _char_p, _char_p, _int)
-fsmount = _raw(_SYS_FSMOUNT, _int, _uint, _uint)
-keyctl = _raw(_SYS_KEYCTL, _int, _char_p)
 ioprio_set = _raw(_SYS_IOPRIO_SET, _int, _int, _int)
 ioprio_get = _raw(_SYS_IOPRIO_GET, _int, _int)
 sched_setattr = _raw(_SYS_SCHED_SETATTR, _int, _char_p, _uint)
 set_mempolicy = _raw(_SYS_SET_MEMPOLICY, _int, _char_p, ctypes.c_ulong)
 bpf = _raw(_SYS_BPF, _int, _char_p, _uint)
 seccomp = _raw(_SYS_SECCOMP, _uint, _uint, _char_p)
-pivot_root = _raw(_SYS_PIVOT_ROOT, _char_p, _char_p)
 
 
 def check(result: int, path: str | None = None) -> int:

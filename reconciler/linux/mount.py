@@ -10,18 +10,8 @@ import os
 import struct
 
 from reconciler.lean import IntFlag
-from reconciler.linux.libc import (
-    check,
-    fsconfig,
-    fsmount,
-    fsopen,
-    libc,
-    mount_setattr,
-    move_mount,
-    open_tree,
-    openat2,
-    pivot_root,
-)
+from reconciler.linux.calls import AT_FDCWD, SYS, Calls, Fd, Jumps, encode
+from reconciler.linux.libc import check, libc, mount_setattr, move_mount, open_tree, openat2
 
 
 class MountFlag(IntFlag):
@@ -58,7 +48,6 @@ class MountAttr(IntFlag):
     NOSYMFOLLOW = 0x200000
 
 
-AT_FDCWD = -100
 AT_EMPTY_PATH = 0x1000
 AT_RECURSIVE = 0x8000
 OPEN_TREE_CLONE = 1
@@ -85,24 +74,40 @@ def mount(
     check(libc.mount(encoded[0], os.fsencode(target), encoded[1], flags, encoded[2]), target)
 
 
+def change_propagation(calls: Calls, path: str, flags: int) -> None:
+    """Add to `calls` what sets the propagation of mounts, as mount(2) takes it."""
+    calls.add(SYS.mount, None, encode(path), None, flags, None, path=path)
+
+
 def unmount(target: str, flags: int = MNT_DETACH) -> None:
     """Call umount2(2), lazily unless told otherwise. Raises: OSError."""
     check(libc.umount2(os.fsencode(target), flags), target)
 
 
-def clone_tree(path: str, *, recursive: bool) -> int:
-    """Return the fd of a detached copy of the mount at `path` (open_tree(2)).
-
-    Raises: OSError with the path.
-    """
+def clone_tree(calls: Calls, path: str, keep: Fd, *, recursive: bool) -> None:
+    """Add to `calls` what makes a detached copy of the mount at `path` (open_tree(2))."""
     flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (AT_RECURSIVE if recursive else 0)
-    return check(open_tree(AT_FDCWD, os.fsencode(path), flags), path)
+    calls.add(SYS.open_tree, AT_FDCWD, encode(path), flags, keep=keep, path=path)
 
 
-def attach_tree(tree_fd: int, target: str) -> None:
-    """Mount a detached tree on `target` (move_mount(2)). Raises: OSError."""
-    encoded = os.fsencode(target)
-    check(move_mount(tree_fd, b"", AT_FDCWD, encoded, MOVE_MOUNT_F_EMPTY_PATH), target)
+def clone_open_tree(calls: Calls, fd: Fd, keep: Fd, *, recursive: bool, path: str) -> None:
+    """Add to `calls` a detached copy of the mount that `fd` is in, from there on (`path`)."""
+    flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH
+    flags |= AT_RECURSIVE if recursive else 0
+    calls.add(SYS.open_tree, fd, b"", flags, keep=keep, path=path)
+
+
+def attach_tree(calls: Calls, tree: Fd, target: str) -> None:
+    """Add to `calls` what mounts a detached tree on `target` and lets go of it."""
+    where = (AT_FDCWD, encode(target))
+    calls.add(SYS.move_mount, tree, b"", *where, MOVE_MOUNT_F_EMPTY_PATH, path=target)
+    calls.close(tree)
+
+
+def attach_tree_on(calls: Calls, tree: Fd, target: Fd, path: str) -> None:
+    """Add to `calls` what mounts a detached tree on what is open as `target`, which is `path`."""
+    flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH
+    calls.add(SYS.move_mount, tree, b"", target, b"", flags, path=path)
 
 
 def attach_tree_at(tree_fd: int, target_fd: int) -> None:
@@ -120,33 +125,25 @@ def clone_tree_at(fd: int, *, recursive: bool) -> int:
     return check(open_tree(fd, b"", flags | (AT_RECURSIVE if recursive else 0)))
 
 
-def new_filesystem(fs_type: str, source: str | None, words: list[str], attributes: int) -> int:
-    """Return the fd of a detached mount of a new file system instance.
+def new_filesystem(
+    calls: Calls, fs_type: str, source: str | None, words: list[str], attributes: int, keep: Fd
+) -> None:
+    """Add to `calls` what makes a detached mount of a new file system instance.
 
     `words` are options of the file system itself, `NAME` or `NAME=VALUE`; `attributes` are bits
-    of MountAttr. Source: fsopen(2), fsconfig(2), fsmount(2).
-
-    Raises: OSError with the option, or the type, as path.
+    of MountAttr. Source: fsopen(2), fsconfig(2), fsmount(2). Errors have the option, or the type,
+    as path.
     """
-    context = check(fsopen(os.fsencode(fs_type), FSOPEN_CLOEXEC), fs_type)
-    try:
-        if source is not None:
-            _configure(context, "source", source)
-        for word in words:
-            name, equals, value = word.partition("=")
-            _configure(context, name, value if equals else None)
-        check(fsconfig(context, FSCONFIG_CMD_CREATE, None, None, 0), fs_type)
-        return check(fsmount(context, FSMOUNT_CLOEXEC, attributes), fs_type)
-    finally:
-        os.close(context)
-
-
-def _configure(context: int, name: str, value: str | None) -> None:
-    key, path = os.fsencode(name), name if value is None else f"{name}={value}"
-    if value is None:
-        check(fsconfig(context, FSCONFIG_SET_FLAG, key, None, 0), path)
-    else:
-        check(fsconfig(context, FSCONFIG_SET_STRING, key, os.fsencode(value), 0), path)
+    context = calls.fd()
+    calls.add(SYS.fsopen, encode(fs_type), FSOPEN_CLOEXEC, keep=context, path=fs_type)
+    for word in words if source is None else [f"source={source}", *words]:
+        name, equals, value = word.partition("=")
+        command = FSCONFIG_SET_STRING if equals else FSCONFIG_SET_FLAG
+        given = encode(value) if equals else None
+        calls.add(SYS.fsconfig, context, command, encode(name), given, 0, path=word)
+    calls.add(SYS.fsconfig, context, FSCONFIG_CMD_CREATE, None, None, 0, path=fs_type)
+    calls.add(SYS.fsmount, context, FSMOUNT_CLOEXEC, attributes, keep=keep, path=fs_type)
+    calls.close(context)
 
 
 def set_mount_attributes(
@@ -163,9 +160,7 @@ def set_mount_attributes(
     `propagation` is one of MountFlag's SHARED, SLAVE, PRIVATE, UNBINDABLE; `userns_fd` goes
     with IDMAP. Source: mount_setattr(2). Raises: OSError.
     """
-    # The choices of access times are one field: it is set or cleared as a whole.
-    atime = _MOUNT_ATTR_ATIME if (add | clear) & _ATIME_CHOICES else 0
-    attr = struct.pack("=4Q", add, clear | atime, propagation, userns_fd)
+    attr = _pack_attributes(add, clear, propagation, userns_fd)
     flags = AT_RECURSIVE if recursive else 0
     if isinstance(where, int):
         check(mount_setattr(where, b"", flags | AT_EMPTY_PATH, attr, len(attr)))
@@ -173,14 +168,34 @@ def set_mount_attributes(
         check(mount_setattr(AT_FDCWD, os.fsencode(where), flags, attr, len(attr)), where)
 
 
-def pivot_root_here() -> None:
-    """Make the current directory (a mount point) the root and let go of the old root.
+def change_attributes(
+    calls: Calls, where: Fd | str, add: int, clear: int, recursive: bool, propagation: int = 0
+) -> None:
+    """Add to `calls` what `set_mount_attributes` does."""
+    attr = _pack_attributes(add, clear, propagation, 0)
+    flags = AT_RECURSIVE if recursive else 0
+    if isinstance(where, str):
+        place = (AT_FDCWD, encode(where), flags)
+        calls.add(SYS.mount_setattr, *place, attr, len(attr), path=where)
+    else:
+        flags |= AT_EMPTY_PATH
+        calls.add(SYS.mount_setattr, where, b"", flags, attr, len(attr))
+
+
+def _pack_attributes(add: int, clear: int, propagation: int, userns_fd: int) -> bytes:
+    # The choices of access times are one field: it is set or cleared as a whole.
+    atime = _MOUNT_ATTR_ATIME if (add | clear) & _ATIME_CHOICES else 0
+    return struct.pack("=4Q", add, clear | atime, propagation, userns_fd)
+
+
+def pivot_root_here(calls: Calls) -> None:
+    """Add to `calls` what makes the current directory (a mount point) the root.
 
     The trick of pivot_root(2): `pivot_root(".", ".")` stacks the old root on the new one,
-    from where it is unmounted. Raises: OSError.
+    from where it is unmounted.
     """
-    check(pivot_root(b".", b"."), "/")
-    unmount(".")
+    calls.add(SYS.pivot_root, b".", b".", path="/")
+    calls.add(SYS.umount2, b".", MNT_DETACH, path=".")
 
 
 def open_in_root(root_fd: int, path: str, flags: int) -> int:
@@ -204,3 +219,13 @@ def _open(top_fd: int, path: str, flags: int, resolve: int) -> int:
     how = struct.pack("=3Q", flags | os.O_CLOEXEC, 0, resolve)
     encoded = os.fsencode(path.lstrip("/") or ".")
     return check(openat2(top_fd, encoded, how, len(how)), path)
+
+
+def open_place(
+    calls: Calls, top: Fd | None, path: str, flags: int, keep: Fd, jumps: Jumps | None = None
+) -> None:
+    """Add to `calls` an `open_beneath` a descriptor or, without one, an `open_in_root` of `/`."""
+    resolve = RESOLVE_NO_MAGICLINKS | (RESOLVE_IN_ROOT if top is None else RESOLVE_BENEATH)
+    how = struct.pack("=3Q", flags | os.O_CLOEXEC, 0, resolve)
+    where = (AT_FDCWD if top is None else top, encode(path.lstrip("/") or "."))
+    calls.add(SYS.openat2, *where, how, len(how), keep=keep, jumps=jumps, path=path)

@@ -13,13 +13,12 @@ import struct
 import sys
 
 from reconciler.lean import IntFlag, Sequence, ctypes, signal
+from reconciler.linux.calls import SYS, Calls, Jumps, encode
 from reconciler.linux.libc import (
     SYS_CLONE3,
     check,
-    close_range,
     ioprio_get,
     ioprio_set,
-    keyctl,
     libc,
     sched_setattr,
     set_mempolicy,
@@ -155,12 +154,13 @@ def set_scheduler(
     check(sched_setattr(0, attr, 0))
 
 
-def join_new_session_keyring(name: str | None) -> None:
-    """Give the caller a session keyring of its own, or the one of that name (keyctl(2)).
+def join_new_session_keyring(calls: Calls, name: str | None, jumps: Jumps) -> None:
+    """Add to `calls` what gives the caller a session keyring of its own, or the one of that name.
 
-    Raises: OSError.
+    Source: keyctl(2).
     """
-    check(keyctl(_KEYCTL_JOIN_SESSION_KEYRING, None if name is None else name.encode()))
+    named = None if name is None else encode(name)
+    calls.add(SYS.keyctl, _KEYCTL_JOIN_SESSION_KEYRING, named, jumps=jumps)
 
 
 def prctl(option: int, arg2: int = 0, arg3: int = 0, arg4: int = 0, arg5: int = 0) -> int:
@@ -174,9 +174,9 @@ def set_process_name(name: str) -> None:
     prctl(PR_SET_NAME, ctypes.addressof(buffer))
 
 
-def close_on_exec_from(first_fd: int) -> None:
-    """Mark every fd from `first_fd` on close-on-exec (close_range(2), Linux 5.11)."""
-    check(close_range(first_fd, 0x7FFFFFFF, CLOSE_RANGE_CLOEXEC))
+def close_on_exec_from(calls: Calls, first_fd: int) -> None:
+    """Add to `calls` what marks every fd from `first_fd` on close-on-exec (close_range(2))."""
+    calls.add(SYS.close_range, first_fd, 0x7FFFFFFF, CLOSE_RANGE_CLOEXEC)
 
 
 def read_exit_status(pidfd: int) -> int | None:

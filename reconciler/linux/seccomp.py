@@ -12,6 +12,7 @@ import errno
 import struct
 
 from reconciler.lean import Mapping, NamedTuple, ctypes
+from reconciler.linux.calls import SYS, Calls
 from reconciler.linux.libc import check, seccomp
 
 AUDIT_ARCH_X86_64 = 0xC000003E
@@ -117,9 +118,18 @@ def install_filter(program: bytes, flags: int = 0) -> int:
     Raises: OSError.
     """
     filters = ctypes.create_string_buffer(program, len(program))
-    count = len(program) // _INSTRUCTION.size
-    sock_fprog = struct.pack("@HP", count, ctypes.addressof(filters))
-    return check(seccomp(SECCOMP_SET_MODE_FILTER, flags, sock_fprog))
+    return check(seccomp(SECCOMP_SET_MODE_FILTER, flags, _sock_fprog(filters)))
+
+
+def prepare_filter(calls: Calls, program: bytes, flags: int) -> None:
+    """Add to `calls` what loads a compiled filter into the caller, without a listener."""
+    filters = ctypes.create_string_buffer(program, len(program))
+    calls.hold(filters)
+    calls.add(SYS.seccomp, SECCOMP_SET_MODE_FILTER, flags, _sock_fprog(filters))
+
+
+def _sock_fprog(filters: ctypes.Array[ctypes.c_char]) -> bytes:
+    return struct.pack("@HP", len(filters) // _INSTRUCTION.size, ctypes.addressof(filters))
 
 
 def _to_ranges(verdicts: Mapping[int, Verdict], default: int) -> list[tuple[int, Verdict]]:

@@ -17,15 +17,19 @@ from __future__ import annotations
 import gc
 import os
 import resource
+import struct
 
 from reconciler.lean import Any, NamedTuple, Sequence, json, signal
-from reconciler.linux.capabilities import last_cap
+from reconciler.linux.calls import SYS
 from reconciler.linux.process import PR_GET_DUMPABLE, PR_SET_DUMPABLE, clone3, prctl
 from reconciler.monitor.steps import Step
 from reconciler.monitor.steps.context import Context
+from reconciler.monitor.steps.prepared import Part, execute_here, prepare_steps, step_at_fault
 
 _EXIT_SETUP_FAILED = 127
 _MESSAGE_MAX = 65536
+_SIGTERM = int(signal.SIGTERM)
+_SIGACTION_BYTES, _SIGSET_BYTES = 32, 8  # of the kernel's own interface, rt_sigaction(2)
 
 # What the caller's caller had of RLIMIT_NOFILE, when the caller raised its own.
 original_nofile: tuple[int, int] | None = None
@@ -37,6 +41,22 @@ class Launched(NamedTuple):
     pid: int
     pidfd: int
     status_fd: int
+
+
+class Begin(NamedTuple):
+    """The step before all others: the monitor's signal handler and limit go."""
+
+    nofile: tuple[int, int] | None
+
+    def describe(self) -> str:
+        return "prepare"
+
+    def prepare(self, context: Context) -> None:
+        default = bytes(_SIGACTION_BYTES)
+        context.calls.add(SYS.rt_sigaction, _SIGTERM, default, None, _SIGSET_BYTES)
+        if self.nofile is not None:
+            limit = struct.pack("=2Q", *(value % 2**64 for value in self.nofile))
+            context.calls.add(SYS.prlimit64, 0, resource.RLIMIT_NOFILE, limit, None)
 
 
 def launch(
@@ -61,21 +81,22 @@ def launch(
     status_read, status_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     context = Context(status_write, streams)
     cgroup_fd = None
+    collects = gc.isenabled()
     gate = None if id_maps is None else os.pipe2(os.O_CLOEXEC)
     try:
         if cgroup_dir is not None:
             cgroup_fd = os.open(cgroup_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        for step in host_steps:
-            step.execute(context)
-        last_cap()  # read here, since the child may have no /proc
+        execute_here(host_steps, context)
+        program = prepare_steps([Begin(original_nofile), *steps], context)
         # The files of a process that is not dumpable are root's, and an ordinary user could not
         # write the id maps of a child that is born so (proc(5)).
         is_hidden = id_maps is not None and os.geteuid() != 0 and not prctl(PR_GET_DUMPABLE)
         if is_hidden:
             prctl(PR_SET_DUMPABLE, 1)
+        gc.disable()  # a collection would copy every page it visits
         pid, pidfd = _clone(flags, cgroup_fd, joins)
         if pid == 0:
-            run_steps(steps, context, gate)
+            run_steps(program, context, gate)
         if is_hidden:
             prctl(PR_SET_DUMPABLE, 0)
         if gate is not None and id_maps is not None:
@@ -84,6 +105,8 @@ def launch(
         os.close(status_read)
         raise
     finally:
+        if collects:
+            gc.enable()
         for fd in (status_write, cgroup_fd, *(gate or ()), *context.trees.values()):
             if fd is not None:
                 os.close(fd)
@@ -113,30 +136,27 @@ def _clone(flags: int, cgroup_fd: int | None, joins: Sequence[tuple[str, int]]) 
     return clone_into(joins, flags, cgroup_fd)
 
 
-def run_steps(steps: list[Step], context: Context, gate: tuple[int, int] | None = None) -> None:
-    """Execute every step in the child; report the first failure and exit. Never returns.
+def run_steps(program: list[Part], context: Context, gate: tuple[int, int] | None = None) -> None:
+    """Execute prepared steps in the child; report the first failure and exit. Never returns.
 
     With a `gate` (a pipe) only once a byte has come through it.
     """
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the handler is the parent's, as is its pipe
-    gc.disable()  # a collection would copy every page it visits
     if gate is not None:
         os.close(gate[1])
         if not os.read(gate[0], 1):
             os._exit(_EXIT_SETUP_FAILED)
-    step: Step | None = None
+    part: Part | None = None
     message: dict[str, Any] = {}
     try:
-        if original_nofile is not None:
-            resource.setrlimit(resource.RLIMIT_NOFILE, original_nofile)
-        for step in steps:
-            step.execute(context)
+        for part in program:
+            part.execute(context)
         message = {"errno": 0, "path": None, "text": "internal error: the last step returned"}
     except OSError as error:
         message = {"errno": error.errno, "path": error.filename, "text": error.strerror}
     except BaseException as error:  # noqa: BLE001 - the child must not outlive its set-up
         message = {"errno": 0, "path": None, "text": f"internal error: {error!r}"}
     finally:
+        step = None if part is None else step_at_fault(part)
         message["step"] = step.describe() if step is not None else "prepare"
         message["kind"] = type(step).__name__
         os.write(context.status_fd, json.dumps(message).encode() + b"\n")

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from reconciler.lean import Any, json, socket
 
-PACKET_MAX = 65536
+PACKET_MAX = 16384
 
 
 def send(sock: socket.socket, message: dict[str, Any], fds: list[int] | None = None) -> None:

@@ -1,8 +1,9 @@
 """The set-up of a container as a list of steps: computed by the engine, executed in the child.
 
-A step is a NamedTuple of JSON values with `describe()` (what logs and errors show) and
-`execute(context)`, which raises `OSError` and nothing else. Steps run in order in the new
-namespaces; the last one never returns.
+A step is a NamedTuple of JSON values with `describe()` (what logs and errors show) and either
+`prepare(context)`, which makes its system calls ready before the clone (see `prepared`), or
+`execute(context)`, which runs in the child and raises `OSError` and nothing else. Steps run in
+order in the new namespaces; the last one never returns.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import sys
 
 from reconciler.lean import Any, Protocol
-from reconciler.monitor.steps.context import Context
 
 # What most containers need first: the others are loaded for those that have such steps.
 _MODULES = ("process", "root", "listed", "mounts", "attributes", "join")
@@ -18,14 +18,10 @@ _known: dict[str, type[Any]] = {}
 
 
 class Step(Protocol):
-    """One set-up step."""
+    """One set-up step; beside this it has `prepare(context)` or `execute(context)`."""
 
     def describe(self) -> str:
         """Return what it does in a few words: `mount tmpfs on /dev`."""
-        ...
-
-    def execute(self, context: Context) -> None:
-        """Do it. Raises: OSError."""
         ...
 
 

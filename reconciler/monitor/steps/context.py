@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import os
-
 from reconciler.lean import TYPE_CHECKING, Any
+from reconciler.linux.calls import Calls, Fd
 
 if TYPE_CHECKING:
     import socket
+
+
+FIRST_SHARED = 64  # the descriptors before are those of one step alone
 
 
 class Context:
@@ -20,6 +22,10 @@ class Context:
     `closed_directory` is the working directory when it is the user's alone to enter; `listener`
     takes the notifications of the seccomp filter, with `listener_message`, and our own number is
     read from `host_proc`; `host_root` is the host's while the container's is visited.
+
+    `calls` is where a step's `prepare` adds its system calls, before the clone (see `prepared`);
+    `anchored` are the keys that `anchors` will have by the time that these are made, `fds` their
+    descriptors, in which those of `trees` and `anchors` are where `shared` says.
     """
 
     def __init__(self, status_fd: int, streams: tuple[int, ...]) -> None:
@@ -34,9 +40,24 @@ class Context:
         self.trampoline = -1
         self.state: dict[str, Any] | None = None
         self.closed_directory: str | None = None
+        self.calls = Calls()
+        self.anchored: list[str] = []
+        self.fds: list[int] = []
+        self.shared: dict[tuple[str, str], int] = {}
+
+    def tree(self, key: str) -> Fd:
+        """Return where prepared calls find a detached mount."""
+        return self._shared("trees", key)
+
+    def anchor(self, path: str) -> Fd:
+        """Return where prepared calls find an anchor."""
+        return self._shared("anchors", path)
+
+    def _shared(self, holder: str, key: str) -> Fd:
+        return Fd(self.shared.setdefault((holder, key), FIRST_SHARED + len(self.shared)))
 
     def drop_anchors(self) -> None:
-        """Close the anchors: the container's tree is there."""
-        for fd in self.anchors.values():
-            os.close(fd)
-        self.anchors.clear()
+        """Prepare the end of the anchors: the container's tree is there."""
+        for path in self.anchored:
+            self.calls.close(self.anchor(path))
+        self.anchored.clear()

@@ -19,9 +19,11 @@ import termios
 
 from reconciler.lean import NamedTuple, json, socket
 from reconciler.linux import process
+from reconciler.linux.calls import SYS
 from reconciler.linux.proc import is_same_process
 from reconciler.linux.process import CloneFlag
 from reconciler.monitor.steps.context import Context
+from reconciler.monitor.steps.launcher import CloseOthers
 from reconciler.monitor.steps.places import open_terminal_master
 
 _STREAMS = (0, 1, 2)
@@ -35,14 +37,8 @@ class DropDescriptors(NamedTuple):
     def describe(self) -> str:
         return "close the monitor's descriptors"
 
-    def execute(self, context: Context) -> None:
-        keep = {*_STREAMS, context.status_fd, *context.streams}
-        for name in os.listdir("/proc/self/fd"):
-            if int(name) not in keep:
-                try:
-                    os.close(int(name))
-                except OSError:
-                    continue  # the one that listed the directory
+    def prepare(self, context: Context) -> None:
+        CloseOthers(len(_STREAMS), []).prepare(context)
 
 
 class JoinNamespaces(NamedTuple):
@@ -93,9 +89,10 @@ class UseStreams(NamedTuple):
     def describe(self) -> str:
         return "take over the standard streams"
 
-    def execute(self, context: Context) -> None:
+    def prepare(self, context: Context) -> None:
         for target, fd in zip(_STREAMS, context.streams, strict=True):
-            os.dup2(fd, target)
+            if fd != target:
+                context.calls.add(SYS.dup3, fd, target, 0)
 
 
 class OpenTerminal(NamedTuple):

@@ -19,6 +19,7 @@ import os
 import stat
 
 from reconciler.lean import Any, NamedTuple, json, signal
+from reconciler.linux.calls import SYS
 from reconciler.linux.programs import run_program
 from reconciler.monitor.steps.context import Context
 from reconciler.monitor.steps.process import Execute, give_streams
@@ -44,14 +45,14 @@ class CloseOthers(NamedTuple):
     def describe(self) -> str:
         return "close the launcher's descriptors"
 
-    def execute(self, context: Context) -> None:
+    def prepare(self, context: Context) -> None:
         first = self.first
         kept = {*self.kept, context.status_fd, *context.streams, *context.trees.values()}
         for fd in sorted(kept):
-            if fd >= first:
-                os.closerange(first, fd)
-                first = fd + 1
-        os.closerange(first, _FD_MAX)
+            if fd > first:
+                context.calls.add(SYS.close_range, first, fd - 1, 0)
+            first = max(first, fd + 1)
+        context.calls.add(SYS.close_range, first, _FD_MAX, 0)
 
 
 class GiveStreams(NamedTuple):

@@ -43,10 +43,9 @@ class NewFs(NamedTuple):
     def describe(self) -> str:
         return f"make a {self.fs_type} file system"
 
-    def execute(self, context: Context) -> None:
-        context.trees[self.key] = m.new_filesystem(
-            self.fs_type, self.source, self.words, self.attributes
-        )
+    def prepare(self, context: Context) -> None:
+        tree, words = context.tree(self.key), self.words
+        m.new_filesystem(context.calls, self.fs_type, self.source, words, self.attributes, tree)
 
 
 class SetTreeAttributes(NamedTuple):
@@ -60,9 +59,9 @@ class SetTreeAttributes(NamedTuple):
     def describe(self) -> str:
         return f"set the flags of {self.key}"
 
-    def execute(self, context: Context) -> None:
-        tree = context.trees[self.key]
-        m.set_mount_attributes(tree, self.add, self.clear, recursive=self.recursive)
+    def prepare(self, context: Context) -> None:
+        tree = context.tree(self.key)
+        m.change_attributes(context.calls, tree, self.add, self.clear, self.recursive)
 
 
 class MapIds(NamedTuple):
@@ -105,6 +104,13 @@ class AttachAt(NamedTuple):
 
     def describe(self) -> str:
         return f"mount on {self.target}"
+
+    def foresee(self, context: Context) -> None:
+        """Tell what is prepared after this which anchors there will be."""
+        if self.target in context.anchored:
+            context.anchored.remove(self.target)
+        if self.is_plain and self.target in ANCHORED:
+            context.anchored.append(self.target)
 
     def execute(self, context: Context) -> None:
         tree = context.trees.pop(self.key)

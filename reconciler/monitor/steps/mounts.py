@@ -6,18 +6,20 @@ can reach the host. `places` says how.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
 from reconciler.lean import NamedTuple
 from reconciler.linux import mount as m
+from reconciler.linux.calls import SYS, Fd, Label, encode
 from reconciler.monitor.steps.context import Context
 from reconciler.monitor.steps.places import (
     ANCHORED,
-    attach,
     make_place,
-    open_null_device,
-    open_place,
+    prepare_null_device,
+    prepare_place,
+    prepare_plain_place,
 )
 
 _DEVICES = (
@@ -52,7 +54,15 @@ class MakeTarget(NamedTuple):
     def describe(self) -> str:
         return f"make mount point {self.path}"
 
-    def execute(self, context: Context) -> None:
+    def prepare(self, context: Context) -> None:
+        calls = context.calls
+        with calls.block() as done:
+            with calls.block() as missing:
+                calls.close(prepare_place(context, self.path, {errno.ENOENT: missing}))
+                calls.jump(done)
+            calls.python(self._make_place)
+
+    def _make_place(self, context: Context) -> None:
         os.close(make_place(context, self.path, is_directory=self.is_directory))
 
 
@@ -67,18 +77,20 @@ class MountFs(NamedTuple):
     def describe(self) -> str:
         return f"mount {self.fs_type} on {self.target}"
 
-    def execute(self, context: Context) -> None:
+    def prepare(self, context: Context) -> None:
+        calls = context.calls
         words = self.data.split(",") if self.data else []
         attributes = self.flags & _SAME_BITS | (_ATTR_NOATIME if self.flags & _FLAG_NOATIME else 0)
         is_anchor = self.target in ANCHORED
-        tree = m.new_filesystem(self.fs_type, self.fs_type, words, attributes)
-        target = open_place(context, self.target, is_plain=is_anchor)
-        attach(tree, target, self.target)
-        os.close(target)
+        tree = context.anchor(self.target) if is_anchor else calls.fd()
+        m.new_filesystem(calls, self.fs_type, self.fs_type, words, attributes, tree)
+        target = (prepare_plain_place if is_anchor else prepare_place)(context, self.target)
+        m.attach_tree_on(calls, tree, target, self.target)
+        calls.close(target)
         if is_anchor:
-            context.anchors[self.target] = tree
+            context.anchored.append(self.target)
         else:
-            os.close(tree)
+            calls.close(tree)
 
 
 class AttachTree(NamedTuple):
@@ -90,12 +102,12 @@ class AttachTree(NamedTuple):
     def describe(self) -> str:
         return f"bind mount on {self.target}"
 
-    def execute(self, context: Context) -> None:
-        tree = context.trees.pop(self.key)
-        target = open_place(context, self.target)
-        attach(tree, target, self.target)
-        os.close(target)
-        os.close(tree)
+    def prepare(self, context: Context) -> None:
+        tree = context.tree(self.key)
+        target = prepare_place(context, self.target)
+        m.attach_tree_on(context.calls, tree, target, self.target)
+        context.calls.close(target)
+        context.calls.close(tree)
 
 
 class MakeDevices(NamedTuple):
@@ -104,15 +116,16 @@ class MakeDevices(NamedTuple):
     def describe(self) -> str:
         return "make device nodes in /dev"
 
-    def execute(self, context: Context) -> None:
-        fd = context.anchors["/dev"]
+    def prepare(self, context: Context) -> None:
+        calls, fd = context.calls, context.anchor("/dev")
         for name, major, minor in _DEVICES:
-            os.mknod(name, stat.S_IFCHR | 0o666, os.makedev(major, minor), dir_fd=fd)
-            os.chmod(name, 0o666, dir_fd=fd)
+            path = encode(name)
+            calls.add(SYS.mknodat, fd, path, stat.S_IFCHR | 0o666, os.makedev(major, minor))
+            calls.add(SYS.fchmodat, fd, path, 0o666)
         for name, target in _DEVICE_LINKS:
-            os.symlink(target, name, dir_fd=fd)
+            calls.add(SYS.symlinkat, encode(target), fd, encode(name))
         for name in ("pts", "shm", "mqueue"):
-            os.mkdir(name, 0o755, dir_fd=fd)
+            calls.add(SYS.mkdirat, fd, encode(name), 0o755)
 
 
 class MaskPaths(NamedTuple):
@@ -126,27 +139,45 @@ class MaskPaths(NamedTuple):
     def describe(self) -> str:
         return "mask " + " ".join(self.paths)
 
-    def execute(self, context: Context) -> None:
-        null = open_null_device(context, os.O_PATH) if self.paths else -1
-        empty = -1
+    def prepare(self, context: Context) -> None:
+        if not self.paths:
+            return
+        calls = context.calls
+        null = prepare_null_device(context, os.O_PATH)
+        empty = calls.fd()
         for path in self.paths:
-            try:
-                target = open_place(context, path)
-            except (FileNotFoundError, NotADirectoryError):  # this kernel does not show it
-                continue
-            if not stat.S_ISDIR(os.fstat(target).st_mode):
-                tree = m.clone_tree_at(null, recursive=False)
-            elif empty < 0:
-                tree = empty = m.new_filesystem("tmpfs", "tmpfs", ["size=0k", "mode=755"], _MASK)
-            else:  # of the one that is mounted by now: before Linux 6.15 no other can be copied
-                tree = m.clone_tree_at(empty, recursive=False)
-            attach(tree, target, path)
-            if tree != empty:
-                os.close(tree)
-            os.close(target)
-        for fd in (null, empty):  # or /proc/self/fd would lead to them
-            if fd >= 0:
-                os.close(fd)
+            with calls.block() as masked:
+                with calls.block() as is_file:
+                    _mask_directory(context, path, empty, masked, is_file)
+                missing = {errno.ENOENT: masked, errno.ENOTDIR: masked}  # on this kernel
+                target = prepare_place(context, path, missing)
+                tree = calls.fd()
+                m.clone_open_tree(calls, null, tree, recursive=False, path=path)
+                m.attach_tree_on(calls, tree, target, path)
+                calls.close(tree)
+                calls.close(target)
+        calls.close(null)  # or /proc/self/fd would lead to it
+        calls.close(empty)
+
+
+def _mask_directory(context: Context, path: str, empty: Fd, masked: Label, is_file: Label) -> None:
+    """Cover `path` by the empty directory, made for the first; go on at `is_file` if it is none."""
+    calls = context.calls
+    jumps = {errno.ENOENT: masked, errno.ENOTDIR: is_file}
+    target = prepare_place(context, path, jumps, os.O_PATH | os.O_DIRECTORY)
+    with calls.block() as attached:
+        with calls.block() as is_there:
+            calls.jump(is_there, if_open=empty)
+            m.new_filesystem(calls, "tmpfs", "tmpfs", ["size=0k", "mode=755"], _MASK, empty)
+            m.attach_tree_on(calls, empty, target, path)
+            calls.jump(attached)
+        # Of the one that is mounted by now: before Linux 6.15 no other can be copied.
+        tree = calls.fd()
+        m.clone_open_tree(calls, empty, tree, recursive=False, path=path)
+        m.attach_tree_on(calls, tree, target, path)
+        calls.close(tree)
+    calls.close(target)
+    calls.jump(masked)
 
 
 class ReadonlyPaths(NamedTuple):
@@ -157,17 +188,19 @@ class ReadonlyPaths(NamedTuple):
     def describe(self) -> str:
         return "make read-only " + " ".join(self.paths)
 
-    def execute(self, context: Context) -> None:
+    def prepare(self, context: Context) -> None:
+        calls = context.calls
         for path in self.paths:
-            try:
-                target = open_place(context, path)
-            except (FileNotFoundError, NotADirectoryError):
-                continue
-            tree = m.clone_tree_at(target, recursive=True)
-            m.set_mount_attributes(tree, _ATTR_RDONLY, recursive=True)
-            attach(tree, target, path)
-            os.close(tree)
-            os.close(target)
+            with calls.block() as missing:
+                target = prepare_place(
+                    context, path, {errno.ENOENT: missing, errno.ENOTDIR: missing}
+                )
+                tree = calls.fd()
+                m.clone_open_tree(calls, target, tree, recursive=True, path=path)
+                m.change_attributes(calls, tree, _ATTR_RDONLY, 0, recursive=True)
+                m.attach_tree_on(calls, tree, target, path)
+                calls.close(tree)
+                calls.close(target)
 
 
 STEPS = (MakeTarget, MountFs, AttachTree, MakeDevices, MaskPaths, ReadonlyPaths)

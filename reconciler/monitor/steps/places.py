@@ -14,12 +14,13 @@ import errno
 import os
 import stat
 
-from reconciler.lean import suppress
+from reconciler.lean import partial, suppress
 from reconciler.linux import mount as m
+from reconciler.linux.calls import AT_FDCWD, SYS, Fd, Jumps
 from reconciler.monitor.steps.context import Context
 
 ANCHORED = ("/proc", "/sys", "/dev")
-_HERE = m.AT_FDCWD
+_HERE = AT_FDCWD
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NULL_DEVICE = os.makedev(1, 3)
 _PTMX_DEVICE = os.makedev(5, 2)
@@ -85,11 +86,50 @@ def make_directories(context: Context, path: str) -> int:
     return fd
 
 
-def open_null_device(context: Context, flags: int) -> int:
-    """Return a descriptor of the null device and of nothing else. Raises: OSError with the path."""
-    fd = _open(context, "/dev/null", flags | os.O_NOFOLLOW)
-    _check_device(fd, _NULL_DEVICE, "/dev/null is not the null device", "/dev/null")
+def prepare_place(
+    context: Context, path: str, jumps: Jumps | None = None, flags: int = os.O_PATH
+) -> Fd:
+    """Add the calls that open `path`; return where its descriptor will be."""
+    found = next((top for top in context.anchored if path == top or path.startswith(top + "/")), "")
+    fd = context.calls.fd()
+    top = context.anchor(found) if found else None
+    m.open_place(context.calls, top, path[len(found) :], flags, fd, jumps)
     return fd
+
+
+def prepare_plain_place(context: Context, path: str) -> Fd:
+    """Add the calls that open a directory which may not be a symbolic link."""
+    calls = context.calls
+    with calls.block() as opened:
+        with calls.block() as refused:
+            flags = os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY
+            fd = prepare_place(context, path, {errno.ENOTDIR: refused}, flags)
+            calls.jump(opened)
+        calls.python(partial(_refuse, path))
+    return fd
+
+
+def _refuse(path: str, _: Context) -> None:
+    what = "is a symbolic link" if os.path.islink(path) else "is none"
+    raise OSError(errno.ENOTDIR, f"it must be a directory and {what}", path)
+
+
+def prepare_null_device(context: Context, flags: int) -> Fd:
+    """Add the calls that open the null device, and refuse anything else in its place."""
+    fd = prepare_place(context, "/dev/null", None, flags | os.O_NOFOLLOW)
+    context.calls.python(partial(_check_null, fd))
+    return fd
+
+
+def _check_null(fd: Fd, context: Context) -> None:
+    problem = "/dev/null is not the null device"
+    _check_device(context.fds[fd.slot], _NULL_DEVICE, problem, "/dev/null")
+
+
+def prepare_redirection(context: Context, fd: Fd, target: int) -> None:
+    """Add the calls that move a descriptor to the number of a standard stream."""
+    context.calls.add(SYS.dup3, fd, target, 0)
+    context.calls.close(fd)
 
 
 def open_terminal_master(context: Context) -> int:

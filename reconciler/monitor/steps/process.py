@@ -7,13 +7,14 @@ import errno
 import os
 import resource
 import stat
+import struct
 
-from reconciler.lean import Any, NamedTuple, json, signal, socket
+from reconciler.lean import Any, NamedTuple, json, partial, signal, socket
 from reconciler.linux import capabilities, net, process, seccomp
-from reconciler.linux.proc import write_file
+from reconciler.linux.calls import AT_FDCWD, SYS, encode
 from reconciler.linux.procfs import write_procfs
 from reconciler.monitor.steps.context import Context
-from reconciler.monitor.steps.places import open_null_device
+from reconciler.monitor.steps.places import prepare_null_device, prepare_redirection
 
 _NEWCGROUP = int(process.CloneFlag.NEWCGROUP)
 _EXEC_PATH_DEFAULT = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -34,8 +35,8 @@ class Hide(NamedTuple):
     def describe(self) -> str:
         return "hide from the container"
 
-    def execute(self, context: Context) -> None:
-        process.prctl(process.PR_SET_DUMPABLE, 0)
+    def prepare(self, context: Context) -> None:
+        context.calls.add(SYS.prctl, process.PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 class JoinCgroups(NamedTuple):
@@ -46,9 +47,13 @@ class JoinCgroups(NamedTuple):
     def describe(self) -> str:
         return "join cgroups"
 
-    def execute(self, context: Context) -> None:
+    def prepare(self, context: Context) -> None:
+        calls, fd = context.calls, context.calls.fd()
         for path in self.files:
-            write_file(path, "0")
+            flags = os.O_WRONLY | os.O_CLOEXEC
+            calls.add(SYS.openat, AT_FDCWD, encode(path), flags, 0, keep=fd, path=path)
+            calls.add(SYS.write, fd, b"0", 1, path=path)
+            calls.close(fd)
 
 
 class UnshareCgroup(NamedTuple):
@@ -57,8 +62,8 @@ class UnshareCgroup(NamedTuple):
     def describe(self) -> str:
         return "enter a cgroup namespace"
 
-    def execute(self, context: Context) -> None:
-        process.unshare(_NEWCGROUP)
+    def prepare(self, context: Context) -> None:
+        context.calls.add(SYS.unshare, _NEWCGROUP)
 
 
 class OpenOutput(NamedTuple):
@@ -73,10 +78,13 @@ class OpenOutput(NamedTuple):
     def describe(self) -> str:
         return "open the log FIFOs"
 
-    def execute(self, context: Context) -> None:
-        os.setsid()
-        for path, fd in ((self.stdout, 1), (self.stderr, 2)):
-            _redirect(os.open(path, os.O_RDWR | os.O_CLOEXEC), fd)
+    def prepare(self, context: Context) -> None:
+        calls, fd = context.calls, context.calls.fd()
+        calls.add(SYS.setsid)
+        for path, target in ((self.stdout, 1), (self.stderr, 2)):
+            flags = os.O_RDWR | os.O_CLOEXEC
+            calls.add(SYS.openat, AT_FDCWD, encode(path), flags, 0, keep=fd, path=path)
+            prepare_redirection(context, fd, target)
 
 
 class DiscardOutput(NamedTuple):
@@ -85,10 +93,10 @@ class DiscardOutput(NamedTuple):
     def describe(self) -> str:
         return "open /dev/null for output"
 
-    def execute(self, context: Context) -> None:
-        os.setsid()
-        for fd in (1, 2):
-            _redirect(open_null_device(context, os.O_RDWR), fd)
+    def prepare(self, context: Context) -> None:
+        context.calls.add(SYS.setsid)
+        for target in (1, 2):
+            prepare_redirection(context, prepare_null_device(context, os.O_RDWR), target)
 
 
 class KeepStreams(NamedTuple):
@@ -125,14 +133,8 @@ class OpenInput(NamedTuple):
     def describe(self) -> str:
         return "open /dev/null"
 
-    def execute(self, context: Context) -> None:
-        _redirect(open_null_device(context, os.O_RDONLY), 0)
-
-
-def _redirect(fd: int, target_fd: int) -> None:
-    os.dup2(fd, target_fd)
-    if fd != target_fd:
-        os.close(fd)
+    def prepare(self, context: Context) -> None:
+        prepare_redirection(context, prepare_null_device(context, os.O_RDONLY), 0)
 
 
 class SetHostname(NamedTuple):
@@ -143,8 +145,9 @@ class SetHostname(NamedTuple):
     def describe(self) -> str:
         return f"set hostname {self.name}"
 
-    def execute(self, context: Context) -> None:
-        process.set_hostname(self.name)
+    def prepare(self, context: Context) -> None:
+        name = self.name.encode()
+        context.calls.add(SYS.sethostname, name, len(name))
 
 
 class RaiseLoopback(NamedTuple):
@@ -153,8 +156,8 @@ class RaiseLoopback(NamedTuple):
     def describe(self) -> str:
         return "bring loopback up"
 
-    def execute(self, context: Context) -> None:
-        net.bring_loopback_up()
+    def prepare(self, context: Context) -> None:
+        net.bring_loopback_up(context.calls)
 
 
 class SetRlimits(NamedTuple):
@@ -199,8 +202,11 @@ class ChangeDirectory(NamedTuple):
     def describe(self) -> str:
         return f"enter working directory {self.path}"
 
-    def execute(self, context: Context) -> None:
+    def prepare(self, context: Context) -> None:
         context.drop_anchors()  # or /proc/self/fd would lead to them
+        context.calls.python(self._enter)
+
+    def _enter(self, context: Context) -> None:
         try:
             _enter_directory(self.path)
         except PermissionError:
@@ -214,6 +220,11 @@ def _enter_directory(path: str) -> None:
     except FileNotFoundError as error:  # getcwd(2): the kernel finds no way there from `/`
         text = "it is outside of the container's root file system"
         raise OSError(errno.EXDEV, text, path) from error
+
+
+def _enter_closed_directory(context: Context) -> None:
+    if context.closed_directory is not None:
+        _enter_directory(context.closed_directory)
 
 
 class Confine(NamedTuple):
@@ -237,33 +248,38 @@ class Confine(NamedTuple):
     def describe(self) -> str:
         return f"become {self.uid}:{self.gid}"
 
-    def execute(self, context: Context) -> None:
-        process.close_on_exec_from(3 + self.preserved)
+    def prepare(self, context: Context) -> None:
+        calls = context.calls
+        process.close_on_exec_from(calls, 3 + self.preserved)
         if not self.no_new_privileges:
             self._filter(context)  # seccomp(2) wants CAP_SYS_ADMIN then, which is still ours here
         effective, permitted, inheritable, bounding, ambient = self.capabilities
-        capabilities.drop_bounding(bounding)
-        process.prctl(process.PR_SET_KEEPCAPS, 1)
-        os.umask(self.umask)
+        capabilities.drop_bounding(calls, bounding)
+        calls.add(SYS.prctl, process.PR_SET_KEEPCAPS, 1, 0, 0, 0)
+        calls.add(SYS.umask, self.umask)
         if self.groups is not None:
-            os.setgroups(self.groups)
-        os.setresgid(self.gid, self.gid, self.gid)
-        os.setresuid(self.uid, self.uid, self.uid)
-        capabilities.set_capabilities(effective, permitted, inheritable)
-        capabilities.set_ambient(ambient)
-        if context.closed_directory is not None:
-            _enter_directory(context.closed_directory)
+            packed = struct.pack(f"={len(self.groups)}I", *self.groups)
+            calls.add(SYS.setgroups, len(self.groups), packed)
+        calls.add(SYS.setresgid, self.gid, self.gid, self.gid)
+        calls.add(SYS.setresuid, self.uid, self.uid, self.uid)
+        capabilities.set_capabilities(calls, effective, permitted, inheritable)
+        capabilities.set_ambient(calls, ambient)
+        calls.python(_enter_closed_directory)
         if self.no_new_privileges:
-            process.prctl(process.PR_SET_NO_NEW_PRIVS, 1)
+            calls.add(SYS.prctl, process.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
             self._filter(context)
 
     def _filter(self, context: Context) -> None:
-        if not self.seccomp_filter:
-            return
-        program = binascii.a2b_base64(self.seccomp_filter)
+        if self.seccomp_filter:
+            program = binascii.a2b_base64(self.seccomp_filter)
+            with context.calls.block() as installed:
+                context.calls.python(partial(self._filter_with_listener, program), installed)
+                seccomp.prepare_filter(context.calls, program, self.seccomp_flags)
+
+    def _filter_with_listener(self, program: bytes, context: Context) -> bool:
+        """Install a filter with a listener, if there is one to be told; return whether."""
         if context.listener is None:
-            seccomp.install_filter(program, self.seccomp_flags)
-            return
+            return False
         pid = int(os.readlink("self", dir_fd=context.host_proc))  # the host's number
         os.close(context.host_proc)
         state = context.listener_message["state"]
@@ -274,6 +290,7 @@ class Confine(NamedTuple):
         socket.send_fds(context.listener, [said], [fd])
         os.close(fd)
         context.listener.close()  # one state for each connection
+        return True
 
 
 class Execute(NamedTuple):

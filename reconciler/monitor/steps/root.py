@@ -6,6 +6,7 @@ import os
 
 from reconciler.lean import NamedTuple, suppress
 from reconciler.linux import mount as m
+from reconciler.linux.calls import SYS, encode
 from reconciler.monitor.steps.context import Context
 
 # Plain numbers: the enum's operators are slow, and slower in a fresh child.
@@ -29,8 +30,8 @@ class DetachPropagation(NamedTuple):
     def describe(self) -> str:
         return "make mounts slaves of the host's"
 
-    def execute(self, context: Context) -> None:
-        m.mount(None, self.path, None, _SLAVE)
+    def prepare(self, context: Context) -> None:
+        m.change_propagation(context.calls, self.path, _SLAVE)
 
 
 class PrivateParent(NamedTuple):
@@ -93,15 +94,12 @@ class CloneTree(NamedTuple):
     def describe(self) -> str:
         return f"open {self.path}"
 
-    def execute(self, context: Context) -> None:
-        tree = context.trees[self.key] = m.clone_tree(self.path, recursive=self.recursive)
+    def prepare(self, context: Context) -> None:
+        tree = context.tree(self.key)
+        m.clone_tree(context.calls, self.path, tree, recursive=self.recursive)
         if self.add or self.clear or self.propagation:
-            m.set_mount_attributes(
-                tree,
-                self.add,
-                self.clear,
-                recursive=self.recursive,
-                propagation=self.propagation,
+            m.change_attributes(
+                context.calls, tree, self.add, self.clear, self.recursive, self.propagation
             )
 
 
@@ -113,9 +111,8 @@ class SetTopWritable(NamedTuple):
     def describe(self) -> str:
         return "make the root writable for set-up"
 
-    def execute(self, context: Context) -> None:
-        tree = context.trees[self.key]
-        m.set_mount_attributes(tree, 0, _ATTR_RDONLY, recursive=False)
+    def prepare(self, context: Context) -> None:
+        m.change_attributes(context.calls, context.tree(self.key), 0, _ATTR_RDONLY, recursive=False)
 
 
 class MountOverlay(NamedTuple):
@@ -143,11 +140,9 @@ class AttachRoot(NamedTuple):
     def describe(self) -> str:
         return "attach the root file system"
 
-    def execute(self, context: Context) -> None:
-        tree = context.trees.pop(self.key)
-        m.attach_tree(tree, self.staging)
-        os.close(tree)
-        os.chdir(self.staging)
+    def prepare(self, context: Context) -> None:
+        m.attach_tree(context.calls, context.tree(self.key), self.staging)
+        context.calls.add(SYS.chdir, encode(self.staging), path=self.staging)
 
 
 class EnterRoot(NamedTuple):
@@ -165,20 +160,18 @@ class EnterRoot(NamedTuple):
     def describe(self) -> str:
         return "enter the root file system"
 
-    def execute(self, context: Context) -> None:
+    def prepare(self, context: Context) -> None:
+        calls = context.calls
         if self.key is not None:
-            tree = context.trees.pop(self.key)
-            m.attach_tree(tree, self.staging)
-            os.close(tree)
-        os.chdir(self.staging)
-        if self.is_shared:
-            os.chroot(".")
-        elif self.no_pivot:
-            m.mount(self.staging, "/", None, _MOVE)
-            os.chroot(".")
+            m.attach_tree(calls, context.tree(self.key), self.staging)
+        calls.add(SYS.chdir, encode(self.staging), path=self.staging)
+        if self.no_pivot and not self.is_shared:
+            calls.python(lambda _: m.mount(self.staging, "/", None, _MOVE))
+        if self.is_shared or self.no_pivot:
+            calls.add(SYS.chroot, b".", path=".")
         else:
-            m.pivot_root_here()
-        os.chdir("/")
+            m.pivot_root_here(calls)
+        calls.add(SYS.chdir, b"/", path="/")
 
 
 class VisitRoot(NamedTuple):
@@ -228,8 +221,8 @@ class SetRootReadonly(NamedTuple):
     def describe(self) -> str:
         return "make the root file system read-only"
 
-    def execute(self, context: Context) -> None:
-        m.set_mount_attributes("/", _ATTR_RDONLY, recursive=False)
+    def prepare(self, context: Context) -> None:
+        m.change_attributes(context.calls, "/", _ATTR_RDONLY, 0, recursive=False)
 
 
 def _escape(path: str) -> str:

@@ -43,7 +43,20 @@ def last_line_of_failure(script: str) -> str:
 
 PRELUDE = """
 import json, os
-from reconciler.linux.capabilities import *
+from reconciler.linux import capabilities
+from reconciler.linux.calls import Calls, Chain
+from reconciler.linux.capabilities import last_cap, mask_of, read_own
+
+def made(prepare):
+    def make(*masks):
+        calls = Calls()
+        prepare(calls, *masks)
+        Chain([calls.finish()]).make([])
+    return make
+
+set_capabilities = made(capabilities.set_capabilities)
+drop_bounding = made(capabilities.drop_bounding)
+set_ambient = made(capabilities.set_ambient)
 from reconciler.linux.process import PR_SET_KEEPCAPS, prctl
 some = mask_of(["CHOWN", "NET_BIND_SERVICE", "SYSLOG"])
 """

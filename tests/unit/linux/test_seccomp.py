@@ -228,8 +228,11 @@ os.execv("/bin/mkdir", ["mkdir", sys.argv[2] + "/refused"])
 
 def test_loading_without_no_new_privs_or_privilege_is_refused() -> None:
     assert output_of("""
+from reconciler.linux.calls import Calls, Chain
 from reconciler.linux.capabilities import set_capabilities
-set_capabilities(0, 0, 0)
+calls = Calls()
+set_capabilities(calls, 0, 0, 0)
+Chain([calls.finish()]).make([])
 try:
     install_filter(compile_filter(int(sys.argv[1]), {}, SECCOMP_RET_ALLOW))
 except OSError as error:
