@@ -81,7 +81,6 @@ def launch(
     status_read, status_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     context = Context(status_write, streams)
     cgroup_fd = None
-    collects = gc.isenabled()
     gate = None if id_maps is None else os.pipe2(os.O_CLOEXEC)
     try:
         if cgroup_dir is not None:
@@ -93,7 +92,6 @@ def launch(
         is_hidden = id_maps is not None and os.geteuid() != 0 and not prctl(PR_GET_DUMPABLE)
         if is_hidden:
             prctl(PR_SET_DUMPABLE, 1)
-        gc.disable()  # a collection would copy every page it visits
         pid, pidfd = _clone(flags, cgroup_fd, joins)
         if pid == 0:
             run_steps(program, context, gate)
@@ -105,8 +103,6 @@ def launch(
         os.close(status_read)
         raise
     finally:
-        if collects:
-            gc.enable()
         for fd in (status_write, cgroup_fd, *(gate or ()), *context.trees.values()):
             if fd is not None:
                 os.close(fd)
@@ -129,11 +125,19 @@ def _open_gate(gate: tuple[int, int], pid: int, pidfd: int, id_maps: dict[str, s
 
 
 def _clone(flags: int, cgroup_fd: int | None, joins: Sequence[tuple[str, int]]) -> tuple[int, int]:
-    if not joins:
-        return clone3(flags, cgroup_fd)
-    from reconciler.monitor.joining import clone_into  # few containers need it
+    pid, collects = -1, gc.isenabled()
+    gc.disable()  # a collection in the child would copy every page it visits
+    try:
+        if joins:
+            from reconciler.monitor.joining import clone_into  # few containers need it
 
-    return clone_into(joins, flags, cgroup_fd)
+            pid, pidfd = clone_into(joins, flags, cgroup_fd)
+        else:
+            pid, pidfd = clone3(flags, cgroup_fd)
+    finally:
+        if pid != 0 and collects:
+            gc.enable()
+    return pid, pidfd
 
 
 def run_steps(program: list[Part], context: Context, gate: tuple[int, int] | None = None) -> None:
