@@ -16,7 +16,7 @@ from typing import assert_never
 
 from reconciler.control.journal import append_event, event_of
 from reconciler.control.logs import get_logger, log_failure, log_info
-from reconciler.control.mend import mend
+from reconciler.control.mend import mend, set_limits
 from reconciler.control.notes import (
     FROZEN,
     PAUSED,
@@ -269,7 +269,8 @@ def _stop(container: ContainerPort, stop: Stop, memory: RestartMemory | None = N
 def _update(container: ContainerPort, action: Update | React) -> None:
     """Apply limits to what runs, if they differ, or rewrite the record of what does not.
 
-    What changed files ask for comes before the record, so that it is done again if it fails.
+    The record comes last and at once, so that what was cut off or fails is done again and an
+    edit counts once.
     """
     if not container.status().has_processes():
         _adopt(container, action.spec)
@@ -277,10 +278,17 @@ def _update(container: ContainerPort, action: Update | React) -> None:
     mend(container, action)
     if isinstance(action, React):
         react(container, action.reactions)
-    env = action.spec.config.env
-    if container.record.config.env != env:  # for the next start
-        container.reconfigure(replace(container.record.config, env=env))
-    _note(container, action.spec)
+    config, notes = action.spec.config, _notes(container, action.spec)
+    paths = (change.field for change in action.changes)
+    limits = frozenset(path for path in paths if path.startswith("resources."))
+    has_other_env = container.record.config.env != config.env  # which is for the next start
+    if has_other_env:
+        next_config = replace(container.record.config, env=config.env)
+        container.reconfigure(next_config, None if limits else notes)
+    if limits:
+        set_limits(container, config.resources, limits, notes)
+    elif notes and not has_other_env:
+        container.annotate(notes)
 
 
 def _prune(engine: EnginePort, action: Freeze | Destroy) -> None:
@@ -325,18 +333,29 @@ def _note_end(container: ContainerPort) -> None:
 
 
 def _adopt(container: ContainerPort, spec: Spec, memory: RestartMemory | None = None) -> None:
-    """Give a container that does not run the spec's Config, then note that it has it."""
+    """Give a container that does not run the spec's Config, noting that it has it."""
+    notes = _notes(container, spec, memory)
     if container.record.config != spec.config:
-        container.reconfigure(spec.config)
-    _note(container, spec, memory)
+        container.reconfigure(spec.config, notes)
+    elif notes:
+        container.annotate(notes)
 
 
-def _note(container: ContainerPort, spec: Spec, memory: RestartMemory | None = None) -> None:
-    notes = encode_spec(spec) | (encode_memory(memory) if memory is not None else {})
-    notes |= encode_generation(spec, container.record.annotations)
+def _note(container: ContainerPort, spec: Spec) -> None:
+    if notes := _notes(container, spec):
+        container.annotate(notes)
+
+
+def _notes(
+    container: ContainerPort, spec: Spec, memory: RestartMemory | None = None
+) -> dict[str, str | None]:
+    """Return the annotations that say which spec it is equal to; none if they are there."""
     before = container.record.annotations
+    notes = encode_spec(spec) | (encode_memory(memory) if memory is not None else {})
+    notes |= encode_generation(spec, before)
     if FROZEN in before or not notes.items() <= before.items():
-        container.annotate({**notes, **encode_frozen(None)})
+        return {**notes, **encode_frozen(None)}
+    return {}
 
 
 def _internal(action: Action, bug: Exception) -> ReconcilerError:

@@ -15,6 +15,7 @@ from reconciler.linux.inside import read_parameters
 from reconciler.model.action import BaseAction, ChangeClass
 from reconciler.model.config import Config, Resources
 from reconciler.model.frozen import replace
+from reconciler.model.record import Notes
 from reconciler.model.spec import DesiredState
 from reconciler.planning.isolation import is_same_value
 
@@ -23,16 +24,11 @@ _OF_NAMESPACES = ("domainname", "sysctl.")
 
 
 def mend(container: ContainerPort, action: BaseAction) -> None:
-    """Apply the action's live changes to the limits, the init and the freezer of what runs.
+    """Apply the action's live changes to the init and the freezer of what runs.
 
-    Raises: ContainerDestroyed, ContainerNotRunning, LimitNotSupported, LimitNotApplied,
-    PermissionDenied, SystemError.
+    Raises: ContainerDestroyed, ContainerNotRunning, PermissionDenied, SystemError.
     """
     config, init = action.spec.config, container.record.init
-    paths = (change.field for change in action.changes)
-    limits = frozenset(path for path in paths if path.startswith("resources."))
-    if limits:
-        _set_limits(container, config.resources, limits)
     live = {one.field: one for one in action.changes if one.change_class is ChangeClass.LIVE}
     if init is not None and any(path.startswith(_OF_INIT) for path in live):
         mend_process(action.name, init, config, live)
@@ -69,10 +65,17 @@ def _check_parameters(container: ContainerPort, config: Config, names: frozenset
             )
 
 
-def _set_limits(container: ContainerPort, wanted: Resources, fields: frozenset[str]) -> None:
-    """Change these limits and no others. One that cannot be had holds back its own kind alone."""
+def set_limits(
+    container: ContainerPort, wanted: Resources, fields: frozenset[str], notes: Notes
+) -> None:
+    """Change these limits and no others. One that cannot be had holds back its own kind alone.
+
+    `notes` are annotations that are written with all of them, or not.
+
+    Raises: ContainerDestroyed, LimitNotSupported, LimitNotApplied, SystemError.
+    """
     try:
-        container.set(wanted, fields)
+        container.set(wanted, fields, notes)
     except ReconcilerError as error:
         if error.code is ErrorCode.LimitNotApplied and error.field in fields:
             _set_others(container, wanted, fields, error)

@@ -136,6 +136,9 @@ class Reconciler:
             report = self._look_first(first)
             if probe_due(self._engine, report.probed()):
                 report = self._look(first)
+            is_over = not report.plan.actions and not (wait_s and report.is_awaiting())
+            if is_over and report.world.failures:  # nothing is retried: show what comes then
+                report = self._look(self._options)
             report = self._act_until_done(report, patience)
         if not wait_s or not report.is_awaiting():
             return report

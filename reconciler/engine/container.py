@@ -24,7 +24,7 @@ from reconciler.linux.proc import pids_beside, read_boot_id
 from reconciler.linux.signals import can_reach_init
 from reconciler.model.config import Command, Config, Resources
 from reconciler.model.frozen import replace
-from reconciler.model.record import Record
+from reconciler.model.record import Notes, Record
 from reconciler.model.state import ExitStatus, ProcessId, Status
 from reconciler.model.value import Value
 
@@ -241,18 +241,19 @@ class Container:
             with self._translate("resume"):
                 self._engine.driver.thaw(self.record.cgroups)
 
-    def set(self, resources: Resources, only: Only = None) -> None:
+    def set(self, resources: Resources, only: Only = None, notes: Notes = None) -> None:
         """Give a container other limits, live when it runs; where one fails it keeps all it had.
 
         `only` these fields, as `resources.pids.max`; None: all. A memory limit below what it uses
-        is reclaimed towards, and refused where that does not suffice: nothing is killed.
+        is reclaimed towards, and refused where that does not suffice: nothing is killed. `notes`:
+        annotations that are written together with it.
 
         Raises: ContainerDestroyed, LimitNotSupported, LimitNotApplied, SystemError.
         """
         with self._locked():
             self._engine.check_limits(resources, self.id)
             with changed_limits(self._engine.driver, self.record, resources, only):
-                self._write(replace(self.record, config=replace(self.config, resources=resources)))
+                self._write(self.record.rewritten(replace(self.config, resources=resources), notes))
 
     def restore(self, fields: Collection[str]) -> None:
         """Set again in what runs what its Config says of fields, as `sysctl.NAME`.
@@ -288,23 +289,22 @@ class Container:
                         return exit_status
             return self._kill()
 
-    def reconfigure(self, config: Config) -> None:
-        """Replace the Config of a container that does not run, or the environment of its next run.
+    def reconfigure(self, config: Config, notes: Notes = None) -> None:
+        """Replace the Config of what does not run, or the environment of its next run.
 
+        `notes` as of `set`.
         Raises: ContainerDestroyed, ContainerNotStopped, NoSpace, SystemError.
         """
         with self._locked():
             is_same_run = replace(config, env=self.config.env) == self.config
             if not is_same_run and self._status().has_processes():
                 raise self._error(ErrorCode.ContainerNotStopped, "reconfigure", "it is running")
-            self._write(replace(self.record, config=config))
+            self._write(self.record.rewritten(config, notes))
 
     def annotate(self, changes: dict[str, str | None]) -> None:
         """Set annotations (None removes one). Raises: ContainerDestroyed, NoSpace, SystemError."""
         with self._locked():
-            merged = self.annotations | changes
-            kept = {key: value for key, value in merged.items() if value is not None}
-            self._write(replace(self.record, annotations=kept))
+            self._write(self.record.rewritten(self.config, changes))
 
     def destroy(self, *, keep_logs: bool = False) -> None:
         """Kill what runs and remove everything; does nothing when it is gone already.

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from reconciler.model.config import Config
-from reconciler.model.frozen import field, frozen
+from reconciler.model.frozen import field, frozen, replace
 from reconciler.model.state import ExitStatus, ProcessId
+
+Notes = dict[str, str | None] | None
+"""Changes of annotations: None for one removes it."""
 
 
 @frozen
@@ -26,3 +29,9 @@ class Record:
     started_at: float | None = None
     exit: ExitStatus | None = None
     last_exit: ExitStatus | None = None
+
+    def rewritten(self, config: Config, notes: Notes) -> Record:
+        """Return the record with another Config and with these changes of its annotations."""
+        merged = self.annotations | (notes or {})
+        kept = {key: value for key, value in merged.items() if value is not None}
+        return replace(self, config=config, annotations=kept)

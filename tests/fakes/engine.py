@@ -16,7 +16,7 @@ from reconciler.cgroup.canonical import LimitFacts, Only, Unsupported, canonical
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.model.config import Command, Config, Resources
 from reconciler.model.frozen import replace
-from reconciler.model.record import Record
+from reconciler.model.record import Notes, Record
 from reconciler.model.state import ExitStatus, ProcessId, Status
 from reconciler.model.value import Value
 
@@ -223,13 +223,14 @@ class FakeContainer:
             self.engine.end(self.id, None, signal)
         return cell.record.exit
 
-    def set(self, resources: Resources, only: Only = None) -> None:
+    def set(self, resources: Resources, only: Only = None, notes: Notes = None) -> None:
         self.engine.note("set", self.id)
         cell = self.cell()
         if cell.status.has_processes():
             limits = canonical_limits(resources, FACTS)
             cell.limits |= {key: limits[key] for key in limits if only is None or key in only}
-        self.write(replace(cell.record, config=replace(cell.record.config, resources=resources)))
+        config = replace(cell.record.config, resources=resources)
+        self.write(cell.record.rewritten(config, notes))
 
     def restore(self, fields: Collection[str]) -> None:
         self.engine.note(f"restore {' '.join(sorted(fields))}", self.id)
@@ -245,18 +246,17 @@ class FakeContainer:
     def resume(self) -> None:
         self.change("resume", Status.RUNNING)
 
-    def reconfigure(self, config: Config) -> None:
+    def reconfigure(self, config: Config, notes: Notes = None) -> None:
         self.engine.note("reconfigure", self.id)
         is_same_run = replace(config, env=self.record.config.env) == self.record.config
         if not is_same_run and self.cell().status.has_processes():
             raise error(ErrorCode.ContainerNotStopped, self.id)
-        self.write(replace(self.cell().record, config=config))
+        self.write(self.cell().record.rewritten(config, notes))
 
     def annotate(self, changes: dict[str, str | None]) -> None:
         self.engine.note("annotate", self.id)
-        merged = self.cell().record.annotations | changes
-        kept = {key: value for key, value in merged.items() if value is not None}
-        self.write(replace(self.cell().record, annotations=kept))
+        record = self.cell().record
+        self.write(record.rewritten(record.config, changes))
 
     def destroy(self, *, keep_logs: bool = False) -> None:
         self.engine.note("destroy" + (" keep_logs" if keep_logs else ""), self.id)

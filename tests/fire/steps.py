@@ -87,16 +87,13 @@ def _files(instance: Instance) -> list[str]:
 
 
 def _records(instance: Instance) -> dict[str, object]:
-    """Return the Config and the noted spec of each record, but for the digest that counts edits.
-
-    An edit that was cut short between its limits and its note is not counted as a generation.
-    """
+    """Return the Config and the noted spec of each record, and how many it has had."""
     records: dict[str, object] = {}
     for path in sorted(instance.run_dir.glob("containers/*/state.json")):
         record = json.loads(path.read_text())
-        noted = json.loads(record["annotations"]["reconciler/spec"])
-        del noted["digest"]
-        records[path.parent.name] = (record["config"], noted)
+        notes = record["annotations"]
+        noted = json.loads(notes["reconciler/spec"])
+        records[path.parent.name] = (record["config"], noted, notes["reconciler/generation"])
     return records
 
 

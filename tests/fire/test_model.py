@@ -315,6 +315,7 @@ def _memory_dir() -> str | None:
 def quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """One thread, so that the same calls come in the same order; no log of thousands of worlds."""
     monkeypatch.setattr(execute, "THREADS", 1)
+    monkeypatch.setattr(execute, "STOP_THREADS", 1)
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)

@@ -47,6 +47,20 @@ def write(source: Path, name: str, depends_on: str = "", *, kind: str = "Contain
     (source / f"{name}.yaml").write_text(text)
 
 
+def test_apply_shows_what_the_next_pass_waits_for(
+    engine: FakeEngine, source: Path, make: Make, clock: FakeClock
+) -> None:
+    """Also where its retry of what failed has to wait for another container."""
+    write(source, "db", "")
+    write(source, "web", "db: started")
+    engine.failing["start", "web"] = BROKEN
+    make().converge()
+    engine.end("db", code=0)
+    report = make().converge()
+    assert [wait.name for wait in report.plan.waits] == ["db", "web"]
+    assert report.plan == make().run_pass().plan
+
+
 def done(report: PassReport) -> list[str]:
     return [f"{one.action.verb} {one.action.name}" for one in report.outcomes]
 

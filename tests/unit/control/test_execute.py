@@ -342,6 +342,27 @@ def test_a_stop_at_the_deadline_is_noted_as_such_before_the_signal(engine: FakeE
     )
 
 
+@pytest.mark.parametrize("cut_before", ["set", "reconfigure", "annotate"])
+@pytest.mark.parametrize("is_running", [True, False])
+def test_an_edit_counts_once_wherever_it_was_cut_off(
+    engine: FakeEngine, cut_before: str, *, is_running: bool
+) -> None:
+    old, new = (
+        make_spec(resources=make_resources(pids=n), env={"N": str(n)}, digest=str(n))
+        for n in (1, 2)
+    )
+    given(engine, old, started=is_running)
+    run(engine, act.Update, old)
+    before = seen(engine).generation
+    engine.failing[cut_before, "web"] = BROKEN
+    run(engine, act.Update, new, changes=changed("resources.pids.max", "env.N"))
+    engine.failing.clear()
+    cut_off = seen(engine)
+    assert (cut_off.config == new.config) is (cut_off.generation == before + 1)
+    run(engine, act.Update, new, changes=changed("resources.pids.max", "env.N"))
+    assert seen(engine).generation == before + 1
+
+
 def test_each_new_spec_is_a_new_generation_through_update_restart_and_recreate(
     engine: FakeEngine,
 ) -> None:
