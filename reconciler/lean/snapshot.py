@@ -3,7 +3,7 @@
 Of what an import costs, the search for the module, its file and the bookkeeping are the larger
 part. A command that loads a hundred modules spares 6 of 20 ms with a snapshot of them. It is kept
 beside the byte code, and good for as long as no source has changed; without one, or where
-modules are asked for that are not in it, they are imported as ever.
+modules are asked for that are not in it, they are imported as ever, and are in the next one.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from __future__ import annotations
 import marshal
 import posix
 import sys
-from _frozen_importlib import ModuleSpec
 from _frozen_importlib_external import MAGIC_NUMBER
 
-from reconciler.lean import TYPE_CHECKING, Any
+from reconciler.lean import TYPE_CHECKING, suppress
+from reconciler.lean.importer import stamp_of
 
 if TYPE_CHECKING:
-    from types import CodeType, ModuleType
+    from types import ModuleType
 
-    from reconciler.lean.importer import Importer
+    from reconciler.lean.importer import Importer, Loaded
 
 _HEADER = 8  # the length of the stamps
 
@@ -32,73 +32,64 @@ class Snapshot:
 
     def __init__(self, importer: Importer, directory: str, name: str) -> None:
         self._importer = importer
+        self._directory = directory
         self._path = f"{directory}/__pycache__/{name}.{sys.implementation.cache_tag}.modules"
-        self.is_loaded = self._load()
+        importer.loaded = []
+        kept = self._read()
+        self.is_loaded = kept is not None
+        self._execute(kept or [])
 
     def save(self) -> None:
-        """Keep what was loaded, where Python keeps byte code and it all came from there.
+        """Keep what was loaded, beside what is kept, if it all came from byte code.
 
         As with byte code, it is well if that cannot be.
         """
-        if self.is_loaded or sys.dont_write_bytecode:
+        loaded = self._importer.loaded
+        if not loaded or sys.dont_write_bytecode:
             return
-        loaded = self._importer.loaded or []
-        temporary = f"{self._path}.{posix.getpid()}"
-        flags = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC
-        try:
-            stamps = [(code.co_filename, *_stamp(code.co_filename)) for _, _, code in loaded]
-            fd = posix.open(temporary, flags, 0o644)
-        except OSError:
-            return
-        first = marshal.dumps((MAGIC_NUMBER, stamps))
-        data = len(first).to_bytes(_HEADER, "little") + first + marshal.dumps(loaded)
-        try:
-            is_whole = posix.write(fd, data) == len(data)
-        except OSError:
-            is_whole = False
-        posix.close(fd)
-        if is_whole:
-            posix.replace(temporary, self._path)
-        else:
-            posix.unlink(temporary)
+        kept = self._read() or []
+        names = {one[0] for one in kept}
+        kept += [one for one in loaded if one[0] not in names]
+        first = marshal.dumps((MAGIC_NUMBER, self._directory, [_source(one) for one in kept]))
+        with suppress(OSError):
+            _write(self._path, len(first).to_bytes(_HEADER, "little") + first + marshal.dumps(kept))
 
-    def _load(self) -> bool:
+    def _read(self) -> list[Loaded] | None:
+        """Return what is kept, None when there is nothing that is good."""
         try:
             fd = posix.open(self._path, posix.O_RDONLY | posix.O_CLOEXEC)
         except OSError:
-            return False
+            return None
         try:
             data = memoryview(posix.read(fd, posix.fstat(fd).st_size))
         finally:
             posix.close(fd)
         end = _HEADER + int.from_bytes(data[:_HEADER], "little")
         try:
-            magic, stamps = marshal.loads(data[_HEADER:end])  # noqa: S302 - as Python
-            if magic != MAGIC_NUMBER or any((m, s) != _stamp(path) for path, m, s in stamps):
-                return False
-            loaded: list[tuple[str, bool, CodeType]] = marshal.loads(data[end:])  # noqa: S302
+            magic, directory, sources = marshal.loads(data[_HEADER:end])  # noqa: S302 - as Python
+            if magic != MAGIC_NUMBER or directory != self._directory:  # a copy is no original
+                return None
+            if any(stamp != stamp_of(posix.stat(path)) for path, stamp in sources):
+                return None
+            kept: list[Loaded] = marshal.loads(data[end:])  # noqa: S302
         except (EOFError, OSError, TypeError, ValueError):
-            return False
-        self._execute(loaded)
-        return True
+            return None
+        return kept
 
-    def _execute(self, loaded: list[tuple[str, bool, CodeType]]) -> None:
+    def _execute(self, kept: list[Loaded]) -> None:
         """Execute the modules: what a package itself imports of its own comes before it."""
         modules, kind = sys.modules, type(sys)
-        loader: Any = self._importer
         early: dict[str, list[tuple[str, ModuleType]]] = {}
-        for name, is_package, code in loaded:
+        for name, is_package, code, _ in kept:
             if name in modules:
                 continue
             parent, _, last = name.rpartition(".")
             module = kind(name)
-            spec = ModuleSpec(name, loader, origin=code.co_filename, is_package=is_package)
-            module.__spec__, module.__loader__, module.__file__ = spec, loader, code.co_filename
-            module.__package__ = parent
-            if is_package:
-                module.__package__ = name
-                directory = code.co_filename.rpartition("/")[0]
-                module.__path__ = spec.submodule_search_locations = [directory]
+            spec = self._importer.make_spec(name, is_package, code)
+            module.__spec__, module.__loader__ = spec, spec.loader
+            module.__file__, module.__package__ = code.co_filename, spec.parent
+            if spec.submodule_search_locations is not None:
+                module.__path__ = spec.submodule_search_locations
                 for child in early.pop(name, ()):
                     setattr(module, *child)
             modules[name] = module
@@ -109,7 +100,25 @@ class Snapshot:
                 early.setdefault(parent, []).append((last, module))
 
 
-def _stamp(path: str) -> tuple[int, int]:
-    """Return when a file was changed, and its size. Raises: OSError."""
-    status = posix.stat(path)
-    return status.st_mtime_ns, status.st_size
+def _source(one: Loaded) -> tuple[str, tuple[int, ...]]:
+    """Return the source of a module, and its stamp when it was loaded."""
+    _, _, code, stamp = one
+    return code.co_filename, stamp
+
+
+def _write(path: str, data: bytes) -> None:
+    """Write a file at once: nobody reads a part. Raises: OSError."""
+    temporary = f"{path}.{posix.getpid()}"
+    flags = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC
+    fd = posix.open(temporary, flags, 0o644)
+    try:
+        try:
+            is_whole = posix.write(fd, data) == len(data)
+        finally:
+            posix.close(fd)
+        if not is_whole:
+            raise OSError(28, "no space left on device", path)
+        posix.replace(temporary, path)
+    except OSError:
+        posix.unlink(temporary)
+        raise

@@ -6,6 +6,8 @@ import importlib
 import importlib.util
 import os
 import py_compile
+import resource
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,7 +51,6 @@ def take(root: Path) -> Snapshot:
     forget()
     importlib.import_module("sample")  # as whoever takes a snapshot is in the package
     importer = Importer("sample", str(root))
-    importer.loaded = []
     sys.meta_path[:] = [one for one in sys.meta_path if not isinstance(one, Importer)]
     sys.meta_path.insert(0, importer)
     return Snapshot(importer, str(root), "cmd")
@@ -111,12 +112,82 @@ def test_it_is_not_used_when_it_is_not_what_is_there(package: Path, spoil: str) 
     assert "sample.one" not in sys.modules
 
 
-def test_a_stale_one_is_replaced(package: Path) -> None:
+def test_a_stale_one_is_replaced_once_all_has_byte_code(package: Path) -> None:
     make(package)
     (package / "part/three.py").write_text("WHO = 'new one'\n")
-    make(package)  # without `three`, which had no byte code
+    make(package)  # Python compiles `three`
+    assert not take(package).is_loaded
+    make(package)
     assert take(package).is_loaded
     assert sys.modules["sample.one"].SUM[1] == "new one"
+
+
+def test_a_run_that_compiles_keeps_nothing(package: Path) -> None:
+    """Or what is first run after an installation would leave a snapshot of nearly nothing."""
+    for path in package.rglob("*.pyc"):
+        path.unlink()
+    make(package)
+    assert list((package / "__pycache__").glob("cmd.*")) == []
+
+
+def test_what_is_loaded_beside_it_is_added(package: Path) -> None:
+    first = take(package)
+    importlib.import_module("sample.part.three")
+    first.save()
+    further = take(package)
+    assert "sample.part.three" in sys.modules
+    assert "sample.one" not in sys.modules
+    importlib.import_module("sample.one")
+    further.save()
+    assert take(package).is_loaded
+    assert sys.modules["sample.one"].SUM[1] == "sample.part.three"
+
+
+def test_a_source_that_changes_while_the_command_runs_makes_it_stale(package: Path) -> None:
+    """A container in the foreground may outlive an upgrade."""
+    snapshot = take(package)
+    importlib.import_module("sample.one")
+    source = package / "part/three.py"
+    source.write_text(source.read_text().replace("__name__", "'newer!'"))  # as long
+    snapshot.save()
+    assert not take(package).is_loaded
+
+
+def test_a_source_that_is_replaced_by_one_as_old_and_as_large_makes_it_stale(
+    package: Path,
+) -> None:
+    """As by packages whose files all have one date."""
+    make(package)
+    source = package / "part/three.py"
+    status = source.stat()
+    source.unlink()
+    source.write_text("WHO = 'newer!'\n")
+    os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert source.stat().st_size == status.st_size
+    assert not take(package).is_loaded
+
+
+def test_a_copy_of_an_installation_does_not_run_the_original(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(package)
+    copy = tmp_path / "copy/sample"
+    shutil.copytree(package, copy)
+    monkeypatch.syspath_prepend(copy.parent)
+    assert not take(copy).is_loaded
+    assert importlib.import_module("sample.one").SUM[0][1] == str(copy / "part/two.py")
+
+
+def test_what_cannot_be_written_leaves_nothing(package: Path) -> None:
+    cache = package / "__pycache__"
+    before = sorted(os.listdir(cache))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        make(package)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert sorted(os.listdir(cache)) == before
 
 
 def test_nothing_is_kept_where_no_byte_code_is(
