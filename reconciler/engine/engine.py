@@ -26,13 +26,13 @@ from reconciler.engine.failures import about
 from reconciler.engine.limits import check_devices
 from reconciler.engine.locks import try_lock
 from reconciler.engine.orphans import end_orphans, sweep_cgroups
+from reconciler.engine.own_mounts import needs_list
 from reconciler.engine.store import Store
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.lean import TYPE_CHECKING, Any, Iterable, Iterator, cached_property, contextmanager
 from reconciler.linux.clock import wall_s
 from reconciler.model.config import Command, Config, Resources
 from reconciler.model.frozen import replace
-from reconciler.model.isolation import NamespaceMode
 from reconciler.model.names import MAX_ID_LENGTH, MAX_NAME_LENGTH, explain_id
 from reconciler.model.record import Record
 from reconciler.monitor.names import SYSTEMD_NAME
@@ -341,13 +341,15 @@ class Engine:
 
     def _adapted(self, record: Record) -> Record:
         """Return the record with the Config that can be run: a user namespace needs changes."""
-        modes = record.config.isolation.namespaces
-        if os.geteuid() == 0 and modes.user == NamespaceMode.HOST:
+        config, hidden = record.config, (self.run_dir, self.state_dir)
+        if os.geteuid() == 0 and not needs_list(config):
             return record
         from reconciler.engine import rootless
 
-        change = rootless.adapt if os.geteuid() else rootless.list_mounts
-        return replace(record, config=change(record.config, (self.run_dir, self.state_dir)))
+        if os.geteuid() != 0:
+            config = rootless.adapt(config, hidden)
+        config = rootless.list_mounts(config, hidden, is_v2=self.driver.mode is Mode.V2)
+        return replace(record, config=config)
 
     def make_exec_plan(self, record: Record, command: Command) -> dict[str, Any]:
         """Return the plan for a further process in a running container."""

@@ -119,6 +119,11 @@ def parse_options(words: tuple[str, ...]) -> MountOptions:
     )
 
 
+ATTRIBUTE_WORDS = frozenset(_ATTRIBUTES)
+"""Words for bits of a mount, which have a form with an r in front for a whole tree."""
+
+PROPAGATION_WORDS = frozenset({*_PROPAGATION, *(f"r{word}" for word in _PROPAGATION)})
+
 OPTION_WORDS = tuple(
     sorted(
         {

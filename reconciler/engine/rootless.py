@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import os
 
-from reconciler.engine.own_mounts import FRESH
+from reconciler.engine.one_mount import as_listed
+from reconciler.engine.own_mounts import FRESH, OF_KERNEL
 from reconciler.engine.setup_mounts import MASKED_PATHS, READONLY_PATHS
 from reconciler.lean import Any, Sequence
-from reconciler.model.config import Config, Mount, MountType
+from reconciler.model.config import Config
 from reconciler.model.frozen import replace
 from reconciler.model.isolation import IdMapping, MountSpec, NamespaceMode
 
@@ -52,7 +53,7 @@ def adapt(config: Config, hidden: Sequence[str]) -> Config:
     return list_mounts(config, hidden)
 
 
-def list_mounts(config: Config, hidden: Sequence[str]) -> Config:
+def list_mounts(config: Config, hidden: Sequence[str], *, is_v2: bool = False) -> Config:
     """Return a Config with its mounts listed, as a user namespace needs it, the engine's own too.
 
     `hidden` are directories of the host that no container may see.
@@ -60,12 +61,13 @@ def list_mounts(config: Config, hidden: Sequence[str]) -> Config:
     isolation = config.isolation
     if isolation.mounts is not None:
         return config
-    has_tty_group = _is_mapped("5", isolation.gid_mappings)
+    is_mapped = isolation.namespaces.user != NamespaceMode.HOST
+    has_tty_group = not is_mapped or _is_mapped("5", isolation.gid_mappings)
     masked = MASKED_PATHS if isolation.masked_paths is None else isolation.masked_paths
     locked = READONLY_PATHS if isolation.readonly_paths is None else isolation.readonly_paths
     listed = replace(
         isolation,
-        mounts=_standard_mounts(config, has_tty_group=has_tty_group),
+        mounts=_standard_mounts(config, has_tty_group=has_tty_group, is_v2=is_v2),
         masked_paths=(*masked, *(hidden if config.rootfs.path is None else ())),
         readonly_paths=locked,
         maps_rootfs=config.rootfs.path is not None and not is_rootless(),
@@ -112,7 +114,19 @@ def has_helper(name: str) -> bool:
     return any(os.access(f"{place}/{name}", os.X_OK) for place in _PLACES)
 
 
-def _standard_mounts(config: Config, *, has_tty_group: bool) -> tuple[MountSpec, ...]:
+def _system_mounts(config: Config, *, is_v2: bool) -> Sequence[MountSpec]:
+    """Return sysfs, which in a user namespace would need one that hides nothing, and cgroup2."""
+    if config.isolation.namespaces.user != NamespaceMode.HOST:
+        options = ("rbind", "rro", *_KERNEL)
+        return (MountSpec(destination="/sys", type="bind", source="/sys", options=options),)
+    own = MountSpec(destination="/sys", type="sysfs", source="sysfs", options=(*_KERNEL, "ro"))
+    cgroup = MountSpec(
+        destination="/sys/fs/cgroup", type="cgroup", source="cgroup", options=(*_KERNEL, "ro")
+    )
+    return (own, cgroup) if is_v2 else (own,)
+
+
+def _standard_mounts(config: Config, *, has_tty_group: bool, is_v2: bool) -> tuple[MountSpec, ...]:
     """Return the engine's own mounts and the Config's, as a list."""
     terminal = ("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620")
     mounts = [
@@ -136,10 +150,7 @@ def _standard_mounts(config: Config, *, has_tty_group: bool) -> tuple[MountSpec,
             options=(*_KERNEL, "mode=1777", "size=64m"),
         ),
         MountSpec(destination="/dev/mqueue", type="mqueue", source="mqueue", options=_KERNEL),
-        # A sysfs of its own would need one that hides nothing (mount_namespaces(7)).
-        MountSpec(
-            destination="/sys", type="bind", source="/sys", options=("rbind", "rro", *_KERNEL)
-        ),
+        *_system_mounts(config, is_v2=is_v2),
     ]
     if config.rootfs.path is None:
         mounts += [
@@ -149,22 +160,9 @@ def _standard_mounts(config: Config, *, has_tty_group: bool) -> tuple[MountSpec,
             for target, data in FRESH
             if os.path.isdir(target)
         ]
-    return (*mounts, *map(_listed, config.mounts))
-
-
-def _listed(item: Mount) -> MountSpec:
-    """Return a mount of a spec file as a listed one, with the same safe defaults."""
-    given = set(item.options)
-    safe = tuple(f"no{name}" for name in ("suid", "dev") if not {name, f"no{name}"} & given)
-    if item.type is MountType.BIND:
-        kind = () if given & {"bind", "rbind"} else ("rbind",)
-        options = (*safe, *item.options, *kind)
-        return MountSpec(destination=item.target, type="bind", source=item.source, options=options)
-    size = () if item.size_bytes is None else (f"size={item.size_bytes}",)
-    data = (f"mode={item.mode or '1777'}", *size)
-    return MountSpec(
-        destination=item.target,
-        type="tmpfs",
-        source="tmpfs",
-        options=(*safe, *item.options, *data),
-    )
+    is_mapped = config.isolation.namespaces.user != NamespaceMode.HOST
+    own = [
+        as_listed(one, is_mapped=is_mapped, has_tty_group=has_tty_group) for one in config.mounts
+    ]
+    replaced = {one.target for one in config.mounts if one.type in OF_KERNEL}
+    return (*(one for one in mounts if one.destination not in replaced), *own)

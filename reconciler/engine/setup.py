@@ -127,6 +127,7 @@ def _mount_steps(record: Record, place: Place) -> list[Any]:
         overlay_dir=os.path.join(place.state_dir, "overlay", record.id),
         hidden=place.hidden,
         mount_cgroup=place.mount_cgroup,
+        cgroups=record.cgroups,
     )
 
 

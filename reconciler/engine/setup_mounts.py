@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 
-from reconciler.engine.own_mounts import FRESH
+from reconciler.engine.one_mount import ListedMount, as_listed
+from reconciler.engine.own_mounts import FRESH, OF_KERNEL
 from reconciler.errors import ErrorCode, ReconcilerError
-from reconciler.lean import Any
+from reconciler.lean import Any, Mapping
 from reconciler.linux.mount import MountAttr, MountFlag, open_in_root
 from reconciler.model.config import Config, Mount, MountType
-from reconciler.monitor.steps import mounts, root
+from reconciler.monitor.steps import listed, mounts, root
 
 _KERNEL_FS = MountFlag.NOSUID | MountFlag.NODEV | MountFlag.NOEXEC
 
@@ -36,19 +37,9 @@ MASKED_PATHS = (
 )
 READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
-_OPTION_FLAGS: dict[str, tuple[MountAttr, bool]] = {
-    "ro": (MountAttr.RDONLY, True),
-    "rw": (MountAttr.RDONLY, False),
-    "nosuid": (MountAttr.NOSUID, True),
-    "suid": (MountAttr.NOSUID, False),
-    "nodev": (MountAttr.NODEV, True),
-    "dev": (MountAttr.NODEV, False),
-    "noexec": (MountAttr.NOEXEC, True),
-    "exec": (MountAttr.NOEXEC, False),
-    "noatime": (MountAttr.NOATIME, True),
-    "relatime": (MountAttr.NOATIME, False),
-}
 # Another /dev could change its /dev/null while paths are masked with it (CVE-2025-31133).
+# Elsewhere what is masked and read-only there could be had.
+_ONE_PLACE = (MountType.PROC, MountType.SYSFS)
 _FORBIDDEN_TARGETS = ("/", "/proc", "/sys", "/dev", "/dev/null", "/dev/pts")
 
 
@@ -73,28 +64,35 @@ def make_mount_steps(
     overlay_dir: str,
     hidden: tuple[str, ...],
     mount_cgroup: bool,
+    cgroups: Mapping[str, str],
 ) -> list[Any]:
     """Return the steps from a fresh mount namespace to the finished tree of the container.
 
-    `staging` is a directory to mount the new root on, `overlay_dir` holds the writable layer.
+    `staging` is a directory to mount the new root on, `overlay_dir` holds the writable layer;
+    `cgroups` are the container's directories by hierarchy, for a mount of type cgroup.
 
     Raises: RootfsNotFound, MountSourceNotFound, ConfigInvalid.
     """
     is_host = config.rootfs.path is None
-    steps: list[Any] = [root.DetachPropagation()]
+    parts = [
+        ListedMount(index, as_listed(item, is_mapped=False), cgroups, is_v2=mount_cgroup, maps=None)
+        for index, item in enumerate(config.mounts)
+    ]
+    steps: list[Any] = [step for one in parts for step in (*one.opened, *one.created)]
+    steps.append(root.DetachPropagation())
     steps += _root_steps(config, staging, overlay_dir)
-    sources = [_source_step(index, item) for index, item in enumerate(config.mounts)]
-    steps[1:1] = [step for step in sources if step is not None]
     if is_host:
         steps.append(root.DetachMounts([*_REPLACED, *(target for target, _ in FRESH)]))
-    steps += _standard_steps(is_host, mount_cgroup)
+    replaced = {item.target for item in config.mounts if item.type in OF_KERNEL}
+    steps += _standard_steps(is_host, mount_cgroup, replaced)
     if is_host:
         steps += [_tmpfs(target, data) for target, data in FRESH if os.path.isdir(target)]
     writable = ["/dev", *(target for target, _ in FRESH)]
-    for index, item in enumerate(config.mounts):
-        _check_target(index, item.target, writable if is_host else ["/"])
-        steps += _user_mount_steps(index, item)
+    for index, (item, part) in enumerate(zip(config.mounts, parts, strict=True)):
+        _check_target(index, item, writable if is_host else ["/"])
+        steps += [made for step in part.attached for made in _plainly(step)]
         writable.append(item.target)
+    steps += [step for one in parts for step in one.last]
     steps += _protected(config, hidden if is_host else ())
     if config.rootfs.readonly and not is_host:
         steps.append(root.SetRootReadonly())
@@ -126,8 +124,11 @@ def _root_steps(config: Config, staging: str, overlay_dir: str) -> list[Any]:
     return [*steps, root.EnterRoot("root", staging)]
 
 
-def _standard_steps(is_host: bool, mount_cgroup: bool) -> list[Any]:
-    """proc, dev, devpts, shm, mqueue, sysfs and cgroup, as config-linux.md asks for."""
+def _standard_steps(is_host: bool, mount_cgroup: bool, replaced: set[str]) -> list[Any]:
+    """proc, dev, devpts, shm, mqueue, sysfs and cgroup, as config-linux.md asks for.
+
+    But for what is `replaced` by the user's.
+    """
     fs = mounts.MountFs
     targets = [] if is_host else [mounts.MakeTarget(p, True) for p in ("/proc", "/dev", "/sys")]
     dev_flags = MountFlag.NOSUID | MountFlag.NOEXEC
@@ -143,61 +144,38 @@ def _standard_steps(is_host: bool, mount_cgroup: bool) -> list[Any]:
     ]
     if mount_cgroup:
         steps.append(fs("cgroup2", "/sys/fs/cgroup", int(_KERNEL_FS | MountFlag.RDONLY), None))
-    return steps
+    return [one for one in steps if not (isinstance(one, fs) and one.target in replaced)]
 
 
 def _tmpfs(target: str, data: str) -> mounts.MountFs:
     return mounts.MountFs("tmpfs", target, int(MountFlag.NOSUID | MountFlag.NODEV), data)
 
 
-def _source_step(index: int, item: Mount) -> root.CloneTree | None:
-    """Return the step that opens a bind mount's source on the host."""
-    if item.type is not MountType.BIND:
-        return None
-    assert item.source is not None
-    if not os.path.exists(item.source):
-        raise ReconcilerError(
-            ErrorCode.MountSourceNotFound,
-            f"the mount source {item.source} does not exist; make it or correct mounts[{index}]",
-            path=item.source,
-            field=f"mounts[{index}].source",
-        )
-    add, clear = _attributes(item.options, MountAttr.NOSUID | MountAttr.NODEV)
-    recursive = "bind" not in item.options
-    return root.CloneTree(f"mount{index}", item.source, recursive, add, clear)
+def _plainly(step: Any) -> list[Any]:
+    """Return what does the same as `AttachAt`, without Python in the child, where it can be."""
+    if not isinstance(step, listed.AttachAt):
+        return [step]
+    rest = (step.is_plain, step.copies_up, step.propagation, step.propagation_all, step.takes_mode)
+    if any(rest):
+        return [step]
+    return [
+        mounts.MakeTarget(step.target, step.is_directory),
+        mounts.AttachTree(step.key, step.target),
+    ]
 
 
-def _user_mount_steps(index: int, item: Mount) -> list[Any]:
-    is_directory = item.type is MountType.TMPFS or os.path.isdir(item.source or "")
-    steps: list[Any] = [mounts.MakeTarget(item.target, is_directory)]
-    if item.type is MountType.BIND:
-        return [*steps, mounts.AttachTree(f"mount{index}", item.target)]
-    data = f"mode={item.mode or '1777'}"
-    if item.size_bytes is not None:
-        data += f",size={item.size_bytes}"
-    add, _ = _attributes(item.options, MountAttr.NOSUID | MountAttr.NODEV)
-    flags = MountFlag(add & 0xF)  # RDONLY to NOEXEC have the same bits in both interfaces
-    if add & MountAttr.NOATIME:
-        flags |= MountFlag.NOATIME
-    return [*steps, mounts.MountFs("tmpfs", item.target, int(flags), data)]
-
-
-def _attributes(options: tuple[str, ...], default: MountAttr) -> tuple[int, int]:
-    """Return (set, clear) of mount(8) options over the safe default; the later one wins."""
-    add, clear = default, MountAttr(0)
-    for option in options:
-        if option in _OPTION_FLAGS:
-            flag, is_set = _OPTION_FLAGS[option]
-            add, clear = (add | flag, clear & ~flag) if is_set else (add & ~flag, clear | flag)
-    return int(add), int(clear)
-
-
-def _check_target(index: int, target: str, writable: list[str]) -> None:
+def _check_target(index: int, item: Mount, writable: list[str]) -> None:
     """Refuse a target that is the engine's, or that cannot be made where it is missing.
 
     `writable` are directories of the container in which mount points can be made.
     """
+    target = item.target
     normal = os.path.normpath(target)
+    own = OF_KERNEL.get(item.type)
+    if normal == own:
+        return
+    if item.type in _ONE_PLACE:
+        raise _bad_target(index, f"a mount of type {item.type} belongs on {own} and nowhere else")
     if normal in _FORBIDDEN_TARGETS or normal.startswith(("/proc/", "/sys/")):
         raise _bad_target(index, f"nothing can be mounted on {target}: it belongs to the engine")
     if any(f"{normal}/".startswith(f"{parent.rstrip('/')}/") for parent in writable):

@@ -10,7 +10,7 @@ import os.path
 from collections.abc import Callable
 from typing import Any
 
-from reconciler.loader.build_isolation import OF_SECURITY, build_isolation
+from reconciler.loader.build_isolation import OF_SECURITY, build_isolation, build_mappings
 from reconciler.loader.findings import Path
 from reconciler.model.codec import spec_digest
 from reconciler.model.config import (
@@ -140,7 +140,7 @@ def _absolute(path: str, base: str) -> str:
 
 
 def _build_rootfs(data: _Data, base_of: _BaseOf) -> Rootfs:
-    values = dict(data)
+    values = {key: value for key, value in data.items() if key != "propagation"}
     if "path" in data:
         values["path"] = _absolute(data["path"], base_of(("rootfs", "path")))
     values.setdefault("readonly", not data.get("overlay", False))
@@ -162,6 +162,11 @@ def _build_mount(data: _Data, base: str) -> Mount:
         target=("target", lambda path: "/" + os.path.normpath(path).lstrip("/")),
         options=("options", tuple),
         size=("size_bytes", parse_size),
+        lower=("lower", lambda paths: tuple(_absolute(path, base) for path in paths)),
+        upper=("upper", lambda path: _absolute(path, base)),
+        work=("work", lambda path: _absolute(path, base)),
+        uidMappings=("uid_mappings", build_mappings),
+        gidMappings=("gid_mappings", build_mappings),
         mode=("mode", lambda mode: format(int(mode, 8), "04o")),
     )
     return mount

@@ -37,6 +37,8 @@ def build_isolation(data: _Data, profile: str | None = None) -> Isolation | None
         values |= _build_affinity(data["cpuAffinity"])
     security = data.get("security", {})
     values |= {name: security[key] for key, name in OF_SECURITY.items() if key in security}
+    if "propagation" in data.get("rootfs", {}):
+        values["rootfs_propagation"] = data["rootfs"]["propagation"]
     if profile is not None:
         values["seccomp"] = profile
     return Isolation(**values) if values else None
@@ -46,7 +48,8 @@ def _build_sysctl(data: _Data) -> dict[str, str]:
     return {name: str(value) for name, value in sorted(data.items())}
 
 
-def _build_mappings(rows: list[_Data]) -> tuple[IdMapping, ...]:
+def build_mappings(rows: list[_Data]) -> tuple[IdMapping, ...]:
+    """Return a list of id mappings."""
     return tuple(
         IdMapping(container_id=row["containerID"], host_id=row["hostID"], size=row["size"])
         for row in rows
@@ -100,8 +103,8 @@ def _build_io_priority(data: _Data) -> IoPriority:
 _CONVERSIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "domainname": ("domainname", str),
     "namespaces": ("namespaces", lambda modes: Namespaces(**modes)),
-    "uidMappings": ("uid_mappings", _build_mappings),
-    "gidMappings": ("gid_mappings", _build_mappings),
+    "uidMappings": ("uid_mappings", build_mappings),
+    "gidMappings": ("gid_mappings", build_mappings),
     "sysctl": ("sysctl", _build_sysctl),
     "timeOffsets": ("time_offsets", _build_offsets),
     "personality": ("personality", str),

@@ -11,6 +11,7 @@ from typing import Any
 
 from reconciler.errors.codes import ErrorCode
 from reconciler.loader.findings import Finding, Path
+from reconciler.loader.mount_rules import check_mount
 from reconciler.loader.scheduling_rules import check_scheduling
 from reconciler.model.moment import parse_time
 from reconciler.model.quantity import format_duration, parse_cpu, parse_duration, parse_size
@@ -18,14 +19,6 @@ from reconciler.model.spec import Backoff
 
 _PAGE_BYTES = 4096
 
-_CONTRADICTIONS = (
-    ("ro", "rw"),
-    ("suid", "nosuid"),
-    ("dev", "nodev"),
-    ("exec", "noexec"),
-    ("noatime", "relatime"),
-    ("bind", "rbind"),
-)
 _MIN_LOG_BYTES = 4096
 _CHECKS = ("exec", "http", "tcp", "unix")
 _LEAST_NS = {"interval": 100_000_000, "timeout": 1_000_000}
@@ -38,7 +31,8 @@ def check_rules(data: dict[str, Any]) -> Iterator[Finding]:
     """
     for index, mount in enumerate(data.get("mounts", ())):
         if mount is not None:
-            yield from _check_mount(mount, ("mounts", index))
+            is_mapped = data.get("namespaces", {}).get("user", "host") != "host"
+            yield from check_mount(mount, ("mounts", index), is_mapped=is_mapped)
     yield from _check_rootfs(data.get("rootfs", {}))
     capabilities = data.get("security", {}).get("capabilities", ())
     yield from _check_unique(capabilities, ("security", "capabilities"))
@@ -59,37 +53,6 @@ def check_rules(data: dict[str, Any]) -> Iterator[Finding]:
 
 def _finding(path: Path, message: str) -> Finding:
     return Finding(ErrorCode.SpecValue, path, message)
-
-
-def _check_mount(mount: dict[str, Any], path: Path) -> Iterator[Finding]:
-    options = mount.get("options", ())
-    yield from _check_unique(options, (*path, "options"))
-    yield from (_check_bind if mount["type"] == "bind" else _check_tmpfs)(mount, path)
-    for first, second in _CONTRADICTIONS:
-        if first in options and second in options:
-            where = (*path, "options", max(options.index(first), options.index(second)))
-            yield _finding(where, f"the options '{first}' and '{second}' contradict each other")
-
-
-def _check_bind(mount: dict[str, Any], path: Path) -> Iterator[Finding]:
-    if "source" not in mount:
-        message = "the field 'source' is missing: a bind mount needs it"
-        yield _finding((*path, "source"), message)
-    for name in ("size", "mode"):
-        if name in mount:
-            yield _finding((*path, name), f"a bind mount has no '{name}'; it is for tmpfs")
-
-
-def _check_tmpfs(mount: dict[str, Any], path: Path) -> Iterator[Finding]:
-    if "source" in mount:
-        yield _finding((*path, "source"), "a tmpfs has no source; remove it, or use type: bind")
-    if "onChange" in mount:
-        yield _finding((*path, "onChange"), "a tmpfs has no source that could change")
-    options = mount.get("options", ())
-    for name in ("bind", "rbind"):
-        if name in options:
-            where = (*path, "options", options.index(name))
-            yield _finding(where, f"the option '{name}' is not for a tmpfs")
 
 
 def _check_namespaces(data: dict[str, Any]) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from reconciler.lean import StrEnum
 from reconciler.model.frozen import field, frozen
-from reconciler.model.isolation import Isolation
+from reconciler.model.isolation import IdMapping, Isolation
 
 NOBODY = "65534:65534"
 
@@ -19,6 +19,12 @@ class MountType(StrEnum):
 
     BIND = "bind"
     TMPFS = "tmpfs"
+    OVERLAY = "overlay"
+    PROC = "proc"
+    SYSFS = "sysfs"
+    DEVPTS = "devpts"
+    MQUEUE = "mqueue"
+    CGROUP = "cgroup"
 
 
 class NetworkMode(StrEnum):
@@ -49,7 +55,11 @@ class Rootfs:
 
 @frozen
 class Mount:
-    """One mount. `options` are mount(8)'s; `size_bytes` and `mode` (octal text) are for tmpfs."""
+    """One mount. `options` are mount(8)'s; `size_bytes` and `mode` (octal text) are for tmpfs.
+
+    `lower` (the uppermost first), `upper` and `work` are an overlay's directories; the mappings are
+    for a bind mount with the option idmap, the container's own where there are none.
+    """
 
     type: MountType
     target: str
@@ -57,6 +67,11 @@ class Mount:
     options: tuple[str, ...] = ()
     size_bytes: int | None = None
     mode: str | None = None
+    lower: tuple[str, ...] = ()
+    upper: str | None = None
+    work: str | None = None
+    uid_mappings: tuple[IdMapping, ...] = ()
+    gid_mappings: tuple[IdMapping, ...] = ()
 
 
 @frozen

@@ -194,7 +194,7 @@ def _process(
 ISOLATION_ROWS = (
     *("domainname", "umask", "scheduler", "io_priority", "masked_paths", "readonly_paths"),
     *("apparmor_profile", "selinux_label", "seccomp", "init_affinity", "personality"),
-    "memory_policy",
+    *("memory_policy", "rootfs_propagation"),
 )
 _NO_ROWS: dict[str, Any] = {
     "time_offsets": {},
@@ -214,6 +214,7 @@ FIELDS: tuple[Field, ...] = (
     _row("rootfs.path", "config.rootfs.path", _RECREATE),
     _row("rootfs.readonly", "config.rootfs.readonly", _RECREATE),
     _row("rootfs.overlay", "config.rootfs.overlay", _RECREATE),
+    _row("rootfs.propagation", "config.isolation.rootfs_propagation", _RESTART),
     _row("command", "config.command", _RESTART),
     _row("env", "config.env", _RESTART),
     _row("workdir", "config.workdir", _RESTART),

@@ -39,11 +39,15 @@ memoryPolicy: {mode: BIND, nodes: 0-1, flags: [STATIC_NODES]}
 ioPriority: {class: BE, priority: 7}
 maskedPaths: [/proc/kcore]
 readonlyPaths: [/proc/sys]
-rootfs: {path: /srv/rootfs, readonly: true, overlay: false}
+rootfs: {path: /srv/rootfs, readonly: true, overlay: false, propagation: rslave}
 mounts:
   - {type: bind, source: ./html, target: /srv, options: [ro, rbind], onChange: {signal: HUP}}
   - {type: bind, source: ./conf, target: /conf, onChange: {exec: [/bin/reload, --now]}}
   - {type: tmpfs, target: /tmp, size: 64Mi, mode: "1777"}
+  - {type: overlay, target: /over, lower: [./a, /b], upper: ./up, work: ./work}
+  - {type: bind, source: /data, target: /data, options: [idmap],
+    uidMappings: [{containerID: 0, hostID: 1000, size: 1}],
+    gidMappings: [{containerID: 0, hostID: 1000, size: 1}]}
 network: none
 resources:
   memory: {max: 256Mi, high: 200Mi, low: 64Mi, min: 1Mi, oomGroup: true, swap: 0}

@@ -90,6 +90,21 @@ def test_every_field_arrives_in_the_units_of_the_model() -> None:
             ),
             Mount(type=MountType.BIND, source="/etc/specs/conf", target="/conf"),
             Mount(type=MountType.TMPFS, target="/tmp", size_bytes=64 * 2**20, mode="1777"),
+            Mount(
+                type=MountType.OVERLAY,
+                target="/over",
+                lower=("/etc/specs/a", "/b"),
+                upper="/etc/specs/up",
+                work="/etc/specs/work",
+            ),
+            Mount(
+                type=MountType.BIND,
+                source="/data",
+                target="/data",
+                options=("idmap",),
+                uid_mappings=(IdMapping(container_id=0, host_id=1000, size=1),),
+                gid_mappings=(IdMapping(container_id=0, host_id=1000, size=1),),
+            ),
         ),
         resources=Resources(
             memory=MemoryLimits(
@@ -143,6 +158,7 @@ def test_every_field_arrives_in_the_units_of_the_model() -> None:
             gid_mappings=(IdMapping(container_id=0, host_id=524288, size=65536),),
             sysctl={"net.core.somaxconn": "4096"},
             umask=0o027,
+            rootfs_propagation="rslave",
             scheduler=Scheduler(
                 policy="SCHED_DEADLINE",
                 runtime_ns=10**6,

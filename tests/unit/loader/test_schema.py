@@ -13,7 +13,6 @@ import pytest
 from reconciler.linux.capabilities import NAMES as CAPABILITIES
 from reconciler.loader import load_schema
 from reconciler.loader.formats import _FORMATS
-from reconciler.loader.rules import _CONTRADICTIONS
 from reconciler.loader.schema import inline_references, make_validator
 from reconciler.model.config import (
     Config,
@@ -48,9 +47,11 @@ ISOLATION: dict[tuple[str, ...], set[str]] = {
         *("masked_paths", "readonly_paths", "uid_mappings", "gid_mappings"),
         *("time_offsets", "personality", "memory_policy"),
     },
+    ("rootfs",): {"rootfs_propagation"},
     ("security",): {"apparmor_profile", "selinux_label"},
 }
 RENAMED = {
+    "propagation": "rootfs_propagation",
     "class": "io_class",
     "containerID": "container_id",
     "hostID": "host_id",
@@ -265,8 +266,3 @@ def test_the_full_sample_uses_every_field() -> None:
 def test_the_capabilities_are_those_of_the_linux_layer() -> None:
     schema = inlined()["properties"]["security"]["properties"]["capabilities"]
     assert set(schema["items"]["enum"]) == set(CAPABILITIES)
-
-
-def test_contradicting_options_are_options() -> None:
-    options = inlined()["properties"]["mounts"]["items"]["properties"]["options"]["items"]["enum"]
-    assert {name for pair in _CONTRADICTIONS for name in pair} == set(options)
