@@ -13,7 +13,7 @@ from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.lean import Any, Mapping
 from reconciler.linux.mount import MountAttr, MountFlag, open_in_root
 from reconciler.model.config import Config, Mount, MountType
-from reconciler.monitor.steps import listed, mounts, root
+from reconciler.monitor.steps import Step, listed, mounts, root
 
 _KERNEL_FS = MountFlag.NOSUID | MountFlag.NODEV | MountFlag.NOEXEC
 
@@ -151,7 +151,7 @@ def _tmpfs(target: str, data: str) -> mounts.MountFs:
     return mounts.MountFs("tmpfs", target, int(MountFlag.NOSUID | MountFlag.NODEV), data)
 
 
-def _plainly(step: Any) -> list[Any]:
+def _plainly(step: Step) -> list[Any]:
     """Return what does the same as `AttachAt`, without Python in the child, where it can be."""
     if not isinstance(step, listed.AttachAt):
         return [step]
