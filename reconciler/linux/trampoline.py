@@ -12,14 +12,15 @@ Source: elf(5), execve(2), syscall(2) for the calling conventions.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import struct
 
-from reconciler.lean import Any, json
+from reconciler.lean import Any, NoReturn, json
 from reconciler.linux.memfd import make_sealed_memfd
 
-# What it and its own execution ask of a filter.
-SYSTEM_CALLS = ("execveat", "fcntl", "execve", "write", "exit_group")
+# What it and its own execution ask of a filter; stat(3) is one of two.
+SYSTEM_CALLS = ("newfstatat", "stat", "fcntl", "execveat", "execve", "write", "exit_group")
 
 _NAME = "reconciler-start"
 _FD_MAX = 0xFFFF
@@ -149,3 +150,20 @@ def make_report(message: dict[str, Any]) -> str:
     """Return the program's first argument: what it is to say, with the errno, and a newline."""
     text = json.dumps(message)
     return f"{_ERRNO_KEY}{_ROOM},{text[1:]}\n"
+
+
+def execute_through(
+    trampoline: int,
+    status_fd: int,
+    message: dict[str, Any],
+    path: str,
+    argv: list[str],
+    env: dict[str, str],
+) -> NoReturn:
+    """Become the program `trampoline`, which becomes `path` or reports. Raises: OSError.
+
+    A filter may be in force: it meets no more than SYSTEM_CALLS.
+    """
+    os.stat(path)  # what is missing later is not the file
+    fcntl.fcntl(status_fd, fcntl.F_SETFD, 0)
+    os.execve(trampoline, [make_report(message), path, *argv], env)

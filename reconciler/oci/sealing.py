@@ -1,10 +1,10 @@
 """Nothing in a container can write to the file that runs on the host (CVE-2019-5736).
 
 What starts a process is therefore a sealed copy of the interpreter, which `main` becomes first. The
-exception is `run`: the process it starts is the first in its pid namespace, so nobody could look at
-it before its command, and its command is executed from a `linux.trampoline`. That spares the start
-of a second interpreter. An init that waits for `start` (`create`) is there for as long, and others
-may join its namespace: it stays with the copy.
+exception is `run`: the process it starts is the first in its pid namespace, of which only it has a
+procfs, so nobody could look at it before its command, and its command is executed from a
+`linux.trampoline`. That spares the start of a second interpreter. An init that waits for `start`
+(`create`) is there for as long, and others may join its namespace: it stays with the copy.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from reconciler.model.config import Config
 
 _PYTHON_PATHS = ("PYTHONPATH", "PYTHONHOME", "PYTHONPLATLIBDIR")  # where it would load code from
+_OF_FILES = frozenset({"DAC_OVERRIDE", "DAC_READ_SEARCH"})  # execute what the user may not
 _NAME = "reconciler-oci"
 _BOOT = (
     "import sys;sys.path.insert(0,sys.argv.pop(1));from reconciler.oci.main import main;"
@@ -53,23 +54,38 @@ def become_sealed(words: list[str]) -> None:
 def must_be_sealed(config: Config) -> bool:
     """Tell whether `run` has to be a sealed copy for this container.
 
-    Its trampoline makes system calls, which a filter may forbid, and executes twice what a label
-    is for; hooks in the container execute its files as well.
+    Its trampoline makes system calls, which a filter may forbid, and is executed before the
+    command, so that execve(2) gives it what was meant for that: a label, and other capabilities;
+    hooks in the container execute its files as well. Where pids, mounts or a user namespace are
+    shared others might look.
 
     Raises: ConfigInvalid, NotSupported for its filter.
     """
     from reconciler.linux.trampoline import has_trampoline
     from reconciler.model.isolation import NamespaceMode
 
-    isolation = config.isolation
+    isolation, namespaces = config.isolation, config.isolation.namespaces
     return (
-        isolation.namespaces.pid != NamespaceMode.PRIVATE
+        namespaces.pid != NamespaceMode.PRIVATE
+        or namespaces.mount != NamespaceMode.PRIVATE
+        or namespaces.user not in tuple(NamespaceMode)
         or bool(isolation.hooks.start_container)
         or bool(isolation.apparmor_profile or isolation.selinux_label)
+        or _may_execute_otherwise(config)
         or not has_trampoline()
         or any(name in os.environ for name in _PYTHON_PATHS)
         or (isolation.seccomp is not None and not _allows_trampoline(isolation.seccomp))
     )
+
+
+def _may_execute_otherwise(config: Config) -> bool:
+    """Tell whether after an execution it may execute other files than before (capabilities(7))."""
+    given = config.isolation.capabilities
+    if given is None:
+        return False
+    is_root = config.user_or_default().partition(":")[0] == "0"
+    after = {*given.bounding, *given.inheritable} if is_root else {*given.ambient}
+    return bool(_OF_FILES & (after ^ {*given.effective}))
 
 
 def _allows_trampoline(seccomp: str) -> bool:

@@ -317,13 +317,10 @@ class Execute(NamedTuple):
             raise OSError(error.errno, text, path) from error
 
     def _pass_through(self, context: Context, path: str) -> None:
-        """Become the trampoline, which becomes the command or reports. Raises: OSError."""
-        from reconciler.linux.trampoline import make_report
+        from reconciler.linux.trampoline import execute_through  # loaded before the root was left
 
-        os.stat(path)  # what is missing later is not the file
-        report = make_report({"step": self.describe(), "kind": "Execute", "path": path})
-        os.set_inheritable(context.status_fd, True)
-        os.execve(context.trampoline, [report, path, *self.argv], self.env)
+        message = {"step": self.describe(), "kind": "Execute", "path": path}
+        execute_through(context.trampoline, context.status_fd, message, path, self.argv, self.env)
 
     def find(self) -> str:
         """Return the file to execute, as execvp(3) would choose it. Raises: OSError."""

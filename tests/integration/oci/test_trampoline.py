@@ -79,6 +79,20 @@ def with_a_filter(spec: dict[str, Any], _: Path) -> None:
     }
 
 
+def with_host_mounts(spec: dict[str, Any], _: Path) -> None:
+    kinds_left = [one for one in spec["linux"]["namespaces"] if one["type"] != "mount"]
+    spec["linux"]["namespaces"] = kinds_left
+
+
+def with_a_filter_of_looks(spec: dict[str, Any], _: Path) -> None:
+    forbid(spec, "newfstatat")
+
+
+def forbid(spec: dict[str, Any], name: str) -> None:
+    calls = [{"names": [name], "action": "SCMP_ACT_ERRNO"}]
+    spec["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": calls}
+
+
 def with_a_hook(spec: dict[str, Any], root: Path) -> None:
     hook = root / "hook"
     hook.write_text("#!/bin/sh\n")
@@ -86,7 +100,10 @@ def with_a_hook(spec: dict[str, Any], root: Path) -> None:
     spec["hooks"] = {"startContainer": [{"path": "/hook"}]}
 
 
-@pytest.mark.parametrize("change", [with_host_pids, with_a_filter, with_a_hook])
+@pytest.mark.parametrize(
+    "change",
+    [with_host_pids, with_host_mounts, with_a_filter, with_a_filter_of_looks, with_a_hook],
+)
 def test_where_others_could_look_or_a_filter_forbids_it_is_a_sealed_copy(
     change: Callable[[dict[str, Any], Path], None],
     oci: Oci,
@@ -109,14 +126,12 @@ def test_what_is_loaded_from_elsewhere_loads_it_in_a_sealed_copy(
     assert kinds(executed(oci, tmp_path, "run", oci.id()))[:2] == ["ours", "sealed"]
 
 
+@pytest.mark.parametrize("name", ["mount", "ioctl", "close_range"])
 def test_a_filter_that_allows_it_is_no_hindrance(
-    oci: Oci, write_spec: WriteSpec, tmp_path: Path
+    name: str, oci: Oci, write_spec: WriteSpec, tmp_path: Path
 ) -> None:
     spec = make_spec("/bin/true")
-    spec["linux"]["seccomp"] = {
-        "defaultAction": "SCMP_ACT_ALLOW",
-        "syscalls": [{"names": ["mount", "ptrace"], "action": "SCMP_ACT_ERRNO"}],
-    }
+    forbid(spec, name)
     write_spec(spec)
     assert kinds(executed(oci, tmp_path, "run", oci.id())) == ["ours", "trampoline", "command"]
 
@@ -226,3 +241,33 @@ def test_capabilities_and_ids_survive_it(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     assert ours == rows()
     assert len(ours) > 12
+
+
+@pytest.mark.parametrize("uid", [0, 1000])
+@pytest.mark.parametrize("name", ["effective", "bounding"])
+def test_what_capabilities_let_it_execute_is_executed(
+    name: str,
+    uid: int,
+    oci: Oci,
+    write_spec: WriteSpec,
+    rootfs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The trampoline has already lost what the command loses, or gained what root gains."""
+    place = rootfs / "private"
+    place.mkdir(mode=0o700)
+    (place / "script").write_text("#!/bin/sh\n")
+    (place / "script").chmod(0o755)
+    os.chown(place, 4000, 4000)
+    spec = make_spec("/private/script")
+    sets = {"bounding": [], "permitted": ["CAP_DAC_OVERRIDE"], name: ["CAP_DAC_OVERRIDE"]}
+    spec["process"]["capabilities"] = sets
+    spec["process"]["user"] = {"uid": uid, "gid": uid}
+    write_spec(spec)
+    ours = oci.run("run", oci.id())
+    monkeypatch.setenv("PYTHONPATH", str(rootfs))
+    sealed = oci.run("run", oci.id())
+    assert ours.returncode == sealed.returncode
+    assert _TIME.sub("", ours.stderr) == _TIME.sub("", sealed.stderr)
+    # the script itself is read by a shell with what it has then
+    assert ("not executable" in ours.stderr) == (name == "bounding")
