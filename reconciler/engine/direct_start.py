@@ -11,6 +11,7 @@ from reconciler.engine.direct import GO_FIFO, STATUS_FIFO, LaunchOptions, read_a
 from reconciler.engine.failures import SetupFailed
 from reconciler.lean import Any, json
 from reconciler.linux.proc import read_boot_id
+from reconciler.linux.reaping import is_child
 from reconciler.monitor.inits import kill_and_reap, make_run
 from reconciler.monitor.launch import Launched, launch, parse_status
 from reconciler.monitor.run_file import RUN_FILE, write_json
@@ -67,6 +68,8 @@ def start_process(plan: dict[str, Any], streams: list[int], preserved: int) -> i
     os.waitpid(launched.pid, 0)
     os.close(launched.pidfd)
     pid, failure = parse_status(said)
+    if pid is not None and not is_child(pid):
+        pid = None
     if failure is None and pid is None:
         failure = _NOBODY_TOLD | {"text": "the process was killed before it ran"}
     if failure is not None:

@@ -178,15 +178,35 @@ def make_exec_plan(
         attributes.NewKeyring(None),
         process.Hide(),
         join.JoinNamespaces(init.pid, init.start_ticks, flags, enters_root),
-        join.ForkInside(),
-        join.UseStreams()
-        if command.terminal is None
-        else join.OpenTerminal(*command.terminal, identity.uid),
-        *setup_process.process_steps(
-            record.id, _as_run(config, command), identity, is_further=True
-        ),
+        *_joined_steps(record, _as_run(config, command), command, identity),
     ]
     return {"id": record.id, "steps": encode_steps(steps), "cgroupDir": cgroup_dir}
+
+
+def _joined_steps(
+    record: Record, config: Config, command: Command, identity: Identity
+) -> list[Any]:
+    """Return the steps of a process that has joined all namespaces but that of pids.
+
+    It enters that one when it has become what it is to be: see `join`. A filter without
+    no_new_privs is loaded with rights that nobody must get hold of, so before it too; but a filter
+    may not let it fork, and where nobody inside may trace it goes in first.
+    """
+    fork: list[Any] = [join.ForkInside()]
+    streams: Any = join.UseStreams()
+    if command.terminal is not None:
+        streams = join.OpenTerminal(*command.terminal, identity.uid)
+        fork.append(join.TakeTerminal())
+    *before, confine, execute = setup_process.process_steps(
+        record.id, config, identity, is_further=True
+    )
+    if confine.no_new_privileges:
+        forbid = process.Forbid(confine.seccomp_filter, confine.seccomp_flags)
+        confine = confine._replace(no_new_privileges=False, seccomp_filter="")
+        return [streams, *before, confine, *fork, forbid, execute]
+    if not confine.seccomp_filter or setup_process.may_trace(record.config, config):
+        return [streams, *before, confine, *fork, execute]
+    return [fork[0], streams, *fork[1:], *before, confine, execute]
 
 
 def _as_run(config: Config, command: Command) -> Config:

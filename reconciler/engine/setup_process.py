@@ -191,6 +191,18 @@ def _capability_masks(config: Config, identity: Identity) -> list[int]:
     return [mask, mask, ambient, mask, ambient]
 
 
+def may_trace(*configs: Config) -> bool:
+    """Tell whether a process with one of the Configs may trace others that are not its own."""
+    names: set[str] = set()
+    for config in configs:
+        given = config.isolation.capabilities
+        if given is None:
+            names.update(config.security.capabilities)
+        else:
+            names.update(given.effective, given.permitted, given.bounding, given.ambient)
+    return "SYS_PTRACE" in names
+
+
 def _mask(names: tuple[str, ...]) -> int:
     """Return the bit mask. Raises: NotSupported for what this kernel does not know."""
     for name in names:

@@ -29,6 +29,17 @@ def collect(pid: int) -> int | None:
     return None if stat is None or stat.is_alive() else stat.exit_status
 
 
+def is_child(pid: int) -> bool:
+    """Tell whether a process is a child of ours, be it one that has ended."""
+    if pid <= 0:
+        return False
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except (ChildProcessError, OverflowError):
+        return False
+    return True
+
+
 def await_end(pid: int, pidfd: int, patience_s: float | None = None) -> int | None:
     """Wait for the end of a child, and collect it. Returns and raises as `collect`."""
     poller = select.poll()

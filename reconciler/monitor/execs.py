@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import os
 
-from reconciler.lean import Any, socket, suppress
-from reconciler.linux.reaping import collect
+from reconciler.lean import Any, Callable, Collection, socket, suppress
+from reconciler.linux.reaping import collect, is_child
 from reconciler.monitor.children import make_exit
 from reconciler.monitor.inits import kill_and_reap
 from reconciler.monitor.launch import Launched, parse_status, read_status
 
 
 class Exec:
-    """One process joined to a container. `pid` is 0 and `pidfd` -1 until it is known to run."""
+    """One process joined to a container. `pid` is 0 and `pidfd` -1 until it is known to run.
 
-    def __init__(self, sock: socket.socket, launched: Launched) -> None:
+    `others` gives the pids of children that are not it, whatever its set-up says.
+    """
+
+    def __init__(
+        self, sock: socket.socket, launched: Launched, others: Callable[[], Collection[int]]
+    ) -> None:
         self.sock = sock
+        self._others = others
         self.status_fd = launched.status_fd
         self.pid = 0
         self.pidfd = -1
@@ -33,7 +39,7 @@ class Exec:
         os.close(self.status_fd)
         self.status_fd = -1
         pid, failure = parse_status(self._said)
-        if pid is not None:
+        if pid is not None and is_child(pid) and pid not in self._others():
             self.pid, self.pidfd = pid, os.pidfd_open(pid)
         elif failure is None:
             text = "the process was killed before it ran"
@@ -53,11 +59,7 @@ class Exec:
         if self.status_fd >= 0:
             with suppress(BlockingIOError):
                 self.read_status()
-            pid, _ = parse_status(self._said)
-            if pid is not None and not self.pid:
-                self.pid, self.pidfd = pid, os.pidfd_open(pid)
-            os.close(self.status_fd)
-            self.status_fd = -1
+            self.finish_launch()
         if self.pidfd >= 0:
             kill_and_reap(self.pid, self.pidfd)
             os.close(self.pidfd)

@@ -30,6 +30,13 @@ _EXIT_SETUP_FAILED = 127
 _MESSAGE_MAX = 65536
 _SIGTERM = int(signal.SIGTERM)
 _SIGACTION_BYTES, _SIGSET_BYTES = 32, 8  # of the kernel's own interface, rt_sigaction(2)
+_NO_FAILURE = {
+    "step": None,
+    "kind": None,
+    "errno": 0,
+    "path": None,
+    "text": "internal error: what its set-up says cannot be understood",
+}
 
 # What the caller's caller had of RLIMIT_NOFILE, when the caller raised its own.
 original_nofile: tuple[int, int] | None = None
@@ -178,6 +185,16 @@ def read_status(status_fd: int, so_far: bytes) -> tuple[bytes, bool]:
 
 def parse_status(said: bytes) -> tuple[int | None, dict[str, Any] | None]:
     """Return the pid of the process that a joiner made, and the failure of a step, if any."""
-    messages = [json.loads(line) for line in said.splitlines()]
-    pid = next((message["pid"] for message in messages if "pid" in message), None)
-    return pid, next((message for message in messages if "step" in message), None)
+    pid: int | None = None
+    failure: dict[str, Any] | None = None
+    for line in said.splitlines():  # of two processes, in any order
+        try:
+            message = json.loads(line)
+            if "step" in message:
+                failure = _NO_FAILURE | message
+            else:
+                number = int(message["pid"])
+                pid = pid or number
+        except (LookupError, TypeError, ValueError, RecursionError):
+            failure = failure or _NO_FAILURE  # by who traces it: nobody else can write there
+    return pid, failure

@@ -252,7 +252,7 @@ class Monitor:
             raise FileNotFoundError(2, "no such running container", plan["id"])
         steps = decode_steps(plan["steps"])
         launched = launch(steps, 0, plan["cgroupDir"], tuple(fds[1:]))
-        process = self.execs[sock.fileno()] = Exec(sock, launched)
+        process = self.execs[sock.fileno()] = Exec(sock, launched, self._known_pids)
         self._watch(process.status_fd, partial(self.on_exec_status, process))
 
     def do_retire(self, sock: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
@@ -280,6 +280,11 @@ class Monitor:
         self._watch(self.listener.sock.fileno(), self.on_connect)
         if self.listener.watch_fd >= 0:
             self._watch(self.listener.watch_fd, self.on_socket_changed)
+
+    def _known_pids(self) -> set[int]:
+        return {one.run["pid"] for one in self.children.values()} | {
+            one.pid for one in self.execs.values()
+        }
 
     def _is_launching(self) -> bool:
         is_launching = any(one.status_fd >= 0 for one in self.children.values())

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from reconciler import Engine, ReconcilerError
-from reconciler.model.config import Command, Rootfs
+from reconciler.model.config import Command, Config, Mount, MountType, Rootfs, Security
 from tests.integration.conftest import in_root, run
 from tests.integration.oci.conftest import Oci, make_spec
 from tests.integration.test_exec import run_in
@@ -104,6 +104,65 @@ def test_a_process_on_its_way_in_cannot_be_opened_from_inside(engine: Engine, ro
     assert (rootfs / "tmp/mine").exists()
 
 
+# Says of every process beside it that it may trace: the capabilities, and what is open.
+_TRACE = """
+import ctypes, os
+libc = ctypes.CDLL(None)
+said, seen = open("/srv/said", "a", buffering=1), {}
+print("looking", file=said)
+while True:
+    for name in os.listdir("/proc"):
+        if not name.isdecimal() or int(name) == os.getpid():
+            continue
+        try:
+            program = os.readlink(f"/proc/{name}/exe")
+            if seen.get(name) == program or libc.ptrace(0x4206, int(name), 0, 0):  # PTRACE_SEIZE
+                continue
+            seen[name] = program
+            libc.ptrace(0x4207, int(name), 0, 0)  # PTRACE_INTERRUPT
+        except OSError:
+            continue
+        os.waitpid(int(name), 0x40000000)  # __WALL: until it has stopped, or ended
+        try:
+            with open(f"/proc/{name}/status") as file:
+                rights = next(line.split()[1] for line in file if line.startswith("CapPrm"))
+            fds = {os.readlink(f"/proc/{name}/fd/{fd}") for fd in os.listdir(f"/proc/{name}/fd")}
+            print(program, rights, *fds, sep="|", file=said)
+        except OSError:
+            continue
+        finally:
+            libc.ptrace(17, int(name), 0, 0)  # PTRACE_DETACH
+"""
+
+
+@pytest.mark.parametrize("may_gain", [False, True])
+def test_a_process_that_is_traced_from_its_first_moment_has_no_right_of_the_hosts(
+    engine: Engine, tmp_path: Path, may_gain: bool
+) -> None:
+    """CVE-2016-9962 with CAP_SYS_PTRACE, which no flag of the process's own protects from.
+
+    Mutation: ForkInside before Confine in `setup._joined_steps`.
+    """
+    (tmp_path / "said").touch()
+    tmp_path.chmod(0o755)
+    mount = Mount(type=MountType.BIND, source=str(tmp_path), target="/srv", options=("rw",))
+    security = Security(capabilities=("SYS_PTRACE",), no_new_privileges=not may_gain)
+    command = ("/usr/bin/python3", "-c", _TRACE)
+    config = Config(command=command, user="0:0", mounts=(mount,), security=security)
+    container = engine.create("c1", config)
+    container.start()
+    while "looking" not in (tmp_path / "said").read_text():
+        os.sched_yield()
+    for _ in range(20):
+        assert run_in(container, "exec sleep 0.01")[0] == 0
+    _, *lines = (tmp_path / "said").read_text().splitlines()
+    rows = [line.split("|") for line in lines]
+    assert rows  # it has traced some
+    assert {row[1] for row in rows} <= {f"{1 << 19:016x}", f"{0:016x}"}  # CAP_SYS_PTRACE
+    opened = {fd for row in rows if "memfd" in row[0] for fd in row[2:]}
+    assert {fd for fd in opened if not fd.startswith("pipe:")} <= {"/dev/null"}
+
+
 @pytest.mark.parametrize("way", ["start", "exec"])
 def test_no_leaked_descriptor_is_a_working_directory(
     engine: Engine, rootfs: Path, way: str
@@ -126,17 +185,23 @@ def test_no_leaked_descriptor_is_a_working_directory(
                 engine.handle("two").destroy()
 
 
+@pytest.mark.parametrize(("may_gain", "why"), [(True, "outside"), (False, "no such file")])
 def test_a_descriptor_of_the_host_handed_in_is_no_working_directory(
-    engine: Engine, rootfs: Path
+    engine: Engine, rootfs: Path, may_gain: bool, why: str
 ) -> None:
-    """The probe itself: here a directory of the host is really open, as standard input."""
-    container = engine.create("c1", in_root(rootfs, "exec sleep 1000"))
+    """The probe itself: here a directory of the host is really open, as standard input.
+
+    Who may gain privileges enters its directory in its pid namespace, where /proc/self is; others
+    before.
+    """
+    security = Security(no_new_privileges=not may_gain)
+    container = engine.create("c1", in_root(rootfs, "exec sleep 1000", security=security))
     container.start()
     host = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
     null = os.open("/dev/null", os.O_RDWR)
     command = Command(argv=("/bin/true",), workdir="/proc/self/fd/0")
     try:
-        with pytest.raises(ReconcilerError, match="outside"):
+        with pytest.raises(ReconcilerError, match=why):
             container.execute(command, [host, null, null])
     finally:
         os.close(host)

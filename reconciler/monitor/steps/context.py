@@ -21,7 +21,8 @@ class Context:
     `trampoline` is the program to be executed before the command, or -1;
     `closed_directory` is the working directory when it is the user's alone to enter; `listener`
     takes the notifications of the seccomp filter, with `listener_message`, and our own number is
-    read from `host_proc`; `host_root` is the host's while the container's is visited.
+    read from `host_proc` unless `own_pid` is known; `host_root` is the host's while the container's
+    is visited.
 
     `calls` is where a step's `prepare` adds its system calls, before the clone (see `prepared`);
     `anchored` are the keys that `anchors` will have by the time that these are made, `fds` their
@@ -36,6 +37,7 @@ class Context:
         self.listener: socket.socket | None = None
         self.listener_message: dict[str, Any] = {}
         self.host_proc = -1
+        self.own_pid = 0
         self.host_root = -1
         self.trampoline = -1
         self.state: dict[str, Any] | None = None

@@ -2,12 +2,15 @@
 
     monitor ---- clone3 into the container's cgroup ----> joiner
                                                             | setns: all namespaces of the init
-                 clone3(CLONE_PARENT) --------------------> | process in the pid namespace
+                                                            | streams, limits, identity
+                 clone(CLONE_PARENT) ---------------------> | process in the pid namespace
     monitor <--- {"pid": N} on the status pipe -------------| joiner ends
-                                                              process: identity, streams, execve
+                                                              process: session, filter, execve
 
 A pid namespace takes effect for children alone (setns(2)), hence the two. CLONE_PARENT makes
-the process the monitor's own child, whose exit it can await.
+the process the monitor's own child, whose exit it can await. Who is inside with CAP_SYS_PTRACE may
+trace the process from its first moment on (CVE-2016-9962): by then it has no more rights than the
+container, and nothing of the host's.
 """
 
 from __future__ import annotations
@@ -21,12 +24,12 @@ from reconciler.lean import NamedTuple, json, socket
 from reconciler.linux import process
 from reconciler.linux.calls import SYS
 from reconciler.linux.proc import is_same_process
-from reconciler.linux.process import CloneFlag
 from reconciler.monitor.steps.context import Context
 from reconciler.monitor.steps.launcher import CloseOthers
 from reconciler.monitor.steps.places import open_terminal_master
 
 _STREAMS = (0, 1, 2)
+_NUMBER_MAX = 32
 _TIOCSPTLCK = 0x40045431
 _TIOCGPTPEER = 0x5441
 
@@ -76,11 +79,22 @@ class ForkInside(NamedTuple):
         return "fork into the pid namespace"
 
     def execute(self, context: Context) -> None:
-        pid, _ = process.clone3(CloneFlag.PARENT)
+        told = None
+        if context.listener is not None:  # who takes notifications wants the host's number
+            os.close(context.host_proc)
+            told = os.pipe2(os.O_CLOEXEC)
+        process.prctl(process.PR_SET_DUMPABLE, 0)  # a new identity may have changed it (prctl(2))
+        pid = process.clone_sibling()
         if pid:
+            if told is not None:
+                os.write(told[1], str(pid).encode())
             os.write(context.status_fd, json.dumps({"pid": pid}).encode() + b"\n")
             os._exit(0)
         os.setsid()
+        if told is not None:
+            context.own_pid = int(os.read(told[0], _NUMBER_MAX))
+            for fd in told:
+                os.close(fd)
 
 
 class UseStreams(NamedTuple):
@@ -115,10 +129,19 @@ class OpenTerminal(NamedTuple):
         with socket.socket(fileno=os.dup(context.streams[0])) as sock:
             socket.send_fds(sock, [b"terminal"], [master])
         os.close(master)
-        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
         for target in _STREAMS:
             os.dup2(slave, target)
         os.close(slave)
+
+
+class TakeTerminal(NamedTuple):
+    """Make the terminal that is standard input the controlling one of the session."""
+
+    def describe(self) -> str:
+        return "take the terminal"
+
+    def execute(self, context: Context) -> None:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 class SendSocket(NamedTuple):
@@ -166,6 +189,6 @@ class End(NamedTuple):
 
 
 STEPS = (
-    *(DropDescriptors, JoinNamespaces, ForkInside, UseStreams, OpenTerminal),
+    *(DropDescriptors, JoinNamespaces, ForkInside, UseStreams, OpenTerminal, TakeTerminal),
     *(SendSocket, ConnectUnix, End),
 )

@@ -251,8 +251,8 @@ class Confine(NamedTuple):
     def prepare(self, context: Context) -> None:
         calls = context.calls
         process.close_on_exec_from(calls, 3 + self.preserved)
-        if not self.no_new_privileges:
-            self._filter(context)  # seccomp(2) wants CAP_SYS_ADMIN then, which is still ours here
+        if not self.no_new_privileges:  # seccomp(2) wants CAP_SYS_ADMIN then, still ours here
+            _prepare_filter(context, self.seccomp_filter, self.seccomp_flags)
         effective, permitted, inheritable, bounding, ambient = self.capabilities
         capabilities.drop_bounding(calls, bounding)
         calls.add(SYS.prctl, process.PR_SET_KEEPCAPS, 1, 0, 0, 0)
@@ -266,31 +266,47 @@ class Confine(NamedTuple):
         capabilities.set_ambient(calls, ambient)
         calls.python(_enter_closed_directory)
         if self.no_new_privileges:
-            calls.add(SYS.prctl, process.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-            self._filter(context)
+            Forbid(self.seccomp_filter, self.seccomp_flags).prepare(context)
 
-    def _filter(self, context: Context) -> None:
-        if self.seccomp_filter:
-            program = binascii.a2b_base64(self.seccomp_filter)
-            with context.calls.block() as installed:
-                context.calls.python(partial(self._filter_with_listener, program), installed)
-                seccomp.prepare_filter(context.calls, program, self.seccomp_flags)
 
-    def _filter_with_listener(self, program: bytes, context: Context) -> bool:
-        """Install a filter with a listener, if there is one to be told; return whether."""
-        if context.listener is None:
-            return False
-        pid = int(os.readlink("self", dir_fd=context.host_proc))  # the host's number
+class Forbid(NamedTuple):
+    """Forbid new privileges and filter system calls: the part of `Confine` that needs no rights."""
+
+    seccomp_filter: str
+    seccomp_flags: int
+
+    def describe(self) -> str:
+        return "forbid new privileges"
+
+    def prepare(self, context: Context) -> None:
+        context.calls.add(SYS.prctl, process.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        _prepare_filter(context, self.seccomp_filter, self.seccomp_flags)
+
+
+def _prepare_filter(context: Context, encoded: str, flags: int) -> None:
+    if encoded:
+        program = binascii.a2b_base64(encoded)
+        with context.calls.block() as installed:
+            context.calls.python(partial(_filter_with_listener, program, flags), installed)
+            seccomp.prepare_filter(context.calls, program, flags)
+
+
+def _filter_with_listener(program: bytes, flags: int, context: Context) -> bool:
+    """Install a filter with a listener, if there is one to be told; return whether."""
+    if context.listener is None:
+        return False
+    pid = context.own_pid  # the host's number
+    if not pid:
+        pid = int(os.readlink("self", dir_fd=context.host_proc))
         os.close(context.host_proc)
-        state = context.listener_message["state"]
-        own = {"pid": pid, "state": state | {"pid": state["pid"] or pid}}
-        said = json.dumps(context.listener_message | own).encode()
-        flags = self.seccomp_flags | seccomp.SECCOMP_FILTER_FLAG_NEW_LISTENER
-        fd = seccomp.install_filter(program, flags)
-        socket.send_fds(context.listener, [said], [fd])
-        os.close(fd)
-        context.listener.close()  # one state for each connection
-        return True
+    state = context.listener_message["state"]
+    own = {"pid": pid, "state": state | {"pid": state["pid"] or pid}}
+    said = json.dumps(context.listener_message | own).encode()
+    fd = seccomp.install_filter(program, flags | seccomp.SECCOMP_FILTER_FLAG_NEW_LISTENER)
+    socket.send_fds(context.listener, [said], [fd])
+    os.close(fd)
+    context.listener.close()  # one state for each connection
+    return True
 
 
 class Execute(NamedTuple):
@@ -351,5 +367,6 @@ STEPS = (
     SetOomScore,
     ChangeDirectory,
     Confine,
+    Forbid,
     Execute,
 )
