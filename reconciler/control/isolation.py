@@ -29,6 +29,8 @@ _LINKS = {
     "user": "user",
     "time": "time",
 }
+_KEYS = tuple(f"namespaces.{name}" for name in _LINKS)
+_FIXED = (NamespaceMode.PRIVATE.value, NamespaceMode.HOST.value)
 _POLICIES = {0: "OTHER", 1: "FIFO", 2: "RR", 3: "BATCH", 5: "IDLE", 6: "DEADLINE", 7: "EXT"}
 _RESET_ON_FORK = 0x40000000
 _IO_CLASSES = ("none", "RT", "BE", "IDLE")
@@ -38,10 +40,14 @@ Links = Mapping[str, str]
 """By a namespace's name: what its link in /proc/PID/ns says, as `net:[4026531840]`."""
 
 
-class Starters:
-    """The namespaces of those who have started inits: what `host` means. Kept for one look."""
+class Host:
+    """The namespaces of those who have started inits: what `host` means. Kept for one look.
 
-    def __init__(self) -> None:
+    `hidden` are directories that no container may see.
+    """
+
+    def __init__(self, hidden: tuple[str, ...] = ()) -> None:
+        self.hidden = hidden
         self._links: dict[int, Links] = {}
 
     def links_of(self, pid: int) -> Links:
@@ -54,15 +60,18 @@ class Starters:
         return self._links[pid]
 
 
-def read_isolation(pid: int, config: Config, hosts: Links) -> dict[str, Value]:
+def read_isolation(
+    pid: int, config: Config, hosts: Links, before: Mapping[str, Value]
+) -> dict[str, Value]:
     """Return fields of a spec as the kernel shows them of an init that runs.
 
-    `namespaces.NAME` are `private`, `host`, a path or what differs from it; `scheduler` is policy
-    and nice value, `ioPriority` class and priority. `hosts` are the namespaces of its starter.
+    `namespaces.NAME` are `private`, `host`, a path or what differs from it; `scheduler` is policy,
+    nice value and real-time priority, `ioPriority` class and priority. `hosts` are the namespaces
+    of its starter, `before` what was shown of the same init.
 
     Raises: OSError.
     """
-    shown = _namespaces(pid, config, hosts)
+    shown = _kept(config, before) or _namespaces(pid, config, hosts)
     isolation = config.isolation
     if isolation is _PLAIN or isolation == _PLAIN:
         return shown
@@ -72,13 +81,20 @@ def read_isolation(pid: int, config: Config, hosts: Links) -> dict[str, Value]:
     if isolation.scheduler is not None:
         policy = os.sched_getscheduler(pid) & ~_RESET_ON_FORK
         nice = os.getpriority(os.PRIO_PROCESS, pid)
-        shown["scheduler"] = (_POLICIES.get(policy, str(policy)), nice)
+        priority = os.sched_getparam(pid).sched_priority
+        shown["scheduler"] = (_POLICIES.get(policy, str(policy)), nice, priority)
     if isolation.io_priority is not None:
         from reconciler.linux.process import get_io_priority  # ctypes, which is slow to load
 
         io_class, priority = get_io_priority(pid)
         shown["ioPriority"] = (_IO_CLASSES[io_class], priority)
     return shown | _labels(pid, isolation)
+
+
+def has_left_mounts(config: Config, shown: Mapping[str, Value]) -> bool:
+    """Tell whether an init without a filter may have gone into mounts of its own making."""
+    is_open = config.security.seccomp is SeccompMode.UNCONFINED
+    return is_open and "namespaces.mount" not in shown
 
 
 def wanted_parameters(config: Config) -> dict[str, str]:
@@ -90,6 +106,16 @@ def wanted_parameters(config: Config) -> dict[str, str]:
     if isolation.domainname is not None:
         wanted[_DOMAINNAME] = "domainname"
     return wanted
+
+
+def _kept(config: Config, before: Mapping[str, Value]) -> dict[str, Value] | None:
+    """Return the namespaces as shown before, where nobody can change them: setns(2) and unshare(2)
+    are for the caller alone, and take a capability that it has not. A path may lead elsewhere.
+    """
+    if config.security.seccomp is SeccompMode.UNCONFINED:
+        return None
+    kept = {key: before.get(key) for key in _KEYS}
+    return kept if all(value in _FIXED for value in kept.values()) else None
 
 
 def _namespaces(pid: int, config: Config, hosts: Links) -> dict[str, Value]:
@@ -165,11 +191,13 @@ def _labels(pid: int, isolation: Isolation) -> dict[str, Value]:
 def set_scheduling(pid: int, config: Config, path: str) -> None:
     """Give an init the `scheduler` or the `ioPriority` of its Config again. Raises: OSError."""
     isolation = config.isolation
-    if path == "scheduler" and isolation.scheduler is not None:
-        word = isolation.scheduler.policy.removeprefix("SCHED_")
+    if path == "scheduler" and (one := isolation.scheduler) is not None:
+        word = one.policy.removeprefix("SCHED_")
         number = next(number for number, name in _POLICIES.items() if name == word)
-        os.sched_setscheduler(pid, number, os.sched_param(0))
-        os.setpriority(os.PRIO_PROCESS, pid, isolation.scheduler.nice or 0)
+        number |= _RESET_ON_FORK if "SCHED_FLAG_RESET_ON_FORK" in one.flags else 0
+        os.sched_setscheduler(pid, number, os.sched_param(one.priority or 0))
+        if not one.priority:
+            os.setpriority(os.PRIO_PROCESS, pid, one.nice or 0)
     elif path == "ioPriority" and isolation.io_priority is not None:
         from reconciler.linux.process import set_io_priority
 

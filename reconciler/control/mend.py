@@ -20,7 +20,10 @@ from reconciler.model.spec import DesiredState
 from reconciler.planning.isolation import is_same_value
 
 _OF_INIT = ("oomScoreAdj", "rlimits.", "hostname", "scheduler", "ioPriority")
-_OF_NAMESPACES = ("domainname", "sysctl.")
+_OF_NAMESPACES = (
+    *("domainname", "sysctl."),
+    *("mounts.", "maskedPaths.", "readonlyPaths.", "rootfs.readonly"),
+)
 
 
 def mend(container: ContainerPort, action: BaseAction) -> None:

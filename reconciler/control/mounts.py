@@ -11,9 +11,9 @@ import errno
 import os
 
 from reconciler.engine.own_mounts import mount_points
-from reconciler.linux.proc import read_file
+from reconciler.linux.proc import read_file, read_lists
 from reconciler.model.config import Config
-from reconciler.model.isolation import Isolation
+from reconciler.model.isolation import Isolation, NamespaceMode
 from reconciler.model.spec import ReactionKind, Spec
 
 _PLAIN = Isolation()
@@ -44,16 +44,21 @@ def find_detached(pid: int, spec: Spec | None) -> frozenset[str]:
 
 
 def read_mounts(pid: int, config: Config) -> bytes:
-    """Return an init's /proc/PID/mounts; nothing when it has ended, or may unmount by itself.
+    """Return an init's /proc/PID/mountinfo; nothing when it has ended, or may unmount by itself.
 
-    That is one with the capability, or with mounts or namespaces as an OCI config lists them.
+    That is one with the capability. Nor of one with mounts as an OCI config lists them, or the
+    host's.
 
     Raises: OSError.
     """
-    if config.isolation != _PLAIN or "SYS_ADMIN" in config.security.capabilities:
+    isolation = config.isolation
+    is_listed = isolation is not _PLAIN and (
+        isolation.mounts is not None or isolation.namespaces.mount != NamespaceMode.PRIVATE
+    )
+    if is_listed or "SYS_ADMIN" in config.security.capabilities:
         return b""
     try:
-        return read_file(f"/proc/{pid}/mounts")
+        return read_lists(f"/proc/{pid}/mountinfo")
     except (FileNotFoundError, ProcessLookupError):
         return b""
     except OSError as error:
@@ -65,10 +70,10 @@ def read_mounts(pid: int, config: Config) -> bytes:
 def find_unmounted(pid: int, config: Config, mounts: bytes) -> tuple[str, ...]:
     """Return the directories of an init on which nothing is mounted any more.
 
-    `mounts` is what `read_mounts` has read: its second column is the mount point as the process
-    sees it (fstab(5)).
+    `mounts` is what `read_mounts` has read: its fifth column is the mount point as the process
+    sees it (proc(5)).
     """
-    there = {line.split(b" ", 2)[1] for line in mounts.split(b"\n") if line}
+    there = {line.split(b" ", 5)[4] for line in mounts.split(b"\n") if line}
     missing = [path for path in mount_points(config) if os.fsencode(path) not in there]
     return tuple(path for path in missing if _is_unmounted(pid, path)) if there else ()
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from reconciler.cgroup.canonical import canonical_limits
 from reconciler.cgroup.core import are_of
 from reconciler.control.failures import read_failures
-from reconciler.control.isolation import Starters, wanted_parameters
+from reconciler.control.isolation import Host, has_left_mounts, wanted_parameters
 from reconciler.control.logs import log_failure
 from reconciler.control.mounts import find_detached, find_unmounted, read_mounts
 from reconciler.control.notes import (
@@ -30,6 +30,7 @@ from reconciler.control.ports import ContainerPort, EnginePort
 from reconciler.control.probes.health_file import read_all_health
 from reconciler.control.process import read_process
 from reconciler.control.strangers import find_strangers
+from reconciler.control.weakened import find_weakened
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.linux.clock import boot_s
 from reconciler.linux.inside import read_parameters
@@ -41,7 +42,7 @@ from reconciler.model.record import Record
 from reconciler.model.spec import Spec
 from reconciler.model.state import ExitStatus, ProcessId, Status
 from reconciler.model.value import Value
-from reconciler.model.world import Failure, Observed, Problem, World
+from reconciler.model.world import Failure, Observed, Problem, Weakened, World
 from reconciler.monitor.oom import is_ending
 
 # The monitor notes an exit within moments of it; a moment too early it would seem unknown.
@@ -52,7 +53,7 @@ _EXIT_PATIENCE_S = 1.0
 class Look:
     """All that is looked at of one container; what is not of the record is the kernel's.
 
-    `mounts` and `place` are /proc/PID/mounts and /proc/PID/cgroup of its init.
+    `mounts` and `place` are /proc/PID/mountinfo and /proc/PID/cgroup of its init.
     """
 
     record: Record
@@ -62,6 +63,7 @@ class Look:
     process: dict[str, Value] = field(default_factory=dict)
     detached: frozenset[str] = frozenset()
     unmounted: tuple[str, ...] = ()
+    weakened: tuple[Weakened, ...] = ()
     strangers: tuple[str, ...] = ()
     has_cgroup: bool = True
     mounts: bytes = b""
@@ -79,6 +81,10 @@ class Look:
             return None
         return init.start_ticks / os.sysconf("SC_CLK_TCK")
 
+    def is_whole(self) -> bool:
+        """Tell whether all its mounts were as they are to be."""
+        return not (self.unmounted or self.weakened)
+
     def understand(self) -> Observed:
         """Return what that says of the container."""
         record, notes = self.record, self.record.annotations
@@ -95,6 +101,7 @@ class Look:
             process=self.process,
             detached=self.detached,
             unmounted=self.unmounted,
+            weakened=self.weakened,
             memory=decode_memory(record),
             generation=decode_generation(notes) or 1,
             suspend=decode_suspend(notes),
@@ -135,13 +142,13 @@ def observe(
     _ensure_monitor(engine)
     seen = {} if seen is None else seen
     looks: dict[str, Look] = {}
-    starters = Starters()
+    host = Host((engine.run_dir, engine.state_dir))
     unobserved: dict[str, Problem] = {}
     asked = engine.store.ids() if names is None else sorted(names)
     for name in asked:
         try:
             # A handle that has read nothing yet: its status() reads the record, once.
-            look = look_at(engine.handle(name), seen.get(name), starters)
+            look = look_at(engine.handle(name), seen.get(name), host)
         except ReconcilerError as error:
             unobserved[name] = Problem.from_error(error)
         except OSError as error:  # /proc, which may say anything of a process that is not ours
@@ -217,7 +224,7 @@ def observe_container(container: ContainerPort) -> Observed | None:
 
 
 def look_at(
-    container: ContainerPort, known: Seen | None = None, starters: Starters | None = None
+    container: ContainerPort, known: Seen | None = None, host: Host | None = None
 ) -> Look | None:
     """Look at one container; None when it was destroyed meanwhile. Raises: as observe_container."""
     status = container.status()
@@ -229,16 +236,22 @@ def look_at(
         return Look(record=record, status=status, last_exit=ended)
     mounts, place = read_mounts(init.pid, record.config), _read_place(init.pid)
     before = known.look if known is not None and known.look.record is record else None
-    is_whole = before is not None and before.mounts == mounts and not before.unmounted
+    is_whole = before is not None and before.mounts == mounts and before.is_whole()
     is_inside = before is not None and before.place == place and before.has_cgroup
+    process = read_process(init.pid, record.config, host, before.process if before else {})
+    if has_left_mounts(record.config, process):
+        mounts = b""
     return Look(
         record=record,
         status=status,
         last_exit=record.last_exit,
         limits=_limits(container),
-        process=read_process(init.pid, record.config, starters),
+        process=process,
         detached=find_detached(init.pid, _spec_of(record, known)),
         unmounted=() if is_whole else find_unmounted(init.pid, record.config, mounts),
+        weakened=()
+        if is_whole
+        else find_weakened(init.pid, record.config, mounts, host.hidden if host else ()),
         strangers=find_strangers(init.pid, container.members()),
         has_cgroup=is_inside or _is_inside(init, record, place),
         mounts=mounts,

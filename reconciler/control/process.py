@@ -8,9 +8,10 @@ rewrite. Source: proc(5), prlimit(2).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
-from reconciler.control.isolation import Starters, read_isolation, set_scheduling
+from reconciler.control.isolation import Host, read_isolation, set_scheduling
 from reconciler.engine.namespaces import joined_path
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.linux.proc import is_same_process, read_file
@@ -39,20 +40,26 @@ _LIMIT_NAMES = {
 }
 
 
-def read_process(pid: int, config: Config, starters: Starters | None = None) -> dict[str, Value]:
+def read_process(
+    pid: int,
+    config: Config,
+    host: Host | None = None,
+    before: Mapping[str, Value] = MappingProxyType({}),
+) -> dict[str, Value]:
     """Return fields of a spec as the kernel shows them of an init; none when it has ended.
 
     `security.capabilities` are the names in its permitted, effective, inheritable or bounding set,
     `user` its real, effective and saved user ids, `groups` those that its spec does not give,
-    `rlimits.NAME` soft and hard limit (None: unlimited); the rest as `read_isolation`.
+    `rlimits.NAME` soft and hard limit (None: unlimited); the rest as `read_isolation`. `before` is
+    what was shown of the same init.
 
     Raises: PermissionDenied, SystemError.
     """
     try:
         status = read_file(f"/proc/{pid}/status")
         shown = _parse_status(status)
-        parent = int(_field(status, b"PPid"))
-        shown |= read_isolation(pid, config, (starters or Starters()).links_of(parent))
+        starter = (host or Host()).links_of(int(_field(status, b"PPid")))
+        shown |= read_isolation(pid, config, starter, before)
         if foreign := _foreign_groups(pid, config, status):
             shown["groups"] = foreign
         if config.oom_score_adj is not None:

@@ -16,7 +16,7 @@ from reconciler.cgroup.driver import CgroupDriver
 from reconciler.engine.store import Store
 from reconciler.errors import ReconcilerError
 from reconciler.lean import Collection, Iterable, signal
-from reconciler.linux.proc import is_same_process, read_file
+from reconciler.linux.proc import is_same_process, read_lists
 
 _STREAM_FDS = (1, 2)
 
@@ -38,7 +38,7 @@ def sweep_cgroups(driver: CgroupDriver, store: Store, base_name: str) -> None:
             paths = driver.paths(base_name, name)
             driver.kill(paths)
             driver.remove(paths)
-    inside = read_file(os.path.join(base, "cgroup.procs")).split()
+    inside = read_lists(os.path.join(base, "cgroup.procs")).split()
     end_orphans(store, map(int, inside))
 
 

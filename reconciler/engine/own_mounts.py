@@ -6,7 +6,7 @@ load: no imports but the model.
 
 from __future__ import annotations
 
-from reconciler.model.config import Config, MountType
+from reconciler.model.config import Config, Mount, MountType
 from reconciler.model.isolation import NamespaceMode
 
 # What is private even on the host's root: sockets of host services live there.
@@ -21,6 +21,31 @@ OF_KERNEL = {
     MountType.CGROUP: "/sys/fs/cgroup",
 }
 
+# What runc and podman hide, and what came to light since (thermal side channels: CVE-2024-21626's
+# neighbours /proc/interrupts and thermal_throttle, moby GHSA-6fw5-f8r9-fgfm).
+MASKED_PATHS = (
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+)
+READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+
+_WORDS = {
+    **{word: (word, True) for word in ("ro", "nosuid", "nodev", "noexec")},
+    "rw": ("ro", False),
+    "suid": ("nosuid", False),
+    "dev": ("nodev", False),
+    "exec": ("noexec", False),
+}
 _OF_DEV = ("/dev/pts", "/dev/shm", "/dev/mqueue")
 
 
@@ -47,3 +72,33 @@ def needs_list(config: Config) -> bool:
         or isolation.rootfs_propagation is not None
         or bool(isolation.hooks.create_container)
     )
+
+
+def masked_paths(config: Config) -> tuple[str, ...]:
+    """Return what of /proc and /sys is hidden."""
+    masked = config.isolation.masked_paths
+    return MASKED_PATHS if masked is None else masked
+
+
+def locked_paths(config: Config) -> tuple[str, ...]:
+    """Return what cannot be written whatever its mode says."""
+    locked = config.isolation.readonly_paths
+    return READONLY_PATHS if locked is None else locked
+
+
+def option_words(mount: Mount) -> dict[str, bool]:
+    """Return which of `ro`, `nosuid`, `nodev` and `noexec` a mount is to have, and which not.
+
+    What is in neither is as its source has it; nothing is told of file systems of the kernel's.
+    """
+    if mount.type in OF_KERNEL or "remount" in mount.options:
+        return {}
+    words = {"nosuid": True, "nodev": True}
+    if mount.type is MountType.TMPFS:
+        words |= {"ro": False, "noexec": False}
+    for option in mount.options:
+        name = option if option in _WORDS else option.removeprefix("r")  # for the tree below too
+        if name in _WORDS:
+            word, is_set = _WORDS[name]
+            words[word] = is_set
+    return words

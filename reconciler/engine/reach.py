@@ -13,20 +13,30 @@ import os
 
 from reconciler.engine.failures import SetupFailed
 from reconciler.engine.namespaces import dotted_name
+from reconciler.engine.own_mounts import option_words
 from reconciler.engine.rootless import is_rootless
 from reconciler.lean import TYPE_CHECKING, Collection, socket
 from reconciler.linux import sockets
+from reconciler.linux.mount import MountAttr
 from reconciler.linux.process import CloneFlag
 from reconciler.linux.unix_sockets import connect_unix_in_root_of
+from reconciler.model.config import Config
 from reconciler.model.record import Record
 from reconciler.model.state import ProcessId
-from reconciler.monitor.steps import Step, attributes, encode_steps, join, process
+from reconciler.monitor.steps import Step, attributes, encode_steps, join, listed, mounts, process
 
 if TYPE_CHECKING:
     from reconciler.engine.direct import DirectLauncher
     from reconciler.engine.monitor_client import MonitorClient
 
     Launcher = MonitorClient | DirectLauncher
+
+_ATTRIBUTES = {
+    "ro": MountAttr.RDONLY,
+    "nosuid": MountAttr.NOSUID,
+    "nodev": MountAttr.NODEV,
+    "noexec": MountAttr.NOEXEC,
+}
 
 
 def make_socket(launcher: Launcher, record: Record, family: int) -> int:
@@ -64,7 +74,8 @@ def connect_unix(launcher: Launcher, record: Record, path: str, timeout_s: float
 def restore(launcher: Launcher, record: Record, fields: Collection[str]) -> None:
     """Set again what the Config of a container that runs says of `fields`.
 
-    These are `domainname` and kernel parameters, `sysctl.NAME`.
+    These are `domainname`, kernel parameters `sysctl.NAME`, and mounts: `mounts.TARGET`,
+    `maskedPaths.PATH`, `readonlyPaths.PATH`, `rootfs.readonly` and below it `.PATH`.
 
     Raises: OSError with the path; MonitorUnavailable, MonitorLost.
     """
@@ -79,10 +90,31 @@ def restore(launcher: Launcher, record: Record, fields: Collection[str]) -> None
     ]
     if values:
         steps.append(attributes.WriteSysctls(values))
+    of_user = CloneFlag.NEWUSER if is_rootless() else CloneFlag(0)
     if steps:
-        flags = CloneFlag.NEWUTS | CloneFlag.NEWIPC | CloneFlag.NEWNET
-        flags |= CloneFlag.NEWUSER if is_rootless() else CloneFlag(0)
+        flags = CloneFlag.NEWUTS | CloneFlag.NEWIPC | CloneFlag.NEWNET | of_user
         _run_inside(launcher, record, flags, [*steps, join.End()], [])
+    if steps := _mount_steps(record.config, fields):
+        _run_inside(launcher, record, CloneFlag.NEWNS | of_user, [*steps, join.End()], [])
+
+
+def _mount_steps(config: Config, fields: Collection[str]) -> list[Step]:
+    steps: list[Step] = []
+    for path in sorted(fields):
+        field, _, place = path.partition("./")
+        if field == "rootfs.readonly":
+            steps.append(listed.ChangeMount(f"/{place}", int(MountAttr.RDONLY), 0, False))
+        elif field == "maskedPaths":
+            steps.append(mounts.MaskPaths([f"/{place}"]))
+        elif field == "readonlyPaths":
+            steps.append(mounts.ReadonlyPaths([f"/{place}"]))
+        elif field == "mounts":
+            (mount,) = (one for one in config.mounts if one.target == f"/{place}")
+            words = option_words(mount)
+            add = sum(int(_ATTRIBUTES[word]) for word, is_set in words.items() if is_set)
+            clear = sum(int(_ATTRIBUTES[word]) for word, is_set in words.items() if not is_set)
+            steps.append(listed.ChangeMount(mount.target, add, clear, False))
+    return steps
 
 
 def _run_inside(

@@ -12,8 +12,7 @@ from __future__ import annotations
 import os
 
 from reconciler.engine.one_mount import as_listed
-from reconciler.engine.own_mounts import FRESH, OF_KERNEL
-from reconciler.engine.setup_mounts import MASKED_PATHS, READONLY_PATHS
+from reconciler.engine.own_mounts import FRESH, OF_KERNEL, locked_paths, masked_paths
 from reconciler.lean import Any, Sequence
 from reconciler.model.config import Config
 from reconciler.model.frozen import replace
@@ -63,13 +62,11 @@ def list_mounts(config: Config, hidden: Sequence[str], *, is_v2: bool = False) -
         return config
     is_mapped = isolation.namespaces.user != NamespaceMode.HOST
     has_tty_group = not is_mapped or _is_mapped("5", isolation.gid_mappings)
-    masked = MASKED_PATHS if isolation.masked_paths is None else isolation.masked_paths
-    locked = READONLY_PATHS if isolation.readonly_paths is None else isolation.readonly_paths
     listed = replace(
         isolation,
         mounts=_standard_mounts(config, has_tty_group=has_tty_group, is_v2=is_v2),
-        masked_paths=(*masked, *(hidden if config.rootfs.path is None else ())),
-        readonly_paths=locked,
+        masked_paths=(*masked_paths(config), *(hidden if config.rootfs.path is None else ())),
+        readonly_paths=locked_paths(config),
         maps_rootfs=config.rootfs.path is not None and not is_rootless(),
     )
     return replace(config, isolation=listed)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from reconciler.engine.one_mount import ListedMount, as_listed
-from reconciler.engine.own_mounts import FRESH, OF_KERNEL
+from reconciler.engine.own_mounts import FRESH, OF_KERNEL, locked_paths, masked_paths
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.lean import Any, Mapping
 from reconciler.linux.mount import MountAttr, MountFlag, open_in_root
@@ -18,24 +18,6 @@ from reconciler.monitor.steps import Step, listed, mounts, root
 _KERNEL_FS = MountFlag.NOSUID | MountFlag.NODEV | MountFlag.NOEXEC
 
 _REPLACED = ("/proc", "/sys", "/dev")
-
-# What runc and podman hide, and what came to light since (thermal side channels: CVE-2024-21626's
-# neighbours /proc/interrupts and thermal_throttle, moby GHSA-6fw5-f8r9-fgfm).
-MASKED_PATHS = (
-    "/proc/acpi",
-    "/proc/asound",
-    "/proc/interrupts",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/sys/devices/virtual/powercap",
-    "/sys/firmware",
-)
-READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 # Another /dev could change its /dev/null while paths are masked with it (CVE-2025-31133).
 # Elsewhere what is masked and read-only there could be had.
@@ -101,10 +83,9 @@ def make_mount_steps(
 
 def _protected(config: Config, hidden: tuple[str, ...]) -> list[Any]:
     """Return the steps that mask paths and lock them; `hidden` ones are in any case."""
-    masked, locked = config.isolation.masked_paths, config.isolation.readonly_paths
     return [
-        mounts.MaskPaths([*(MASKED_PATHS if masked is None else masked), *hidden]),
-        mounts.ReadonlyPaths(list(READONLY_PATHS if locked is None else locked)),
+        mounts.MaskPaths([*masked_paths(config), *hidden]),
+        mounts.ReadonlyPaths([*locked_paths(config)]),
     ]
 
 

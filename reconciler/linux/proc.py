@@ -41,6 +41,23 @@ def read_file(path: str) -> bytes:
         os.close(fd)
 
 
+def read_lists(path: str) -> bytes:
+    """Return the whole of a file of the kernel's that may be longer than a page, as mountinfo is.
+
+    Each read(2) gives no more than a page of whole lines, however much is asked for.
+
+    Raises: OSError.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        parts = []
+        while part := os.read(fd, 65536):
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(fd)
+
+
 def read_stat(pid: int) -> ProcStat | None:
     """Return the process's stat, or None when there is no such process."""
     try:

@@ -47,6 +47,10 @@ OBSERVED = (
     "sysctl",
     "scheduler",
     "ioPriority",
+    "mounts",
+    "maskedPaths",
+    "readonlyPaths",
+    "rootfs.readonly",
     "security.apparmorProfile",
     "security.selinuxLabel",
 )

@@ -151,6 +151,19 @@ class Failure:
 
 
 @frozen
+class Weakened:
+    """A mount that does not protect what it is to: path and words for people.
+
+    `is_live`: it can be mended while the container runs.
+    """
+
+    path: str
+    desired: Value
+    observed: Value
+    is_live: bool = True
+
+
+@frozen
 class Observed:
     """One existing container as the kernel and its record show it.
 
@@ -164,7 +177,8 @@ class Observed:
     to keep it paused. `frozen_at` is since when it is kept frozen as no file names it. Wall-clock
     seconds. `strangers` are processes in its cgroup that are not its own, as `4711 sh`;
     `detached` are sources of mounts that show something else than is there now, `unmounted`
-    directories on which somebody has unmounted what was there;
+    directories on which somebody has unmounted what was there, `weakened` what its mounts no longer
+    protect;
     `has_cgroup`: nobody took its init out of it; `is_rebooted`: it ran when the host went down.
     `began_s` is when the init that runs was started, by the clock of `World.boot_s`.
     """
@@ -187,6 +201,7 @@ class Observed:
     strangers: tuple[str, ...] = ()
     detached: frozenset[str] = frozenset()
     unmounted: tuple[str, ...] = ()
+    weakened: tuple[Weakened, ...] = ()
     has_cgroup: bool = True
     is_rebooted: bool = False
     runs: Mapping[str, float | None] = field(default_factory=dict)

@@ -185,9 +185,10 @@ def _process(
     attribute: str,
     spell: Callable[[Any], Value] = spell_plain,
     get: Callable[[Spec], Any] | None = None,
+    change_class: ChangeClass = ChangeClass.RESTART,
 ) -> Field:
     getter = get or attrgetter(attribute)
-    return Field(path, attribute, ObservedBy.PROCESS, ChangeClass.RESTART, spell, getter)
+    return Field(path, attribute, ObservedBy.PROCESS, change_class, spell, getter)
 
 
 # Fields of Isolation with a row of their own, and what stands for "not set" where None does not.
@@ -212,7 +213,7 @@ _RECORD, _RESTART, _RECREATE = ChangeClass.RECORD, ChangeClass.RESTART, ChangeCl
 FIELDS: tuple[Field, ...] = (
     _row("kind", "kind", _RECREATE),
     _row("rootfs.path", "config.rootfs.path", _RECREATE),
-    _row("rootfs.readonly", "config.rootfs.readonly", _RECREATE),
+    _process("rootfs.readonly", "config.rootfs.readonly", change_class=_RECREATE),
     _row("rootfs.overlay", "config.rootfs.overlay", _RECREATE),
     _row("rootfs.propagation", "config.isolation.rootfs_propagation", _RESTART),
     _row("command", "config.command", _RESTART),
@@ -221,7 +222,7 @@ FIELDS: tuple[Field, ...] = (
     _process("user", "config.user", get=_user_of),
     _process("groups", "config.groups"),
     _process("hostname", "config.hostname"),
-    _row("mounts", "config.mounts", _RESTART),
+    _process("mounts", "config.mounts"),
     _process("network", "config.network"),
     _process("security.capabilities", "config.security.capabilities"),
     _process("security.noNewPrivileges", "config.security.no_new_privileges"),
@@ -247,8 +248,8 @@ FIELDS: tuple[Field, ...] = (
     _row("cpuAffinity.exec", "config.isolation.cpu_affinity", _RESTART, get=exec_affinity),
     _row("personality", "config.isolation.personality", _RESTART),
     _row("memoryPolicy", "config.isolation.memory_policy", _RESTART, spell_memory_policy),
-    _row("maskedPaths", "config.isolation.masked_paths", _RESTART),
-    _row("readonlyPaths", "config.isolation.readonly_paths", _RESTART),
+    _process("maskedPaths", "config.isolation.masked_paths"),
+    _process("readonlyPaths", "config.isolation.readonly_paths"),
     _row("security.seccomp.profile", "config.isolation.seccomp", _RESTART, spell_digest),
     _process("security.apparmorProfile", "config.isolation.apparmor_profile"),
     _process("security.selinuxLabel", "config.isolation.selinux_label"),

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from reconciler.model.action import ChangeClass, FieldChange
 from reconciler.model.config import Config
 from reconciler.model.isolation import IdMapping, IoPriority, NamespaceMode, Scheduler
-from reconciler.model.spec import Spec
+from reconciler.model.spec import DriftPolicy, Spec
 from reconciler.model.value import Value
 from reconciler.model.world import Observed
 from reconciler.planning.changes import make_change, reported
@@ -26,8 +26,8 @@ ANOTHER = "another one"
 GONE = "one whose path is gone"
 """What is told of a joined namespace whose path leads nowhere by now."""
 
-_RANKS = {"IDLE": 0, "BATCH": 1, "OTHER": 2, "EXT": 2}
-_REALTIME = 3
+_RANKS = {"IDLE": 0, "BATCH": 1, "OTHER": 2, "EXT": 2, "DEADLINE": 4}
+_REALTIME = 3  # FIFO and RR
 _IO_RANKS = {"IDLE": 0, "none": 1, "BE": 1, "RT": 2}
 _PORT_MAX = 65535  # no parameter has a list of anything else
 _NAMESPACES = ("pid", "mount", "uts", "ipc", "network", "cgroup", "user", "time")
@@ -43,6 +43,8 @@ def isolation_drift(spec: Spec, observed: Observed) -> Iterator[FieldChange]:
     ):
         return
     yield from _namespaces(spec, observed)
+    if (before.mounts, before.rootfs) == (config.mounts, config.rootfs):
+        yield from _mounts(spec, observed)
     yield from _parameters(spec, observed)
     yield from _scheduling(spec, observed)
     yield from _given_at_start(spec, observed)
@@ -62,6 +64,15 @@ def _namespaces(spec: Spec, observed: Observed) -> Iterator[FieldChange]:
             change = make_change(spec, path, str(wanted), value, ChangeClass.RESTART)
             is_joined = wanted not in (*NamespaceMode, "none")
             yield change if is_joined and value == ANOTHER else reported(spec, change)
+
+
+def _mounts(spec: Spec, observed: Observed) -> Iterator[FieldChange]:
+    """Yield what mounts no longer protect, unless all are made anew for one that is gone."""
+    if observed.unmounted and spec.drift.policy_of("mounts") is DriftPolicy.ENFORCE:
+        return
+    for one in observed.weakened:
+        kind = ChangeClass.LIVE if one.is_live else ChangeClass.RESTART
+        yield make_change(spec, one.path, one.desired, one.observed, kind)
 
 
 def _parameters(spec: Spec, observed: Observed) -> Iterator[FieldChange]:
@@ -118,27 +129,28 @@ def _scheduling(spec: Spec, observed: Observed) -> Iterator[FieldChange]:
     wanted, value = config.isolation.scheduler, shown.get("scheduler")
     may_rise = any(one.type in ("NICE", "RTPRIO") for one in config.rlimits)
     if wanted is not None and isinstance(value, tuple) and not may_rise:
-        policy, nice = value
-        if _is_served_better(str(policy), int(str(nice)), wanted):
-            is_nice = wanted.nice is not None or nice != 0
-            text = f"{policy} nice={nice}" if is_nice else str(policy)
-            yield make_change(spec, "scheduler", spell_scheduler(wanted), text, ChangeClass.LIVE)
+        policy, nice, priority = str(value[0]), int(str(value[1])), int(str(value[2]))
+        if _is_served_better(policy, nice, priority, wanted):
+            told = None if priority or (nice == 0 and wanted.nice is None) else nice
+            one = Scheduler(policy=f"SCHED_{policy}", nice=told, priority=priority or None)
+            desired, text = spell_scheduler(wanted), spell_scheduler(one)
+            yield make_change(spec, "scheduler", desired, text, ChangeClass.LIVE)
     io_wanted, value = config.isolation.io_priority, shown.get("ioPriority")
     if io_wanted is not None and isinstance(value, tuple):
-        io_class, priority = value
-        if _is_served_first(str(io_class), int(str(priority)), io_wanted):
-            text = f"{io_class} priority={priority}"
-            yield make_change(
-                spec, "ioPriority", spell_io_priority(io_wanted), text, ChangeClass.LIVE
-            )
+        io_class, level = str(value[0]), int(str(value[1]))
+        if _is_served_first(io_class, level, io_wanted):
+            desired, text = spell_io_priority(io_wanted), f"{io_class} priority={level}"
+            yield make_change(spec, "ioPriority", desired, text, ChangeClass.LIVE)
 
 
-def _is_served_better(policy: str, nice: int, wanted: Scheduler) -> bool:
+def _is_served_better(policy: str, nice: int, priority: int, wanted: Scheduler) -> bool:
     rank = _RANKS.get(policy, _REALTIME)
     least = _RANKS.get(wanted.policy.removeprefix("SCHED_"), _REALTIME)
     if rank != least:
         return rank > least
-    return rank != _REALTIME and nice < (wanted.nice or 0)
+    if rank == _REALTIME:
+        return priority > (wanted.priority or 0)
+    return rank < _REALTIME and nice < (wanted.nice or 0)
 
 
 def _is_served_first(io_class: str, priority: int, wanted: IoPriority) -> bool:

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.cgroup.convert import quota_of
+from reconciler.engine.own_mounts import MASKED_PATHS, READONLY_PATHS
 from reconciler.engine.seccomp_profile import default_filter
-from reconciler.engine.setup_mounts import MASKED_PATHS, READONLY_PATHS
 from reconciler.engine.setup_process import DEFAULT_PATH
 from reconciler.linux.seccomp import AUDIT_ARCH_AARCH64, AUDIT_ARCH_X86_64, SECCOMP_RET_ALLOW
 from reconciler.linux.syscall_numbers import syscall_numbers

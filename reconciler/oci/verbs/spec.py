@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from reconciler.engine.setup_mounts import MASKED_PATHS, READONLY_PATHS
+from reconciler.engine.own_mounts import MASKED_PATHS, READONLY_PATHS
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.lean import Any, json
 from reconciler.oci.bundle import CONFIG_NAME, MOST_VERSION

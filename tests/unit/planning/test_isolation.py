@@ -41,7 +41,7 @@ def isolated(**fields: Any) -> Spec:
 def test_what_is_as_the_spec_says_does_not_drift() -> None:
     spec = isolated(sysctl={"net.x": "1"}, domainname="d", scheduler=Scheduler(policy="SCHED_IDLE"))
     shown = {"namespaces__pid": "private", "namespaces__user": "host", "sysctl__net.x": "1"}
-    assert told(spec, **shown, domainname="d", scheduler=("IDLE", 0)) == []
+    assert told(spec, **shown, domainname="d", scheduler=("IDLE", 0, 0)) == []
     assert told(spec) == []
 
 
@@ -118,17 +118,17 @@ def test_the_kernels_spelling_of_a_value_is_no_difference(
 @pytest.mark.parametrize(
     ("shown", "text"),
     [
-        (("BATCH", 5), None),
-        (("BATCH", 19), None),
-        (("IDLE", 0), None),
-        (("BATCH", 4), "BATCH nice=4"),
-        (("OTHER", 5), "OTHER nice=5"),
-        (("FIFO", 0), "FIFO nice=0"),
-        (("9", 0), "9 nice=0"),
+        (("BATCH", 5, 0), None),
+        (("BATCH", 19, 0), None),
+        (("IDLE", 0, 0), None),
+        (("BATCH", 4, 0), "BATCH nice=4"),
+        (("OTHER", 5, 0), "OTHER nice=5"),
+        (("FIFO", 0, 3), "FIFO priority=3"),
+        (("9", 0, 0), "9 nice=0"),
     ],
 )
 def test_scheduling_is_told_where_it_is_better_than_given(
-    shown: tuple[str, int], text: str | None
+    shown: tuple[str, int, int], text: str | None
 ) -> None:
     one = Isolation(scheduler=Scheduler(policy="SCHED_BATCH", nice=5))
     found = [] if text is None else [(f"scheduler {text} -> BATCH nice=5", "enforce")]
@@ -138,6 +138,24 @@ def test_scheduling_is_told_where_it_is_better_than_given(
         {"rlimits": (Rlimit(type="NICE", soft=20, hard=20),)},
     ):
         assert told(make_spec(isolation=one, **fields), scheduler=shown) == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "shown", "is_told"),
+    [
+        ("FIFO", ("FIFO", 0, 10), False),
+        ("FIFO", ("FIFO", 0, 9), False),
+        ("FIFO", ("OTHER", -20, 0), False),
+        ("FIFO", ("RR", 0, 11), True),
+        ("RR", ("DEADLINE", 0, 0), True),
+        ("DEADLINE", ("DEADLINE", 0, 0), False),
+    ],
+)
+def test_a_real_time_priority_above_the_given_one_is_told(
+    policy: str, shown: tuple[str, int, int], is_told: bool
+) -> None:
+    spec = isolated(scheduler=Scheduler(policy=f"SCHED_{policy}", priority=10))
+    assert len(told(spec, scheduler=shown)) == is_told
 
 
 @pytest.mark.parametrize(
