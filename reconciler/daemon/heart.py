@@ -2,8 +2,8 @@
 
 Made by `watch`, which calls it in its loop; told of actions by the pass as its `Progress`. A sign
 of life is sent by the loop and by the beginning and end of an action alone, never by a thread of
-its own: a loop that hangs sends none. An action that may be quiet for longer than systemd's
-patience (a stop with a long grace) says so beforehand.
+its own: a loop that hangs sends none. While actions go on within a pass systemd is asked for the
+time that one may take; stops, which take a grace, go on beside the passes.
 Source: sd_notify(3): WATCHDOG_USEC, EXTEND_TIMEOUT_USEC.
 """
 
@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING
 
 from reconciler.control.progress import Progress
 from reconciler.linux.notify import Notifier
-from reconciler.model.spec import NS
 
 if TYPE_CHECKING:
     from reconciler.control.report import PassReport
     from reconciler.errors import ReconcilerError
     from reconciler.model.action import Action
 
-# What an action takes at most beside its grace: the monitor's patience with a start.
+# What an action takes at most: the monitor's patience with a start.
 _ACTION_S = 120.0
 _SIGNS_IN_TIME = 3  # so many in the time that systemd waits for one
 
@@ -54,9 +53,9 @@ class Heart(Progress):
             self._notifier.alive()
 
     def begin(self, action: Action) -> None:
-        """Tell that we live, and ask for the patience that the action needs."""
+        """Tell that we live, and ask for the patience that an action needs."""
         self.beat()
-        self._expect_quiet(_ACTION_S + action.spec.stop.grace_ns / NS)
+        self._expect_quiet(_ACTION_S)
 
     def end(self, action: Action) -> None:
         """Tell that we live."""
@@ -89,7 +88,7 @@ class Heart(Progress):
         """Have systemd wait longer for the next sign of life, or, with 0, as ever."""
         watchdog_s = self._notifier.watchdog_s
         with self._lock:
-            if seconds == self._patience_s or 0 < seconds < self._patience_s:
+            if seconds == self._patience_s:
                 return
             self._patience_s = seconds
         usual_s = watchdog_s or 0.0

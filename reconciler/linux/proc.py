@@ -106,7 +106,11 @@ def parameter_path(name: str) -> str:
 
 def write_file(path: str, text: str) -> None:
     """Write a file of procfs, cgroupfs or sysfs in one call. Raises: OSError with the path."""
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    write_and_close(os.open(path, os.O_WRONLY | os.O_CLOEXEC), path, text)
+
+
+def write_and_close(fd: int, path: str, text: str) -> None:
+    """Write to the descriptor of `path` in one call. Raises: OSError with the path."""
     try:
         os.write(fd, text.encode())
     except OSError as error:

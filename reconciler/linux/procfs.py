@@ -13,6 +13,7 @@ import os
 from reconciler.lean import ctypes
 from reconciler.linux.libc import check, libc
 from reconciler.linux.mount import open_beneath
+from reconciler.linux.proc import write_and_close
 
 _MAGIC = 0x9FA0  # PROC_SUPER_MAGIC of linux/magic.h, in the first field of struct statfs
 _ROOT_INODE = 1  # PROC_ROOT_INO
@@ -31,12 +32,7 @@ def write_procfs(path: str, text: str) -> None:
         fd = _open(top, path)
     finally:
         os.close(top)
-    try:
-        os.write(fd, text.encode())
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, path) from error
-    finally:
-        os.close(fd)
+    write_and_close(fd, path, text)
 
 
 def is_procfs(fd: int) -> bool:

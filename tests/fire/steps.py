@@ -87,13 +87,12 @@ def _files(instance: Instance) -> list[str]:
 
 
 def _records(instance: Instance) -> dict[str, object]:
-    """Return the Config and the noted spec of each record, and how many it has had."""
+    """Return the Config and the noted spec of each record."""
     records: dict[str, object] = {}
     for path in sorted(instance.run_dir.glob("containers/*/state.json")):
         record = json.loads(path.read_text())
-        notes = record["annotations"]
-        noted = json.loads(notes["reconciler/spec"])
-        records[path.parent.name] = (record["config"], noted, notes["reconciler/generation"])
+        noted = json.loads(record["annotations"]["reconciler/spec"])
+        records[path.parent.name] = (record["config"], noted)
     return records
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tests.conftest import RunDirs
 from tests.integration.daemon import Daemon
 from tests.integration.spec_files import Reconciler
 
+Run = Callable[..., subprocess.CompletedProcess[str]]
 BUSYBOX = "/bin/busybox"
 
 
@@ -38,6 +40,28 @@ def reconciler(engine: Engine, tmp_path: Path) -> Reconciler:
     source = tmp_path / "specs"
     source.mkdir(exist_ok=True)
     return Reconciler(engine, source)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    made = tmp_path / "conf"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture(name="run")
+def run_command(run_dirs: RunDirs, engine: Engine) -> Run:
+    """Return a function that runs the command line; `engine` cleans up after it."""
+
+    def run_cli(*arguments: object, exits: int = 0) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "reconciler", *map(str, arguments)]
+        environ = {**os.environ, **run_dirs.environ}
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+        assert done.returncode == exits, (done.stdout, done.stderr)
+        assert "Traceback" not in done.stderr
+        return done
+
+    return run_cli
 
 
 @pytest.fixture

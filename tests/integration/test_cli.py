@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,36 +14,9 @@ import pytest
 
 from reconciler import Engine
 from tests.conftest import RunDirs
+from tests.integration.conftest import Run
 
 pytestmark = pytest.mark.requires_root
-
-Run = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    made = tmp_path / "conf"
-    made.mkdir()
-    return made
-
-
-@pytest.fixture
-def run(run_dirs: RunDirs, engine: Engine) -> Run:
-    """Return a function that runs the command line; `engine` cleans up after it."""
-
-    def run_cli(*arguments: object, exits: int = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "reconciler", *map(str, arguments)],
-            env=os.environ | run_dirs.environ,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == exits, (done.stdout, done.stderr)
-        assert "Traceback" not in done.stderr
-        return done
-
-    return run_cli
 
 
 def items(run: Run, *arguments: object) -> dict[str, dict[str, Any]]:

@@ -22,13 +22,6 @@ from tests.integration.daemon import PATIENCE_S, SLEEP, Daemon
 pytestmark = pytest.mark.requires_root
 
 
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    made = tmp_path / "conf"
-    made.mkdir()
-    return made
-
-
 class Following:
     """An `events -f` whose lines can be awaited."""
 

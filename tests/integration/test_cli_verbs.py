@@ -15,10 +15,10 @@ import yaml
 
 from reconciler import Config, Engine
 from tests.conftest import RunDirs
+from tests.integration.conftest import Run
 
 pytestmark = pytest.mark.requires_root
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
 
 WEB = 'command: [sleep, "1000"]\n'
 HANDLER = "trap 'echo hup' HUP; echo up; while :; do sleep 1000 & wait; done"
@@ -27,27 +27,6 @@ HANDLER = "trap 'echo hup' HUP; echo up; while :; do sleep 1000 & wait; done"
 @pytest.fixture
 def environ(run_dirs: RunDirs) -> dict[str, str]:
     return {**os.environ, **run_dirs.environ}
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    made = tmp_path / "conf"
-    made.mkdir()
-    return made
-
-
-@pytest.fixture
-def run(environ: dict[str, str], engine: Engine) -> Run:
-    """Return a function that runs the command line; `engine` cleans up after it."""
-
-    def run_cli(*arguments: object, exits: int = 0) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "reconciler", *map(str, arguments)]
-        done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
-        assert done.returncode == exits, (done.stdout, done.stderr)
-        assert "Traceback" not in done.stderr
-        return done
-
-    return run_cli
 
 
 @pytest.fixture

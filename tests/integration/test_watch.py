@@ -19,13 +19,6 @@ from tests.integration.daemon import SLEEP, Daemon, pid_of, status_of
 pytestmark = pytest.mark.requires_root
 
 
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    made = tmp_path / "conf"
-    made.mkdir()
-    return made
-
-
 def test_a_file_that_is_dropped_in_runs_edited_is_updated_and_removed_is_destroyed(
     watch: Callable[..., Daemon], engine: Engine, source: Path
 ) -> None:

@@ -23,13 +23,6 @@ COMMAND = "a user's command"
 KILLED = "stop: {signal: KILL}\n"
 
 
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    made = tmp_path / "conf"
-    made.mkdir()
-    return made
-
-
 def start(watch: Watch, source: Path, text: str = SLEEP + KILLED) -> Daemon:
     """Return a daemon that has made its container."""
     (source / "web.yaml").write_text(text)

@@ -20,13 +20,6 @@ pytestmark = pytest.mark.requires_root
 Watch = Callable[..., Daemon]
 
 
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    made = tmp_path / "conf"
-    made.mkdir()
-    return made
-
-
 def test_it_wakes_at_a_job_s_deadline(watch: Watch, engine: Engine, source: Path) -> None:
     (source / "job.yaml").write_text(
         "kind: Job\ncommand: [sleep, '1000']\ndeadline: 1s\n"
