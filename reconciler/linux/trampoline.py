@@ -119,7 +119,7 @@ def make_trampoline(status_fd: int) -> int:
 
     Raises: OSError; KeyError where there is none for this machine.
     """
-    return make_sealed_memfd(_NAME, make_image(os.uname().machine, status_fd))
+    return make_sealed_memfd(_NAME, make_image(os.uname().machine, status_fd), is_program=True)
 
 
 def make_image(machine: str, status_fd: int) -> bytes:

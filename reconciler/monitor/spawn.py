@@ -71,7 +71,7 @@ def _copy_interpreter() -> int:
     """Return the fd of a sealed copy of our interpreter."""
     source = os.open("/proc/self/exe", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return make_sealed_memfd("reconciler-python", source)
+        return make_sealed_memfd("reconciler-python", source, is_program=True)
     finally:
         os.close(source)
 

@@ -9,21 +9,22 @@ import gc
 import os
 import sys
 
-from reconciler.oci.sealing import SealNeeded, become_sealed
+from reconciler.oci.sealing import SealNeeded, become_sealed, is_sealed
 
 _SEALED = {"create", "exec", "restore"}
 _SNAPSHOTS = {"create", "run", "exec", "start", "state", "kill", "delete"}
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command line and return its exit code. Raises: OSError without a sealed copy.
+    """Run one command line and return its exit code.
 
     Without `argv` it is the process's own, which ends here: taking the interpreter apart in good
     order would be a tenth of its life.
     """
     words = sys.argv[1:] if argv is None else argv
-    if not _SEALED.isdisjoint(words):
-        become_sealed(words)
+    _open_streams()
+    if not _SEALED.isdisjoint(words) and not is_sealed():
+        return _go_on_sealed(words)
     from reconciler.lean.importer import install
 
     snapshot = None
@@ -36,8 +37,7 @@ def main(argv: list[str] | None = None) -> int:
         code = run(words)
         sys.stdout.flush()
     except SealNeeded:
-        become_sealed(words)
-        raise
+        return _go_on_sealed(words)
     except OSError as error:
         sys.stderr.write(f"cannot write the output: {error.strerror}\n")
         code = 1
@@ -47,3 +47,21 @@ def main(argv: list[str] | None = None) -> int:
             snapshot.save()
         os._exit(code)
     return code
+
+
+def _go_on_sealed(words: list[str]) -> int:
+    """Become a sealed copy; return the exit code where that cannot be."""
+    try:
+        become_sealed(words)
+    except OSError as error:
+        why = error.strerror
+        sys.stderr.write(f"cannot execute a sealed copy of the interpreter: {why}\n")
+        return 1
+
+
+def _open_streams() -> None:
+    """Have /dev/null for a standard stream that is closed, or a file of ours would become it."""
+    for fd, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:  # Python has looked
+            os.set_inheritable(os.open("/dev/null", os.O_RDWR), True)
+            setattr(sys, name, open(fd, "r+", closefd=False))  # noqa: SIM115 - for good

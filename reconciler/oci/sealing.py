@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import sys
 
-from reconciler.lean import TYPE_CHECKING
+from reconciler.lean import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from reconciler.model.config import Config
@@ -35,19 +35,18 @@ def is_sealed() -> bool:
     return os.readlink("/proc/self/exe").startswith(f"/memfd:{_NAME}")
 
 
-def become_sealed(words: list[str]) -> None:
-    """Execute this very command line in a sealed copy of the interpreter, unless it is one.
+def become_sealed(words: list[str]) -> NoReturn:
+    """Execute this very command line in a sealed copy of the interpreter.
 
     The copy is isolated: it loads no code from where an environment variable says. Raises: OSError.
     """
-    if is_sealed():
-        return
     from reconciler.linux.memfd import make_sealed_memfd
 
     with open("/proc/self/exe", "rb", buffering=0) as source:
-        interpreter = make_sealed_memfd(_NAME, source.fileno())
+        interpreter = make_sealed_memfd(_NAME, source.fileno(), is_program=True)
     package_root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    command = [sys.executable, "-I", "-S", "-c", _BOOT, package_root, *words]
+    flags = ["-I", "-S", "-B"] if sys.dont_write_bytecode else ["-I", "-S"]
+    command = [sys.executable, *flags, "-c", _BOOT, package_root, *words]
     os.execve(interpreter, command, os.environ)
 
 

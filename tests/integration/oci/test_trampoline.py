@@ -271,3 +271,61 @@ def test_what_capabilities_let_it_execute_is_executed(
     assert _TIME.sub("", ours.stderr) == _TIME.sub("", sealed.stderr)
     # the script itself is read by a shell with what it has then
     assert ("not executable" in ours.stderr) == (name == "bounding")
+
+
+@pytest.mark.parametrize("value", [1, 2])
+@pytest.mark.parametrize("verb", ["run", "create"])
+def test_memory_files_that_are_not_executable_unless_told_are_told(
+    verb: str, value: int, oci: Oci, write_spec: WriteSpec
+) -> None:
+    """vm.memfd_noexec (Linux 6.3) is of a pid namespace; 2 forbids what runs from memory."""
+    sysctl = Path("/proc/sys/vm/memfd_noexec")
+    if not sysctl.exists():
+        pytest.skip("the kernel has no vm.memfd_noexec")
+    write_spec(make_spec("/bin/true"))
+    inner = f'echo {value} >{sysctl} && "$@"'
+    whole = Oci([], oci.root, oci.bundle)
+    whole.program = ["unshare", "-fp", "--mount-proc", "sh", "-c", inner, "sh", *oci.program]
+    done = whole.run(verb, oci.id())
+    if verb == "create" and value == 1:
+        oci.ok("delete", "--force", oci.id())
+    if value == 1:
+        assert done.returncode == 0, done.stderr
+    else:
+        assert done.returncode == 1
+        assert "the sysctl vm.memfd_noexec is 2" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_a_closed_standard_stream_is_dev_null_inside(
+    closed: str,
+    sealed: bool,
+    oci: Oci,
+    write_spec: WriteSpec,
+    tmp_path: Path,
+    rootfs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if sealed:
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    script = "for fd in 0 1 2; do to=$(readlink /proc/$$/fd/$fd); echo $to >>/links; done; exit 3"
+    write_spec(make_spec("/bin/sh", "-c", script))
+    oci.program = ["/bin/sh", "-c", f'exec "$0" "$@" {closed}', *oci.program]
+    assert oci.run("run", oci.id()).returncode == 3
+    links = (rootfs / "links").read_text().splitlines()
+    assert len(links) == 3
+    for fd, link in enumerate(links):
+        if f"{fd}<&-" in closed or f"{fd}>&-" in closed:
+            assert link == "/dev/null"
+
+
+def test_who_wants_no_byte_code_gets_none_from_the_copy_either(
+    oci: Oci, write_spec: WriteSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    write_spec(make_spec("/bin/true"))
+    rows = executed(oci, tmp_path, "run", oci.id())
+    assert '"-B"' in rows[1]
