@@ -28,9 +28,9 @@ class LaunchOptions(NamedTuple):
     """How an init is launched.
 
     `waits`: it does not execute its command before `release`. `console_fd` is a socket for its
-    terminal's master, or -1; `preserved` are descriptors from 3 on that it keeps; `keyring` is
-    the name of a session keyring of its own. `uses_trampoline`: the command is executed from
-    `linux.trampoline`, as the caller's own program is not a sealed copy.
+    terminal's master, or -1; `preserved` are descriptors from 3 on that it keeps; with
+    `makes_keyring` it has a session keyring of its own. `uses_trampoline`: the command is executed
+    from `linux.trampoline`, as the caller's own program is not a sealed copy.
     `runtime_hooks` is called with its pid once its namespaces are there and returns the state
     that its own hooks get, of which `container_hooks` run before its root is entered and
     `start_hooks` before its command.
@@ -40,7 +40,7 @@ class LaunchOptions(NamedTuple):
     console_fd: int = -1
     preserved: int = 0
     runtime_hooks: Callable[[int], bytes] | None = None
-    keyring: str | None = None
+    makes_keyring: bool = False
     container_hooks: Sequence[list[Any]] = ()
     start_hooks: Sequence[list[Any]] = ()
     uses_trampoline: bool = False

@@ -139,8 +139,8 @@ def _extend(steps: list[Any], options: LaunchOptions, fds: _Descriptors) -> list
         from reconciler.monitor.steps.trampoline import MakeTrampoline
 
         first.append(MakeTrampoline())
-    if options.keyring is not None:
-        first.append(NewKeyring(options.keyring))
+    if options.makes_keyring:
+        first.append(NewKeyring())
     inside = steps[at:-1]
     for index, step in enumerate(inside):
         if isinstance(step, (SetRootReadonly, KeepStreams, OpenConsole)):

@@ -85,7 +85,7 @@ def _make_steps(record: Record, place: Place) -> list[Any]:
     steps += setup_process.label_steps(config)
     steps += setup_process.listener_steps(record, config)
     if not place.is_direct:
-        steps.append(attributes.NewKeyring(None))
+        steps.append(attributes.NewKeyring())
     steps.append(process.Hide())
     if is_rootless():  # the launcher could open nothing in its own mount namespace
         steps += _host_steps(record, place)
@@ -175,7 +175,7 @@ def make_exec_plan(
         join.DropDescriptors(),
         *setup_process.label_steps(config),
         *setup_process.listener_steps(record, config),
-        attributes.NewKeyring(None),
+        attributes.NewKeyring(),
         process.Hide(),
         join.JoinNamespaces(init.pid, init.start_ticks, flags, enters_root),
         *_joined_steps(record, _as_run(config, command), command, identity),

@@ -13,7 +13,7 @@ import struct
 import sys
 
 from reconciler.lean import IntFlag, Sequence, ctypes, signal
-from reconciler.linux.calls import SYS, Calls, Jumps, encode
+from reconciler.linux.calls import SYS, Calls, Jumps
 from reconciler.linux.libc import (
     SYS_CLONE3,
     check,
@@ -169,13 +169,9 @@ def set_scheduler(
     check(sched_setattr(0, attr, 0))
 
 
-def join_new_session_keyring(calls: Calls, name: str | None, jumps: Jumps) -> None:
-    """Add to `calls` what gives the caller a session keyring of its own, or the one of that name.
-
-    Source: keyctl(2).
-    """
-    named = None if name is None else encode(name)
-    calls.add(SYS.keyctl, _KEYCTL_JOIN_SESSION_KEYRING, named, jumps=jumps)
+def join_new_session_keyring(calls: Calls, jumps: Jumps) -> None:
+    """Add to `calls` what gives the caller a session keyring of its own (keyctl(2))."""
+    calls.add(SYS.keyctl, _KEYCTL_JOIN_SESSION_KEYRING, None, jumps=jumps)
 
 
 def prctl(option: int, arg2: int = 0, arg3: int = 0, arg4: int = 0, arg5: int = 0) -> int:

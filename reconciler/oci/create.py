@@ -87,7 +87,7 @@ def _start(runtime: Runtime, container: Container, options: Values, launch: Laun
             console_fd=launch.console_fd,
             preserved=options["preserve-fds"],
             runtime_hooks=runtime_hooks(container),
-            keyring=None if options["no-new-keyring"] else f"_ses.{container.id}",
+            makes_keyring=not options["no-new-keyring"],
             container_hooks=rows_of(with_our_environment(hooks.create_container)),
             start_hooks=rows_of(hooks.start_container),
             uses_trampoline=not launch.is_sealed,

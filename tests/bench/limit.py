@@ -247,7 +247,7 @@ def _last_step(step: Any) -> Operations | None:
     match step:
         case process.Hide():
             return [("prctl", PR_SET_DUMPABLE, 0)]
-        case attributes.NewKeyring(None):
+        case attributes.NewKeyring():
             return [("keyring",)]
         case process.ChangeDirectory(path):
             return [("chdir", path)]

@@ -227,6 +227,38 @@ def test_no_key_of_the_caller_is_in_its_session_keyring(engine: Engine, tmp_path
     assert output(engine, "filtered") == ["-1 False"]
 
 
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="has system call numbers of x86-64")
+def test_its_session_keyring_cannot_have_been_made_by_another(
+    oci: Oci, write_spec: WriteSpec, rootfs: Path
+) -> None:
+    """By its name, which of runc's is `_ses.ID`: whoever makes one first shares what it keeps."""
+    plant = (
+        "import ctypes; libc = ctypes.CDLL(None); libc.syscall.restype = ctypes.c_long\n"
+        f"ring = libc.syscall(250, 1, b'_ses.{oci.id()}')\n"
+        "key = libc.syscall(248, b'user', b'reconciler-test', b'secret', 6, -3)\n"
+        "for one in (ring, key): libc.syscall(250, 5, one, 0x3f3f3f3f)\n"  # KEYCTL_SETPERM
+        f"def find(): exec({KEYS!r})\n"
+    )
+    spec = make_spec(PYTHON, "-c", KEYS)
+    for name in ("usr", "lib", "lib64"):
+        (rootfs / name).mkdir()
+        mount = {"destination": f"/{name}", "type": "bind", "source": f"/{name}"}
+        spec["mounts"].append(mount | {"options": ["rbind", "ro"]})
+    write_spec(spec)
+    argv = [PYTHON, "-c", f"{plant}find()\nprint(flush=True)\ninput()"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        ring, found = other.stdout.readline().split()
+        assert found == "True"
+        inner, inner_found = oci.ok("run", oci.id()).split()
+        again = [PYTHON, "-c", f"{plant}find()"]
+        joined = subprocess.run(again, capture_output=True, text=True, check=True)
+        other.communicate("\n")
+    assert joined.stdout.split() == [ring, "True"]  # a named one is had by all
+    assert inner != ring
+    assert inner_found == "False"
+
+
 def test_the_runtime_has_no_socket_that_the_hosts_network_would_show(
     engine: Engine, rootfs: Path
 ) -> None:

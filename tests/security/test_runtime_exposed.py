@@ -10,6 +10,7 @@ import fcntl
 import os
 import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -255,3 +256,26 @@ def test_the_environment_is_the_containers_alone(
     monkeypatch.setenv("RECONCILER_SECRET", "1")
     _, rows = run(engine, in_root(rootfs, "tr '\\0' '\\n' < /proc/self/environ"))
     assert {row.partition("=")[0] for row in rows} <= {"PATH", "HOME", "HOSTNAME", "PWD", "SHLVL"}
+
+
+def test_a_file_that_is_handed_in_as_input_stays_its_owners(
+    oci: Oci, write_spec: WriteSpec, tmp_path: Path
+) -> None:
+    """`run < /etc/passwd`: what is written to becomes the user's, to reopen it, as with runc."""
+    given, said = tmp_path / "given", tmp_path / "written"
+    given.write_text("given\n")
+    spec = make_spec("/bin/sh", "-c", "cat; echo more > /dev/stdout")
+    spec["process"]["user"] = {"uid": 1500, "gid": 1600}
+    write_spec(spec)
+    sleep = make_spec("/bin/sleep", "1000")
+    for name, words in (("run", []), ("exec", ["--user", "1500:1600"])):
+        if name == "exec":
+            write_spec(sleep)
+            oci.start_in_background("run", "-d", oci.id("two"))
+            words += [oci.id("two"), "/bin/sh", "-c", "cat; echo more > /dev/stdout"]
+        with given.open() as stdin, said.open("w") as stdout:
+            argv = [*oci.program, name, *(words or [oci.id()])]
+            subprocess.run(argv, stdin=stdin, stdout=stdout, cwd=oci.bundle, check=True)
+        assert given.stat().st_uid == 0
+        assert said.stat().st_uid == 1500
+        assert "more" in said.read_text()

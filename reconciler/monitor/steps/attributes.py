@@ -102,20 +102,17 @@ class WriteSysctls(NamedTuple):
 class NewKeyring(NamedTuple):
     """Join a new session keyring, so that none of the caller's keys is there (keyrings(7)).
 
-    Without a name nobody can have made it before. Where the kernel has no keys, or a filter
-    that the container inherits refuses them, there is nothing to hide.
+    It has no name, by which another could have made it before. Where the kernel has no keys, or a
+    filter that the container inherits refuses them, there is nothing to hide.
     """
-
-    name: str | None
 
     def describe(self) -> str:
         return "make a session keyring"
 
     def prepare(self, context: Context) -> None:
         with context.calls.block() as none:
-            process.join_new_session_keyring(
-                context.calls, self.name, {errno.ENOSYS: none, errno.EPERM: none}
-            )
+            unknown = {errno.ENOSYS: none, errno.EPERM: none}
+            process.join_new_session_keyring(context.calls, unknown)
 
 
 class SetPersonality(NamedTuple):

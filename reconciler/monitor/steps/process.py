@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 import errno
+import fcntl
 import os
 import resource
 import stat
@@ -116,9 +117,17 @@ class KeepStreams(NamedTuple):
 
 
 def give_streams(uid: int) -> None:
-    """Make a user the owner of the standard streams but for devices. Raises: OSError."""
+    """Make a user the owner of the standard streams, so that it can reopen them.
+
+    But for devices, and files that are only read: a file of the host's that is handed in as input
+    would be the user's to write from then on.
+
+    Raises: OSError.
+    """
     for fd in (0, 1, 2):
-        if stat.S_ISCHR(os.fstat(fd).st_mode):
+        mode = os.fstat(fd).st_mode
+        is_read = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
+        if stat.S_ISCHR(mode) or (is_read and not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode))):
             continue
         try:
             os.fchown(fd, uid, -1)
