@@ -53,13 +53,16 @@ class DirectLauncher:
         self._run_dir = run_dir
         self.options = options or LaunchOptions()
 
-    def start(self, plan: dict[str, Any]) -> dict[str, Any]:
+    def start(self, plan: dict[str, Any], limit: Callable[[], None]) -> dict[str, Any]:
         """Start a container from its launch plan; return `{pid, startTicks, startedAt}`.
 
-        Raises: SetupFailed; what `runtime_hooks` raises.
+        `limit` is called before there is an init.
+
+        Raises: SetupFailed; what `limit` and `runtime_hooks` raise.
         """
         from reconciler.engine.direct_start import start_init
 
+        limit()
         return start_init(plan, self.options)
 
     def execute(self, plan: dict[str, Any], streams: list[int]) -> DirectProcess:

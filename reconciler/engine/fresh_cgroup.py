@@ -1,4 +1,4 @@
-"""A new run in a cgroup made anew with its limits, after what the last run has left is gone.
+"""A new run in a cgroup made anew, after what the last run has left is gone.
 
 Called by Container.start.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 
 from reconciler.engine.failures import SetupFailed, about, translate_setup_failure
-from reconciler.lean import TYPE_CHECKING, Any, Iterator, contextmanager
+from reconciler.lean import TYPE_CHECKING, Any, Iterator, contextmanager, partial
 from reconciler.model.record import Record
 
 if TYPE_CHECKING:
@@ -19,17 +19,14 @@ _KILL_PATIENCE_S = 30.0
 
 @contextmanager
 def fresh_cgroup(engine: Engine, record: Record) -> Iterator[None]:
-    """Have a cgroup with the limits and device rules, and take it back when what follows fails.
+    """Have a cgroup, and take it back when what follows fails.
 
-    Raises: LimitNotApplied, LimitNotSupported, MonitorUnavailable, MonitorLost; OSError.
+    Raises: CgroupUnavailable, MonitorUnavailable, MonitorLost; OSError.
     """
     driver, cgroups = engine.driver, record.cgroups
     if not engine.has_given_cgroups:
         _make_anew(engine, record)
     try:
-        with about(record.id, "start"):
-            driver.apply(cgroups, record.config.resources, None)
-            driver.control_devices(cgroups, record.config.isolation.device_rules)
         yield
     except BaseException as error:
         try:
@@ -59,18 +56,27 @@ def _make_anew(engine: Engine, record: Record) -> None:
 def start_init(engine: Engine, record: Record, plan: dict[str, Any]) -> dict[str, Any]:
     """Have the init of a launch plan started; return what the launcher says of it.
 
-    Where the record was lost the launcher may still have the init of the run before, wherever that
-    was moved to. It has killed it when it refuses a second.
+    Its cgroup gets limits and device rules before it does anything. Where the record was lost the
+    launcher may still have the init of the run before, wherever that was moved to. It has killed it
+    when it refuses a second.
 
-    Raises: the errors of a set-up; MonitorUnavailable, MonitorLost.
+    Raises: the errors of a set-up; LimitNotApplied, LimitNotSupported, MonitorUnavailable,
+    MonitorLost; OSError.
     """
+    limit = partial(_limit, engine, record)
     try:
         try:
-            return engine.launcher.start(plan)
+            return engine.launcher.start(plan, limit)
         except SetupFailed as failure:
             if failure.step is not None or failure.errno != errno.EEXIST:
                 raise
         engine.launcher.wait(record.id, _KILL_PATIENCE_S)
-        return engine.launcher.start(plan)
+        return engine.launcher.start(plan, limit)
     except SetupFailed as failure:
         raise translate_setup_failure(failure, record) from failure
+
+
+def _limit(engine: Engine, record: Record) -> None:
+    with about(record.id, "start"):
+        engine.driver.apply(record.cgroups, record.config.resources, None)
+        engine.driver.control_devices(record.cgroups, record.config.isolation.device_rules)

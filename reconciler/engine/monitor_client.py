@@ -11,7 +11,7 @@ from _thread import allocate_lock
 from reconciler.engine.failures import SetupFailed
 from reconciler.engine.locks import await_lock, is_locked
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
-from reconciler.lean import Any, Self, json, signal, socket, suppress
+from reconciler.lean import Any, Callable, Self, json, signal, socket, suppress
 from reconciler.linux.memfd import make_sealed_memfd
 from reconciler.model.codec import from_dict
 from reconciler.model.state import ExitStatus
@@ -34,18 +34,21 @@ class MonitorClient:
         self._lock_path = os.path.join(run_dir, LOCK_NAME)
         self._spawning = allocate_lock()
 
-    def start(self, plan: dict[str, Any]) -> dict[str, Any]:
+    def start(self, plan: dict[str, Any], limit: Callable[[], None]) -> dict[str, Any]:
         """Start a container from its launch plan; return `{pid, startTicks, startedAt}`.
 
-        Raises: SetupFailed; MonitorUnavailable, MonitorLost.
+        `limit` is called before the init does anything, while it is being cloned.
+
+        Raises: SetupFailed; what `limit` raises; MonitorUnavailable, MonitorLost.
         """
         memfd = make_sealed_memfd("reconciler-plan", json.dumps(plan).encode())
         try:
             with self._connect() as sock:
-                sock.settimeout(_START_TIMEOUT_S)
-                answer = _ask(sock, {"op": "start"}, [memfd])
-        except OSError as error:
-            raise _lost(f"cannot start {plan['id']}: the monitor was lost", plan["id"]) from error
+                answer = _start_held(sock, memfd, limit)
+            if _is_unknown_request(answer):  # by a monitor of an older version
+                with self._connect() as sock:
+                    _send(sock, {"op": "start"}, [memfd])
+                    answer = _receive(sock)
         finally:
             os.close(memfd)
         if answer is None:
@@ -266,6 +269,53 @@ class ExitEvents:
     def close(self) -> None:
         """End the subscription."""
         self._sock.close()
+
+
+def _start_held(
+    sock: socket.socket, memfd: int, limit: Callable[[], None]
+) -> dict[str, Any] | None:
+    """Have an init cloned, call `limit` meanwhile, and let it go on, or end if `limit` fails.
+
+    Returns the answer, None when the monitor was lost. Raises: what `limit` raises.
+    """
+    gate_read, gate_write = os.pipe2(os.O_CLOEXEC)
+    try:
+        _send(sock, {"op": "start_held"}, [memfd, gate_read])
+        os.close(gate_read)
+        gate_read = -1
+        limit()
+        with suppress(BrokenPipeError):  # there is no init: the answer says why
+            os.write(gate_write, b"0")
+    except BaseException:
+        os.close(gate_write)
+        gate_write = -1
+        _receive(sock)  # once it is gone: what comes next removes its cgroup
+        raise
+    finally:
+        for fd in (gate_read, gate_write):
+            if fd >= 0:
+                os.close(fd)
+    return _receive(sock)
+
+
+def _is_unknown_request(answer: dict[str, Any] | None) -> bool:
+    error = (answer or {}).get("error")
+    return error is not None and error["text"].startswith(messages.BAD_REQUEST)
+
+
+def _send(sock: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
+    """Send a request; that the monitor is gone is told by the answer that does not come."""
+    sock.settimeout(_START_TIMEOUT_S)
+    with suppress(OSError):
+        messages.send(sock, message, fds)
+
+
+def _receive(sock: socket.socket) -> dict[str, Any] | None:
+    """Return the answer to a start, None when the monitor was lost."""
+    try:
+        return messages.receive(sock)[0]
+    except OSError:
+        return None
 
 
 def _ask(

@@ -5,7 +5,8 @@
       | {"op": ...} [+ fd] --------------------->|
       |<------------------- {...} one answer ----| {"error": {...}} when it failed
       |                                          |
-    ops: ping, start (+ memfd with the launch plan), wait, subscribe (a stream of exits),
+    ops: ping, start (+ memfd with the launch plan), start_held (+ the same and the reading end of
+         a pipe: the init waits there until a byte comes), wait, subscribe (a stream of exits),
          retire (end as soon as nothing runs), exec (+ memfd with the plan, + streams: answers
          {"pid"} when it runs and {"exit"} at its end; a client that leaves kills it)
 
@@ -18,6 +19,7 @@ from __future__ import annotations
 from reconciler.lean import Any, json, socket
 
 PACKET_MAX = 16384
+BAD_REQUEST = "bad request"  # begins the error's text, of older versions too
 
 
 def send(sock: socket.socket, message: dict[str, Any], fds: list[int] | None = None) -> None:

@@ -110,6 +110,7 @@ class Monitor:
             operation = {
                 "ping": self.do_ping,
                 "start": self.do_start,
+                "start_held": self.do_start,
                 "wait": self.do_wait,
                 "subscribe": self.do_subscribe,
                 "retire": self.do_retire,
@@ -121,7 +122,7 @@ class Monitor:
         except OSError as error:
             self._answer_error(sock, error.errno or 0, error.filename, error.strerror or "")
         except (LookupError, TypeError, ValueError) as error:
-            self._answer_error(sock, 22, None, f"bad request: {error!r}")
+            self._answer_error(sock, 22, None, f"{messages.BAD_REQUEST}: {error!r}")
         finally:
             for fd in fds:
                 os.close(fd)
@@ -214,7 +215,7 @@ class Monitor:
         # is made would be gone with the last descriptor.
         held = [open_fifo(os.path.join(directory, name)) for name in plan["logStreams"]]
         try:
-            child = launch_child(plan, self.boot_id)
+            child = launch_child(plan, self.boot_id, tuple(fds[1:]))
         finally:
             for fd in held:
                 os.close(fd)

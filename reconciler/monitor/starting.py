@@ -12,18 +12,22 @@ from reconciler.monitor.children import Child
 from reconciler.monitor.inits import kill_and_reap, make_run
 from reconciler.monitor.launch import launch
 from reconciler.monitor.steps import decode_steps
-from reconciler.monitor.steps.launcher import CloseOthers
+from reconciler.monitor.steps.launcher import AwaitGate, CloseOthers
 
 
-def launch_child(plan: dict[str, Any], boot_id: str) -> Child:
+def launch_child(plan: dict[str, Any], boot_id: str, gate: tuple[int, ...] = ()) -> Child:
     """Clone the init of a launch plan; its set-up is told at the Child's `status_fd`.
+
+    With a `gate` (the reading end of a pipe) it waits there before it does anything.
 
     Raises: OSError.
     """
+    first = [CloseOthers(3, []), AwaitGate()] if gate else [CloseOthers(3, [])]
     launched = launch(
-        [CloseOthers(3, []), *decode_steps(plan["steps"])],
+        [*first, *decode_steps(plan["steps"])],
         plan["cloneFlags"],
         plan["cgroupDir"],
+        gate,
         joins=plan["joins"],
         id_maps=plan["idMaps"],
         host_steps=decode_steps(plan["hostSteps"]),

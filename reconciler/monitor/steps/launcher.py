@@ -88,6 +88,19 @@ class AwaitRuntime(NamedTuple):
         context.state = json.loads(said)
 
 
+class AwaitGate(NamedTuple):
+    """Wait for a byte from whoever starts the container: its cgroup is ready."""
+
+    def describe(self) -> str:
+        return "wait for the limits"
+
+    def execute(self, context: Context) -> None:
+        (gate,) = context.streams
+        if not os.read(gate, 1):
+            raise OSError(errno.ECANCELED, "whoever starts it has given up")
+        os.close(gate)
+
+
 class AwaitStart(NamedTuple):
     """Wait for the start of the container, once it is sure that its command is there.
 
