@@ -25,7 +25,7 @@ Unenforced = Mapping[str, tuple[Unsupported, ...]]
 _DEFAULTS = Config(command=("unknown",))
 _OF_ISOLATION = (
     *("apparmor_profile", "selinux_label", "init_affinity", "cpu_affinity", "memory_policy"),
-    *("scheduler", "namespaces.time"),
+    *("scheduler", "io_priority", "namespaces.time"),
 )
 """What of a Config's isolation a host is asked about."""
 
@@ -68,6 +68,7 @@ class _Asked:
 
     def of(self, config: Config) -> Sequence[Unsupported]:
         asked = tuple(attrgetter(*_OF_ISOLATION)(config.isolation))
+        asked += tuple(config.isolation.sysctl.items())
         key = (config.resources, config.rlimits, config.oom_score_adj, config.security, asked)
         if key not in self._answers:
             self._answers[key] = self._unenforceable(config)
@@ -89,6 +90,10 @@ def without(config: Config, paths: Iterable[str]) -> Config:
         if path.startswith("rlimits."):
             kept = (one for one in config.rlimits if f"rlimits.{one.type.lower()}" != path)
             config = replace(config, rlimits=tuple(kept))
+        elif path.startswith("sysctl."):
+            given, left_out = config.isolation.sysctl, path.removeprefix("sysctl.")
+            others = {name: value for name, value in given.items() if name != left_out}
+            config = _replaced(config, "isolation.sysctl", others)
         elif path == "security.seccomp":
             config = _replaced(config, "security.seccomp", SeccompMode.UNCONFINED)
             config = _replaced(config, "isolation.seccomp", None)

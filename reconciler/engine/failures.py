@@ -85,6 +85,11 @@ def _classify_kind(failure: SetupFailed, command: Command) -> tuple[ErrorCode, s
     if failure.kind == "EnterTimeNamespace" and failure.errno == errno.ERANGE:
         cause = f"cannot {failure.step}: with its timeOffsets a clock would be below 0, or too high"
         return ErrorCode.ConfigInvalid, cause
+    if failure.kind == "WriteSysctls" and failure.errno in (errno.EINVAL, errno.ENOENT):
+        cause = f"cannot {failure.step}: the kernel refuses a value ({failure.path})"
+        if failure.errno == errno.ENOENT:
+            cause = f"cannot {failure.step}: there is no {failure.path} in the namespace it joins"
+        return ErrorCode.ConfigInvalid, cause
     if failure.kind == "ChangeDirectory":
         cause = f"cannot enter the working directory {command.workdir}: {text}"
         return ErrorCode.ConfigInvalid, cause

@@ -1,7 +1,8 @@
 """What a Config asks of the host's machine and kernel beyond limits, and this host has not.
 
 Called by the Engine before a start, and by `unenforceable`: CPUs, NUMA nodes, time namespaces,
-real-time scheduling. Sources: sched(7), sched_setattr(2), time_namespaces(7).
+scheduling before others, kernel parameters. Sources: sched(7), sched_setattr(2), ioprio_set(2),
+time_namespaces(7), sysctl(5).
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import os
 
 from reconciler.cgroup.canonical import Unsupported
 from reconciler.cgroup.driver import CgroupDriver
+from reconciler.engine.namespaces import dotted_name, mode_of, owner_of
 from reconciler.engine.setup_process import numbers_of
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.lean import Callable, Iterator
+from reconciler.linux.inside import missing_parameters
 from reconciler.linux.proc import read_file
 from reconciler.model.config import Config
 from reconciler.model.isolation import NamespaceMode
@@ -20,7 +23,7 @@ from reconciler.model.isolation import NamespaceMode
 _ONLINE_CPUS = "/sys/devices/system/cpu/online"
 _ONLINE_NODES = "/sys/devices/system/node/online"
 _TIME = "/proc/self/ns/time"
-_CAP_SYS_NICE = 23
+_CAP_SYS_ADMIN, _CAP_SYS_NICE = 21, 23
 _REALTIME = ("SCHED_FIFO", "SCHED_RR", "SCHED_DEADLINE")
 
 
@@ -55,6 +58,45 @@ def unsuited(
         if scheduler.policy != "SCHED_DEADLINE":
             yield from _realtime_of_cgroup(config, driver)
         yield from _realtime(scheduler.policy, scheduler.priority or 0, starter())
+    elif scheduler is not None and scheduler.policy != "SCHED_IDLE":
+        yield from _nice(scheduler.nice or 0, starter)
+    io_priority = isolation.io_priority
+    if (
+        io_priority is not None
+        and io_priority.io_class == "IOPRIO_CLASS_RT"
+        and not any(has_capability(starter(), one) for one in (_CAP_SYS_NICE, _CAP_SYS_ADMIN))
+    ):
+        how = "start the reconciler with CAP_SYS_NICE"
+        yield Unsupported("ioPriority", "RT takes CAP_SYS_NICE, which we lack", how)
+    yield from _parameters(config)
+
+
+def _parameters(config: Config) -> Iterator[Unsupported]:
+    """Yield kernel parameters that a namespace of the container's own would not have.
+
+    What a namespace has that is joined is seen when it is.
+    """
+    by_name = {
+        dotted_name(name): name
+        for name in config.isolation.sysctl
+        if (owner := owner_of(dotted_name(name))) is not None
+        and mode_of(config, owner) == NamespaceMode.PRIVATE
+    }
+    for name in missing_parameters(tuple(by_name)) if by_name else ():
+        reason = "this kernel has no such parameter in a namespace of a container's own"
+        how = "load the module that it is of, or leave it out"
+        yield Unsupported(f"sysctl.{by_name[name]}", reason, how)
+
+
+def _nice(nice: int, starter: Callable[[], int]) -> Iterator[Unsupported]:
+    import resource
+
+    if nice >= 0 or has_capability(starter(), _CAP_SYS_NICE):
+        return
+    least = 20 - resource.prlimit(starter(), resource.RLIMIT_NICE)[0]
+    if nice < min(least, os.getpriority(os.PRIO_PROCESS, starter())):
+        reason = f"a nice value of {nice} takes CAP_SYS_NICE, which we lack"
+        yield Unsupported("scheduler", reason, "start the reconciler with CAP_SYS_NICE")
 
 
 def _beyond(field: str, what: str, wanted: str | None, online: str) -> Iterator[Unsupported]:

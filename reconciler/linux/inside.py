@@ -1,10 +1,11 @@
-"""Kernel parameters and names of other namespaces, read. Cheap to import.
+"""Kernel parameters of other namespaces, and of fresh ones, read. Cheap to import.
 
-Called by the control loop. /proc/sys shows the parameters of its reader's own namespaces, through
-whichever mount it is read: /proc/PID/root/proc/sys has those of who opens it, not of PID. So a
-thread of its own enters the network, IPC and UTS namespace, and ends there. Nothing of ours can be
-reached by that: nobody inside has a number for this process, and its files, memory and credentials
-stay what they are. Source: setns(2), proc(5), net/sysctl_net.c and ipc/ipc_sysctl.c of Linux.
+Called by the control loop and the engine. /proc/sys shows the parameters of its reader's own
+namespaces, through whichever mount it is read: /proc/PID/root/proc/sys has those of who opens it,
+not of PID. So a thread of its own enters the network, IPC and UTS namespace, and ends there.
+Nothing of ours can be reached by that: nobody inside has a number for this process, and its files,
+memory and credentials stay what they are. Source: setns(2), proc(5), net/sysctl_net.c and
+ipc/ipc_sysctl.c of Linux.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import os
 import threading
 
-from reconciler.lean import Callable, Iterable, Mapping
+from reconciler.lean import Callable, Iterable, Mapping, cache
 from reconciler.linux.proc import parameter_path, read_file
 
 _NEWUTS, _NEWIPC, _NEWNET = 0x4000000, 0x8000000, 0x40000000
@@ -34,6 +35,25 @@ def read_parameters(wanted: Mapping[int, Iterable[str]]) -> dict[int, dict[str, 
     if wanted:
         run_in_thread(read)
     return found
+
+
+@cache
+def missing_parameters(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return which kernel parameters (dotted names) fresh namespaces have not.
+
+    As an ordinary user, those that ours have not: ours have more.
+    """
+    missing: list[str] = []
+
+    def look() -> None:
+        if os.geteuid() == 0:
+            from reconciler.linux.process import unshare
+
+            unshare(_NEWUTS | _NEWIPC | _NEWNET)
+        missing.extend(name for name in names if not os.path.exists(parameter_path(name)))
+
+    run_in_thread(look)
+    return tuple(missing)
 
 
 def enter_namespaces(pid: int, flags: int) -> bool:

@@ -59,7 +59,7 @@ OBSERVED = (
 ENFORCED = (
     *(*_LIMITS, "rlimits", "oomScoreAdj", "security.seccomp"),
     *("security.apparmorProfile", "security.selinuxLabel", "cpuAffinity.init", "cpuAffinity.exec"),
-    *("memoryPolicy", "scheduler", "namespaces.time"),
+    *("memoryPolicy", "scheduler", "ioPriority", "sysctl", "namespaces.time"),
 )
 """What a host may be unable to enforce."""
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from reconciler import Engine
+from reconciler.control.reconcile import Reconciler
+from reconciler.errors import ErrorCode
 from reconciler.linux.process import get_io_priority, set_io_priority
 from tests.contract.cgroup_cell import eventually
 from tests.integration.test_interference import Case
@@ -173,3 +175,35 @@ def test_the_policy_of_a_field_decides(make: Callable[[str], Case]) -> None:
     ]
     assert case.mend() == ["update web: domainname evil -> inside"]
     assert case.condition("Drifted")["message"] == ("sysctl.kernel.shmmni 7 -> 100 (only reported)")
+
+
+def test_a_parameter_that_this_kernel_has_not_is_refused_before_anything_starts_or_left_out(
+    engine: Engine, tmp_path: Path
+) -> None:
+    file = tmp_path / "specs" / "web.yaml"
+    file.parent.mkdir()
+    text = "command: [/bin/sleep, '1000']\nsysctl: {net.core.nothing: 1, net.ipv4.ip_forward: 1}\n"
+    file.write_text(text)
+    (outcome,) = Reconciler(engine, [str(file.parent)]).run_pass().outcomes
+    assert outcome.error is not None
+    assert outcome.error.code is ErrorCode.NotSupported
+    assert "cannot enforce sysctl.net.core.nothing: this kernel has no such" in str(outcome.error)
+    assert engine.ids() == []
+    file.write_text(f"{text}enforcement: {{sysctl.net.core.nothing: preferred}}\n")
+    case = Case(engine, file)
+    assert len(case.mend()) == 1
+    assert "without sysctl.net.core.nothing: " in case.condition("Enforced")["message"]
+    assert enter(case, "sysctl", "-n", "net.ipv4.ip_forward") == "1"
+    assert case.drift() == []
+
+
+def test_a_value_that_the_kernel_refuses_is_told_with_its_parameter(
+    engine: Engine, tmp_path: Path
+) -> None:
+    file = tmp_path / "specs" / "web.yaml"
+    file.parent.mkdir()
+    file.write_text("command: [/bin/sleep, '1000']\nsysctl: {net.ipv4.ip_forward: many}\n")
+    (outcome,) = Reconciler(engine, [str(file.parent)]).run_pass().outcomes
+    assert outcome.error is not None
+    assert outcome.error.code is ErrorCode.ConfigInvalid
+    assert "cannot set net.ipv4.ip_forward=many: the kernel refuses a value" in str(outcome.error)

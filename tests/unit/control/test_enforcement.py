@@ -13,6 +13,7 @@ from reconciler.errors import ErrorCode
 from reconciler.model.config import Config, MemoryLimits, Resources, Rlimit, SeccompMode
 from reconciler.model.field_paths import ENFORCED
 from reconciler.model.frozen import fields
+from reconciler.model.isolation import Isolation
 from reconciler.model.spec import Enforcement, Spec
 from reconciler.model.world import Failure, Problem
 from tests.unit.planning.world_model import make_desired, make_observed, make_resources, make_spec
@@ -76,6 +77,14 @@ def test_one_rlimit_is_left_out_and_the_others_stay() -> None:
     assert without(Config(command=("a",), rlimits=limits), ["rlimits.nofile"]).rlimits == limits[:1]
     left = without(Config(command=("a",)), ["security.seccomp"])
     assert left.security.seccomp is SeccompMode.UNCONFINED
+
+
+def test_one_kernel_parameter_is_left_out_by_its_name_with_dots() -> None:
+    isolation = Isolation(sysctl={"net.ipv4.a": "1", "net.ipv4.b": "2"})
+    left = without(Config(command=("a",), isolation=isolation), ["sysctl.net.ipv4.a"])
+    assert left.isolation.sysctl == {"net.ipv4.b": "2"}
+    spec = make_spec(isolation=isolation, enforcement={"sysctl": PREFERRED})
+    assert is_preferred(spec, "sysctl.net.ipv4.a")
 
 
 def test_the_host_is_asked_once_for_all_that_ask_the_same() -> None:
