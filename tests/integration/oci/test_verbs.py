@@ -135,12 +135,26 @@ def test_output_that_cannot_be_written_is_told(oci: Oci) -> None:
         assert "No space left on device" in done.stderr
 
 
-def test_checkpoint_and_restore_are_refused_with_the_reason(oci: Oci) -> None:
+def test_checkpoint_and_restore_say_what_they_lack(oci: Oci, running: str) -> None:
     for verb in ("checkpoint", "restore"):
-        refused = oci.run("--criu", "/no/such/criu", verb, oci.id())
+        refused = oci.run("--criu", "/no/such/criu", verb, running)
         assert refused.returncode == 1
         assert "/no/such/criu is not installed" in refused.stderr
-        assert "NotSupported" in oci.run(verb, oci.id()).stderr
+        refused = oci.run(verb, "--lazy-pages", running)
+        assert "--lazy-pages is not supported" in refused.stderr
+    assert "holds no checkpoint" in oci.run("restore", oci.id("other")).stderr
+    assert oci.ok("list", "-q").split() == [running]
+
+
+@pytest.mark.requires_command("criu")
+def test_where_criu_does_not_work_a_container_runs_on(oci: Oci, running: str) -> None:
+    if subprocess.run(["criu", "check"], check=False, capture_output=True).returncode == 0:
+        pytest.skip("criu works here: tests/guest/root/test_checkpoint.py has it all")
+    refused = oci.run("checkpoint", running)
+    assert refused.returncode == 1
+    assert "does not work on this kernel" in refused.stderr
+    assert "[NotSupported]" in refused.stderr
+    assert oci.state(running)["status"] == "running"
 
 
 @pytest.mark.parametrize(

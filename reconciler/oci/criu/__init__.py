@@ -1,0 +1,1 @@
+"""Checkpoint and restore through CRIU, for the verbs of these names. Imported by them alone."""
