@@ -79,7 +79,7 @@ def _read_table(root_fd: int, path: str, columns: int) -> list[list[str]]:
         return []  # then only numbers can be used, and a name says that it was not found
     with os.fdopen(fd, errors="replace") as file:
         text = file.read(_FILE_MAX)
-    rows = [line.split(":") for line in text.splitlines()]
+    rows = (line.split(":", columns) for line in text.splitlines())
     return [r for r in rows if len(r) == columns and is_id(r[2])]
 
 

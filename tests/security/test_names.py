@@ -5,6 +5,7 @@ What an attempt would remove or enter is made by the test itself, below its own 
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -174,3 +175,34 @@ def test_a_row_that_is_damaged_counts_as_not_there(engine: Engine, rootfs: Path)
         "web:x:5:group::/:/bin/sh\nweb:x:5:5::/a\0b:/bin/sh\nweb:x:6:6::/:/bin/sh\n"
     )
     assert run(engine, in_root(rootfs, UID, user="web"))[1] == [*_ids(6, 6), "/"]
+
+
+def test_a_table_that_is_a_link_or_without_end_is_read_within_the_image_and_its_bound(
+    engine: Engine, rootfs: Path, tmp_path: Path
+) -> None:
+    """CVE-2024-9676 and its kin: the host's root reads what the image has in /etc/passwd.
+
+    The same link, followed as any program would, is the probe.
+    """
+    outside = tmp_path / "passwd"
+    outside.write_text("web:x:7:7::/:/bin/sh\n")
+    table = rootfs / "etc/passwd"
+    for target in (str(outside), f"../../../../../../../..{outside}"):
+        table.unlink()
+        table.symlink_to(target)
+        assert table.read_text() == outside.read_text()
+        with pytest.raises(ReconcilerError) as caught:
+            engine.create("c1", in_root(rootfs, "true", user="web")).start()
+        assert caught.value.code is ErrorCode.UserNotFound
+        engine.handle("c1").destroy()
+    table.unlink()
+    table.write_text("web:x:5:5::/:/bin/sh\n")
+    os.truncate(table, 2**40)  # it has no blocks, and no end
+    assert run(engine, in_root(rootfs, UID, user="web"), "two")[1] == [*_ids(5, 5), "/"]
+    table.write_text("\n" * 2**23)
+    code = (
+        "import resource; from reconciler.engine.users import look_up_user\n"
+        f"resource.setrlimit(resource.RLIMIT_AS, (2**28, 2**28)); look_up_user({str(rootfs)!r},"
+        " '5', ())"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
