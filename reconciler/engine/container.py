@@ -11,14 +11,15 @@ import time
 from _thread import allocate_lock
 
 from reconciler.cgroup.canonical import Only
-from reconciler.engine.failures import SetupFailed, about, not_running, translate_setup_failure
+from reconciler.engine.failures import about, not_running
 from reconciler.engine.fresh_cgroup import fresh_cgroup, start_init
 from reconciler.engine.limits import changed_limits, read_limits
 from reconciler.engine.process import Process
-from reconciler.engine.run_state import await_killed, read_status, signal_init
+from reconciler.engine.run_state import await_killed, kill_all, read_status, signal_init
 from reconciler.engine.store import destroyed
+from reconciler.engine.well_formed import check_config
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
-from reconciler.lean import TYPE_CHECKING, Collection, Iterator, contextmanager
+from reconciler.lean import TYPE_CHECKING, Collection, Iterator, Sequence, contextmanager
 from reconciler.lean import signal as signal_module
 from reconciler.linux.proc import pids_beside, read_boot_id
 from reconciler.linux.signals import can_reach_init
@@ -135,14 +136,21 @@ class Container:
 
     # --- what changes it
 
-    def start(self) -> Process:
-        """Start the command in fresh namespaces; return once it executes.
+    def start(self, command: Command | None = None, streams: Sequence[int] = ()) -> Process:
+        """Start the init in fresh namespaces, or a further process with a `command`.
 
-        Raises: ContainerDestroyed, ContainerPaused, ContainerNotStopped, ProcessNotExecuted,
-        CommandNotFound, CommandNotExecutable, RootfsNotFound, MountSourceNotFound, UserNotFound,
-        LimitNotSupported, LimitNotApplied, ConfigInvalid, StepFailed, NoSpace, PermissionDenied,
-        MonitorUnavailable, MonitorLost.
+        Returns once it executes. A further process joins one that runs, there can be many; it
+        lives until it ends or the container does. Its `streams` are as for `execute`; without
+        them its input is empty and its output discarded.
+
+        Raises: ContainerDestroyed, ContainerPaused, ContainerNotStopped (ContainerNotRunning with
+        a `command`), ProcessNotExecuted, CommandNotFound, CommandNotExecutable, RootfsNotFound,
+        MountSourceNotFound, UserNotFound, LimitNotSupported, LimitNotApplied, ConfigInvalid,
+        StepFailed, NoSpace, PermissionDenied, MonitorUnavailable, MonitorLost.
         """
+        if command is not None:
+            session = self._launch_further(command, streams, lasts=True)
+            return Process(session.pid, self, session=session)
         with self._locked():
             status = self._status()
             if status in (Status.PAUSED, Status.PAUSING):
@@ -154,32 +162,27 @@ class Container:
                 started = start_init(self._engine, self.record, plan)
             pid, ticks = int(started["pid"]), int(started["startTicks"])
             init = ProcessId(pid=pid, start_ticks=ticks, boot_id=read_boot_id())
-            self.record = replace(
-                self.record, init=init, started_at=started["startedAt"], exit=None
-            )
-            return Process(pid, self)
+            changed = {"init": init, "started_at": started["startedAt"], "exit": None}
+            self.record = replace(self.record, **changed)
+            return Process(pid, self, init=init)
 
-    def execute(self, command: Command, streams: list[int]) -> Session:
-        """Run a further process in the container; return once it executes.
+    def execute(self, command: Command, streams: Sequence[int]) -> Session:
+        """Run a further process that lives no longer than the session that is returned.
 
-        `streams` are descriptors for standard input, output and error; with a terminal one
-        socket, over which the terminal's master comes. The process is killed when the session
-        is closed.
+        Returns once it executes. `streams` are descriptors for standard input, output and error;
+        with a terminal one socket, over which the terminal's master comes.
 
-        Raises: ContainerDestroyed, ContainerNotRunning, ContainerPaused, CommandNotFound,
-        CommandNotExecutable, UserNotFound, StepFailed, MonitorUnavailable, MonitorLost.
+        Raises: ContainerDestroyed, ContainerNotRunning, ContainerPaused, ConfigInvalid,
+        CommandNotFound, CommandNotExecutable, UserNotFound, StepFailed, MonitorUnavailable,
+        MonitorLost.
         """
+        return self._launch_further(command, streams, lasts=False)
+
+    def _launch_further(self, command: Command, streams: Sequence[int], *, lasts: bool) -> Session:
+        from reconciler.engine.further import launch_further
+
         with self._unlocked("execute a command in"):
-            status = self._status()
-            if status in (Status.PAUSED, Status.PAUSING):
-                raise self._error(ErrorCode.ContainerPaused, "execute a command in", "it is paused")
-            if status is not Status.RUNNING:
-                raise not_running(self.id, "execute a command in")
-            plan = self._engine.make_exec_plan(self.record, command)
-            try:
-                return self._engine.launcher.execute(plan, streams)
-            except SetupFailed as failure:
-                raise translate_setup_failure(failure, self.record, command) from failure
+            return launch_further(self._engine, self.record, command, streams, lasts=lasts)
 
     def wait(self, timeout_s: float | None = None) -> ExitStatus | None:
         """Return how the init ended, waiting for it; None when the time is over before.
@@ -248,7 +251,7 @@ class Container:
         is reclaimed towards, and refused where that does not suffice: nothing is killed. `notes`:
         annotations that are written together with it.
 
-        Raises: ContainerDestroyed, LimitNotSupported, LimitNotApplied, SystemError.
+        Raises: ContainerDestroyed, ConfigInvalid, LimitNotSupported, LimitNotApplied, SystemError.
         """
         with self._locked():
             self._engine.check_limits(resources, self.id)
@@ -293,8 +296,9 @@ class Container:
         """Replace the Config of what does not run, or the environment of its next run.
 
         `notes` as of `set`.
-        Raises: ContainerDestroyed, ContainerNotStopped, NoSpace, SystemError.
+        Raises: ContainerDestroyed, ContainerNotStopped, ConfigInvalid, NoSpace, SystemError.
         """
+        check_config(self.id, config)
         with self._locked():
             is_same_run = replace(config, env=self.config.env) == self.config
             if not is_same_run and self._status().has_processes():
@@ -322,9 +326,8 @@ class Container:
                 with self._translate("remove the cgroup of"):
                     self._engine.driver.kill(self.record.cgroups)
                     self._engine.driver.remove(self.record.cgroups)
-                self._engine.remove_data(
-                    self.id, ("overlay",) if keep_logs else ("logs", "overlay")
-                )
+                kinds = ("overlay",) if keep_logs else ("logs", "overlay")
+                self._engine.remove_data(self.id, kinds)
                 self._engine.store.remove(self.id)
         except ReconcilerError as error:
             if error.code is not ErrorCode.ContainerDestroyed:
@@ -338,13 +341,7 @@ class Container:
     def _kill(self) -> ExitStatus:
         """SIGKILL everything in the cgroup and wait for the init's exit."""
         with self._translate("kill"):
-            self._engine.driver.kill(self.record.cgroups)
-        try:
-            # Somebody may have moved it out of the cgroup.
-            signal_init(self.record, signal_module.SIGKILL)
-        except ReconcilerError as error:
-            if error.code is not ErrorCode.ContainerNotRunning:
-                raise
+            kill_all(self._engine.driver, self.record)
         exit_status = await_killed(self._engine.launcher, self.record, _KILL_PATIENCE_S)
         if exit_status is None:
             why = f"its init did not end within {_KILL_PATIENCE_S:.0f} s of SIGKILL"

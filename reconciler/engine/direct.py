@@ -65,9 +65,12 @@ class DirectLauncher:
         limit()
         return start_init(plan, self.options)
 
-    def execute(self, plan: dict[str, Any], streams: list[int]) -> DirectProcess:
+    def execute(
+        self, plan: dict[str, Any], streams: list[int], *, lasts: bool = True
+    ) -> DirectProcess:
         """Start a further process in a container, as a child of the caller, once it runs.
 
+        It lasts, whatever is asked for: it is no concern of ours how long its parent lives.
         `streams` as for `Container.execute`.
 
         Raises: SetupFailed.

@@ -15,7 +15,6 @@ processes do is seen.
 from __future__ import annotations
 
 import os
-import time
 
 from reconciler.cgroup.choose import choose_driver
 from reconciler.cgroup.detect import Mode
@@ -24,10 +23,11 @@ from reconciler.engine import dirs
 from reconciler.engine.container import Container
 from reconciler.engine.failures import about
 from reconciler.engine.limits import check_devices
-from reconciler.engine.locks import try_lock
+from reconciler.engine.locks import held_lock
 from reconciler.engine.orphans import end_orphans, sweep_cgroups
 from reconciler.engine.own_mounts import needs_list
 from reconciler.engine.store import Store
+from reconciler.engine.well_formed import check_config, check_resources
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.lean import TYPE_CHECKING, Any, Iterable, Iterator, cached_property, contextmanager
 from reconciler.linux.clock import wall_s
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from reconciler.engine.systemd_place import SystemdPlace
 
 _LOCK_NAME = "reconcile.lock"
-_LOCK_POLL_S = 0.02
 
 Ids = list[str]
 Containers = list[Container]
@@ -115,9 +114,11 @@ class Engine:
 
         `cgroups` are its directories where they are not the instance's to choose (none: {}).
 
-        Raises: InvalidIdFormat, IdInUse, LimitNotSupported, PermissionDenied, NoSpace, SystemError.
+        Raises: InvalidIdFormat, IdInUse, ConfigInvalid, LimitNotSupported, PermissionDenied,
+        NoSpace, SystemError.
         """
         self._check_id(container_id, "create")
+        check_config(container_id, config)
         self.check_limits(config.resources, container_id)
         self.store.prepare()
         record = Record(
@@ -188,6 +189,7 @@ class Engine:
         """
         from reconciler.engine.setup import check_command
 
+        check_config(container_id, config)
         self.check_limits(config.resources, container_id)
         cgroups = self._paths(container_id)
         self._plan(Record(id=container_id, config=config, created_at=0.0, cgroups=cgroups))
@@ -252,26 +254,9 @@ class Engine:
         Raises: LockTimeout, PermissionDenied.
         """
         self.store.prepare()
-        path = os.path.join(self.run_dir, _LOCK_NAME)
-        try:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise from_os_error(error, "cannot open the reconciler's lock", path=path) from error
-        try:
-            deadline = time.monotonic() + timeout_s
-            while not try_lock(fd):
-                if time.monotonic() >= deadline:
-                    raise ReconcilerError(
-                        ErrorCode.LockTimeout,
-                        f"cannot get the lock {path} within {timeout_s:g} s: another reconciler is "
-                        "at work",
-                        path=path,
-                    )
-                time.sleep(_LOCK_POLL_S)
+        with held_lock(os.path.join(self.run_dir, _LOCK_NAME), timeout_s):
             self._sweep()
             yield
-        finally:
-            os.close(fd)
 
     def _sweep(self) -> None:
         """Clear away what was cut short, and what runs though its record was lost."""
@@ -286,16 +271,15 @@ class Engine:
         end_orphans(self.store, pids)
 
     def check_limits(self, resources: Resources, container_id: str) -> None:
-        """Refuse limits that this host cannot enforce. Raises: LimitNotSupported."""
+        """Refuse limits that this host cannot enforce. Raises: LimitNotSupported, ConfigInvalid."""
+        check_resources(container_id, resources)
         missing = self.driver.unsupported(resources)
         if missing:
             field, reason, remedy = missing[0]
             others = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+            message = f"cannot enforce {field} of {container_id}: {reason}; {remedy}{others}"
             raise ReconcilerError(
-                ErrorCode.LimitNotSupported,
-                f"cannot enforce {field} of {container_id}: {reason}; {remedy}{others}",
-                container=container_id,
-                field=field,
+                ErrorCode.LimitNotSupported, message, container=container_id, field=field
             )
 
     def unenforceable(self, config: Config) -> tuple[Unsupported, ...]:

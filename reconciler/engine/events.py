@@ -16,7 +16,7 @@ from _thread import allocate_lock
 from reconciler.cgroup import core
 from reconciler.cgroup.oom import OomNotice
 from reconciler.engine.process import until_readable
-from reconciler.lean import Iterator, Mapping, NamedTuple, suppress
+from reconciler.lean import Iterator, Mapping, NamedTuple, contextmanager, suppress
 from reconciler.linux.clock import wall_s
 from reconciler.linux.inotify import Inotify, read_events, watch_path
 from reconciler.monitor.run_file import RUN_FILE
@@ -126,29 +126,22 @@ class OomEvents:
         return self
 
     def __next__(self) -> OomEvent:
-        with self._mutex:
-            if self._is_closed:
-                raise StopIteration
-            self._readers += 1
-        try:
+        with self._reading():
             while (events := self.read()) is not None:
                 if events:
                     return events[0]
                 self._epoll.poll()
-        finally:
-            with self._mutex:
-                self._readers -= 1
-                self._release()
         raise StopIteration
 
     def __aiter__(self) -> OomEvents:
         return self
 
     async def __anext__(self) -> OomEvent:
-        while (events := self.read()) is not None:
-            if events:
-                return events[0]
-            await until_readable(self.fileno())
+        with self._reading():
+            while (events := self.read()) is not None:
+                if events:
+                    return events[0]
+                await until_readable(self.fileno())
         raise StopAsyncIteration
 
     def __enter__(self) -> OomEvents:
@@ -156,6 +149,18 @@ class OomEvents:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Keep the descriptors open that one waits on."""
+        with self._mutex:
+            self._readers += 1
+        try:
+            yield
+        finally:
+            with self._mutex:
+                self._readers -= 1
+                self._release()
 
     # --- parts, with the mutex held
 

@@ -81,8 +81,12 @@ class MonitorClient:
             messages.send(sock, {"op": "wait", "id": container_id})
         return PendingExit(sock, pid, container_id)
 
-    def execute(self, plan: dict[str, Any], streams: list[int]) -> ExecSession:
+    def execute(
+        self, plan: dict[str, Any], streams: list[int], *, lasts: bool = False
+    ) -> ExecSession:
         """Start a further process in a container, with these descriptors, once it runs.
+
+        `lasts`: it outlives the session's close.
 
         Raises: SetupFailed; MonitorUnavailable, MonitorLost.
         """
@@ -90,7 +94,7 @@ class MonitorClient:
         sock = self._connect()
         try:
             sock.settimeout(_START_TIMEOUT_S)
-            answer = _ask(sock, {"op": "exec"}, [memfd, *streams])
+            answer = _ask(sock, {"op": "exec", "lasts": lasts}, [memfd, *streams])
             if answer is None:
                 raise _lost(f"cannot execute in {plan['id']}: the monitor was lost", plan["id"])
             if "error" in answer:
@@ -214,7 +218,7 @@ class ExecSession:
         return from_dict(ExitStatus, message["exit"])
 
     def close(self) -> None:
-        """Let go; a process that still runs is killed."""
+        """Let go; a process that still runs is killed, unless it was started to last."""
         self._sock.close()
 
     def __enter__(self) -> Self:

@@ -42,6 +42,19 @@ def read_status(driver: CgroupDriver, record: Record) -> Status:
         return Status.RUNNING  # nothing is frozen where there is no cgroup
 
 
+def kill_all(driver: CgroupDriver, record: Record) -> None:
+    """SIGKILL everything in the cgroup, and the init, which somebody may have moved out of it.
+
+    Raises: SystemError; OSError.
+    """
+    driver.kill(record.cgroups)
+    try:
+        signal_init(record, signal.SIGKILL)
+    except ReconcilerError as error:
+        if error.code is not ErrorCode.ContainerNotRunning:
+            raise
+
+
 def await_killed(
     launcher: MonitorClient | DirectLauncher, record: Record, timeout_s: float
 ) -> ExitStatus | None:

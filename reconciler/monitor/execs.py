@@ -1,4 +1,7 @@
-"""A further process in a running container, which lives no longer than its client's connection."""
+"""A further process in a running container.
+
+It lives no longer than its client's connection, unless it `lasts` and has told its pid.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,15 @@ class Exec:
     """
 
     def __init__(
-        self, sock: socket.socket, launched: Launched, others: Callable[[], Collection[int]]
+        self,
+        sock: socket.socket,
+        launched: Launched,
+        others: Callable[[], Collection[int]],
+        *,
+        lasts: bool,
     ) -> None:
         self.sock = sock
+        self.lasts = lasts
         self._others = others
         self.status_fd = launched.status_fd
         self.pid = 0
@@ -45,6 +54,10 @@ class Exec:
             text = "the process was killed before it ran"
             failure = {"step": None, "kind": None, "errno": 3, "path": None, "text": text}
         return failure
+
+    def can_do_without_client(self) -> bool:
+        """Tell whether it goes on though nobody waits for it; it is collected when it ends."""
+        return self.lasts and self.pidfd >= 0
 
     def reap(self) -> dict[str, Any]:
         """Collect the ended process; return its exit as in a run file."""

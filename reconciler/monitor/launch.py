@@ -152,13 +152,13 @@ def run_steps(program: list[Part], context: Context, gate: tuple[int, int] | Non
 
     With a `gate` (a pipe) only once a byte has come through it.
     """
-    if gate is not None:
-        os.close(gate[1])
-        if not os.read(gate[0], 1):
-            os._exit(_EXIT_SETUP_FAILED)
     part: Part | None = None
     message: dict[str, Any] = {}
     try:
+        if gate is not None:
+            os.close(gate[1])
+            if not os.read(gate[0], 1):
+                os._exit(_EXIT_SETUP_FAILED)
         for part in program:
             part.execute(context)
         message = {"errno": 0, "path": None, "text": "internal error: the last step returned"}
@@ -167,11 +167,20 @@ def run_steps(program: list[Part], context: Context, gate: tuple[int, int] | Non
     except BaseException as error:  # noqa: BLE001 - the child must not outlive its set-up
         message = {"errno": 0, "path": None, "text": f"internal error: {error!r}"}
     finally:
-        step = None if part is None else step_at_fault(part)
-        message["step"] = step.describe() if step is not None else "prepare"
-        message["kind"] = type(step).__name__
-        os.write(context.status_fd, json.dumps(message).encode() + b"\n")
-        os._exit(_EXIT_SETUP_FAILED)
+        try:
+            step = None if part is None else step_at_fault(part)
+            message |= {"kind": type(step).__name__, "step": _describe(step)}
+            os.write(context.status_fd, json.dumps(message).encode() + b"\n")
+        finally:  # or it would go on as a second parent
+            os._exit(_EXIT_SETUP_FAILED)
+
+
+def _describe(step: Step | None) -> str:
+    """Say which step it was; nothing said would mean that all went well."""
+    try:
+        return step.describe() if step is not None else "prepare"
+    except Exception:  # noqa: BLE001 - what is wrong with its values has made it fail, too
+        return type(step).__name__
 
 
 def read_status(status_fd: int, so_far: bytes) -> tuple[bytes, bool]:

@@ -41,7 +41,7 @@ class Monitor:
         self.lifetime = lifetime
         self.boot_id = read_boot_id()
         self.children: dict[str, Child] = {}
-        self.execs: dict[int, Exec] = {}
+        self.execs: dict[int, Exec] = {}  # by the client's descriptor; by -pid: without client
         self.unsaved: dict[str, dict[str, Any]] = {}
         self.subscribers: list[socket.socket] = []
         self.connections: dict[int, socket.socket] = {}
@@ -195,6 +195,7 @@ class Monitor:
     def on_exec_exit(self, process: Exec) -> None:
         """Tell the client how its process ended."""
         self._unwatch(process.pidfd)
+        self.execs.pop(-process.pid, None)
         self._answer(process.sock, {"exit": process.reap()})
 
     # --- requests
@@ -253,7 +254,9 @@ class Monitor:
             raise FileNotFoundError(2, "no such running container", plan["id"])
         steps = decode_steps(plan["steps"])
         launched = launch(steps, 0, plan["cgroupDir"], tuple(fds[1:]))
-        process = self.execs[sock.fileno()] = Exec(sock, launched, self._known_pids)
+        lasts = message.get("lasts", False)  # clients of an older version say nothing
+        process = Exec(sock, launched, self._known_pids, lasts=lasts)
+        self.execs[sock.fileno()] = process
         self._watch(process.status_fd, partial(self.on_exec_status, process))
 
     def do_retire(self, sock: socket.socket, message: dict[str, Any], fds: list[int]) -> None:
@@ -283,9 +286,8 @@ class Monitor:
             self._watch(self.listener.watch_fd, self.on_socket_changed)
 
     def _known_pids(self) -> set[int]:
-        return {one.run["pid"] for one in self.children.values()} | {
-            one.pid for one in self.execs.values()
-        }
+        further = {one.pid for one in self.execs.values()}
+        return further | {one.run["pid"] for one in self.children.values()}
 
     def _is_launching(self) -> bool:
         is_launching = any(one.status_fd >= 0 for one in self.children.values())
@@ -374,7 +376,9 @@ class Monitor:
         if sock in self.subscribers:
             self.subscribers.remove(sock)
         process = self.execs.pop(sock.fileno(), None)
-        if process is not None:  # one that still runs does not outlive its client
+        if process is not None and process.can_do_without_client():
+            self.execs[-process.pid] = process
+        elif process is not None:
             self._unwatch(process.status_fd)
             self._unwatch(process.pidfd)
             process.close()
