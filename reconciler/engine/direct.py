@@ -125,7 +125,9 @@ class DirectProcess:
 
     def close(self) -> None:
         """Let go of it."""
-        os.close(self._pidfd)
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+        self._pidfd = -1
 
     def __enter__(self) -> DirectProcess:
         return self

@@ -10,7 +10,7 @@ import select
 from _thread import allocate_lock
 
 from reconciler.errors import ErrorCode, ReconcilerError
-from reconciler.lean import TYPE_CHECKING, Generator
+from reconciler.lean import TYPE_CHECKING, Generator, Iterator, contextmanager
 from reconciler.linux.clock import wall_s
 from reconciler.model.state import ExitStatus, ProcessId
 
@@ -63,6 +63,7 @@ class Process:
         self._init = init
         self._session = session
         self._mutex = allocate_lock()
+        self._waiters = 0
         self._exit: ExitStatus | None = None
         if session is not None:
             from weakref import finalize  # costs 1 ms
@@ -79,11 +80,10 @@ class Process:
 
         Raises: ContainerDestroyed (of an init), MonitorUnavailable, MonitorLost.
         """
-        if self._exit is None and self._session is not None:
-            poller = select.poll()
-            poller.register(self._session.fileno(), select.POLLIN)
-            if poller.poll(None if timeout_s is None else max(0.0, timeout_s) * 1000):
-                return self._collect(self._session)
+        if self._session is not None:
+            with self._waiting(self._session):
+                if self._exit is None and _is_readable(self._session.fileno(), timeout_s):
+                    self._collect(self._session)
         elif self._exit is None:
             self._exit = self._of_another_run() or self.container.wait(timeout_s)
         return self._exit
@@ -93,23 +93,37 @@ class Process:
 
         Raises: ContainerDestroyed, ContainerNotRunning, MonitorUnavailable, MonitorLost.
         """
-        if self._exit is None and self._session is not None:
-            await until_readable(self._session.fileno())
-            return self._collect(self._session)
-        if self._exit is None:
+        if self._session is not None:
+            with self._waiting(self._session):
+                if self._exit is None:
+                    await until_readable(self._session.fileno())
+                    self._collect(self._session)
+        elif self._exit is None:
             self._exit = self._of_another_run() or await self._await_init()
+        assert self._exit is not None
         return self._exit
 
     def __await__(self) -> Generator[object, None, ExitStatus]:
         return self.wait_async().__await__()
 
-    def _collect(self, session: Session) -> ExitStatus:
-        """Return what a session that is readable has to tell: once, and kept for all."""
+    @contextmanager
+    def _waiting(self, session: Session) -> Iterator[None]:
+        """Keep the session open for one that waits on it; the last one lets go of it."""
+        with self._mutex:
+            self._waiters += 1
+        try:
+            yield
+        finally:
+            with self._mutex:
+                self._waiters -= 1
+                if self._waiters == 0 and self._exit is not None:
+                    session.close()
+
+    def _collect(self, session: Session) -> None:
+        """Take what a session that is readable has to tell: once, and for all."""
         with self._mutex:
             if self._exit is None:
                 self._exit = session.wait()
-            assert self._exit is not None
-            return self._exit
 
     def _of_another_run(self) -> ExitStatus | None:
         """Return an unknown end where the container has another init by now."""
@@ -130,6 +144,12 @@ class Process:
                 if exit_status is not None:
                     return exit_status
         raise AssertionError("internal error: a readable exit was none")
+
+
+def _is_readable(fd: int, timeout_s: float | None) -> bool:
+    poller = select.poll()
+    poller.register(fd, select.POLLIN)
+    return bool(poller.poll(None if timeout_s is None else max(0.0, timeout_s) * 1000))
 
 
 async def until_readable(fd: int) -> None:

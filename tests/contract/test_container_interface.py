@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import doctest
+import gc
 import os
 import select
 import signal
@@ -47,6 +48,7 @@ def engine(run_dirs: RunDirs, driver: CgroupDriver) -> Iterator[Engine]:
     for name in made.ids():
         made.handle(name).destroy()
     made.retire()
+    gc.collect()  # what one test has open is not to be closed during another
 
 
 def started(engine: Engine, config: Config = SLEEP) -> Container:
