@@ -35,15 +35,15 @@ def mend(container: ContainerPort, action: BaseAction) -> None:
     live = {one.field: one for one in action.changes if one.change_class is ChangeClass.LIVE}
     if init is not None and any(path.startswith(_OF_INIT) for path in live):
         mend_process(action.name, init, config, live)
-    names = frozenset(path for path in live if path.startswith(_OF_NAMESPACES))
-    if names:
-        container.restore(names)
-        _check_parameters(container, config, names)
     if "state" in live:
         if live["state"].desired == DesiredState.PAUSED:
             container.pause()
         else:
             container.resume()
+    names = frozenset(path for path in live if path.startswith(_OF_NAMESPACES))
+    if names:
+        container.restore(names)
+        _check_parameters(container, config, names)
 
 
 def _check_parameters(container: ContainerPort, config: Config, names: frozenset[str]) -> None:

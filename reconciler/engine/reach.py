@@ -9,6 +9,7 @@ daemon may be confined.
 
 from __future__ import annotations
 
+import errno
 import os
 
 from reconciler.engine.failures import SetupFailed
@@ -83,19 +84,23 @@ def restore(launcher: Launcher, record: Record, fields: Collection[str]) -> None
     steps: list[Step] = []
     if "domainname" in fields and isolation.domainname is not None:
         steps.append(attributes.SetDomainname(isolation.domainname))
-    values = [
-        [dotted_name(name), value]
+    steps += [
+        attributes.WriteSysctls([[dotted_name(name), value]])
         for name, value in isolation.sysctl.items()
         if f"sysctl.{name}" in fields
     ]
-    if values:
-        steps.append(attributes.WriteSysctls(values))
     of_user = CloneFlag.NEWUSER if is_rootless() else CloneFlag(0)
-    if steps:
-        flags = CloneFlag.NEWUTS | CloneFlag.NEWIPC | CloneFlag.NEWNET | of_user
-        _run_inside(launcher, record, flags, [*steps, join.End()], [])
-    if steps := _mount_steps(record.config, fields):
-        _run_inside(launcher, record, CloneFlag.NEWNS | of_user, [*steps, join.End()], [])
+    flags = CloneFlag.NEWUTS | CloneFlag.NEWIPC | CloneFlag.NEWNET | of_user
+    runs = [(flags, step) for step in steps]
+    runs += [(CloneFlag.NEWNS | of_user, step) for step in _mount_steps(record.config, fields)]
+    failures = []
+    for flags, step in runs:
+        try:
+            _run_inside(launcher, record, flags, [step, join.End()], [])
+        except OSError as error:
+            failures.append(error)  # what cannot be had holds back nothing else
+    if failures:
+        raise failures[0]
 
 
 def _mount_steps(config: Config, fields: Collection[str]) -> list[Step]:
@@ -134,6 +139,8 @@ def _run_inside(
         launcher.execute(plan, streams).close()
     except SetupFailed as failure:
         text = failure.text if failure.errno == 0 else os.strerror(failure.errno)
+        if failure.errno == errno.EBUSY:
+            text = f"a file is open there to write; `reconciler restart {record.id}` closes it"
         raise OSError(failure.errno, text, failure.path) from failure
 
 

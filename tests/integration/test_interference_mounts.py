@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from reconciler import Engine
+from reconciler.control.reconcile import Reconciler
 from tests.integration.test_interference import Case, unmount
 from tests.integration.test_interference_isolation import make  # noqa: F401  (a fixture)
 
@@ -138,3 +139,25 @@ def test_the_policy_of_a_field_and_of_a_part_of_it_decides(make: Make, engine: E
         ("readonlyPaths./proc/sys writable -> read-only", "ignore"),
     ]
     assert case.mend() == []
+
+
+def test_what_is_written_to_is_told_with_a_remedy_and_holds_back_nothing_else(
+    make: Make,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    case = make(f"{PLAIN}mounts: [{{type: bind, source: {data}, target: /srv, options: [ro]}}]\n")
+    inside(case, "mount", "-o", "remount,bind,rw,nosuid,nodev", "/srv")
+    unmount(case, "/sys/firmware")
+    with Path(f"/proc/{case.init.pid}/root/srv/open").open("w"):
+        report = Reconciler(case.engine, [str(case.file.parent)]).run_pass()
+        (error,) = (str(one.error) for one in report.outcomes)
+        assert error == (
+            "cannot restore web: a file is open there to write; "
+            "`reconciler restart web` closes it (/srv)"
+        )
+        assert case.drift() == [("mounts./srv rw -> ro", "enforce")]
+    report = Reconciler(case.engine, [str(case.file.parent)]).converge()
+    assert [one.error for one in report.outcomes] == [None]
+    assert case.drift() == []
