@@ -70,21 +70,30 @@ def must_be_sealed(config: Config) -> bool:
         or namespaces.user not in tuple(NamespaceMode)
         or bool(isolation.hooks.start_container)
         or bool(isolation.apparmor_profile or isolation.selinux_label)
-        or _may_execute_otherwise(config)
+        or _is_changed_before(config)
         or not has_trampoline()
         or any(name in os.environ for name in _PYTHON_PATHS)
         or (isolation.seccomp is not None and not _allows_trampoline(isolation.seccomp))
     )
 
 
-def _may_execute_otherwise(config: Config) -> bool:
-    """Tell whether after an execution it may execute other files than before (capabilities(7))."""
+def _is_changed_before(config: Config) -> bool:
+    """Tell whether execve(2) of the trampoline changes capabilities that count at the command's.
+
+    That is for the files that may be executed, and for the capabilities of files where a process
+    gets no new ones (capabilities(7)).
+    """
     given = config.isolation.capabilities
     if given is None:
         return False
-    is_root = config.user_or_default().partition(":")[0] == "0"
-    after = {*given.bounding, *given.inheritable} if is_root else {*given.ambient}
-    return bool(_OF_FILES & (after ^ {*given.effective}))
+    effective, permitted, inheritable = map(
+        set, (given.effective, given.permitted, given.inheritable)
+    )
+    if config.user_or_default().partition(":")[0] == "0":
+        return bool(_OF_FILES & (effective ^ {*given.bounding, *inheritable}))
+    after = permitted & inheritable & {*given.ambient}
+    is_less = config.security.no_new_privileges and permitted != after
+    return is_less or bool(_OF_FILES & (effective ^ after))
 
 
 def _allows_trampoline(seccomp: str) -> bool:

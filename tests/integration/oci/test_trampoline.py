@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import stat
+import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -271,6 +273,38 @@ def test_what_capabilities_let_it_execute_is_executed(
     assert _TIME.sub("", ours.stderr) == _TIME.sub("", sealed.stderr)
     # the script itself is read by a shell with what it has then
     assert ("not executable" in ours.stderr) == (name == "bounding")
+
+
+@pytest.mark.parametrize("no_new", [False, True])
+@pytest.mark.parametrize("permitted", [[], ["CAP_NET_RAW"]])
+def test_capabilities_of_files_are_as_without_it(
+    permitted: list[str],
+    no_new: bool,
+    oci: Oci,
+    write_spec: WriteSpec,
+    rootfs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where there are to be no new ones a file gives what the process has, if it still has it."""
+    program = rootfs / "busybox"  # which goes by its name
+    shutil.copy(rootfs / "bin/busybox", program)
+    # capability.h: vfs_cap_data, revision 2 with the effective bit, permitted CAP_NET_RAW
+    data = struct.pack("<5I", 0x02000001, 1 << 13, 0, 0, 0)
+    os.setxattr(program, "security.capability", data)
+    spec = make_spec("/busybox", "cat", "/proc/self/status")
+    sets = {"bounding": ["CAP_NET_RAW"], "permitted": permitted}
+    process = {"user": {"uid": 1000, "gid": 1000}, "noNewPrivileges": no_new, "capabilities": sets}
+    spec["process"] |= process
+    write_spec(spec)
+
+    def has() -> bool:
+        rows = oci.ok("run", oci.id()).splitlines()
+        (row,) = (row for row in rows if row.startswith("CapEff"))
+        return bool(int(row.split()[1], 16))
+
+    ours = has()
+    monkeypatch.setenv("PYTHONPATH", str(rootfs))
+    assert ours == has() == (not no_new or bool(permitted))
 
 
 @pytest.mark.parametrize("value", [1, 2])
