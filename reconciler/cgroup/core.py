@@ -193,7 +193,19 @@ def kill(paths: Mapping[str, str]) -> None:
         _kill_frozen(paths)
         _kill_until_empty(paths)
     for other in others:
+        if other == paths.get(FREEZER):
+            _move_in(other, members)
         _move_up(other, members)
+
+
+def _move_in(freezer: str, members: frozenset[int]) -> None:
+    """Take processes back that somebody has put into another freezer: frozen there, none would die.
+
+    As far as that can be done.
+    """
+    for pid in members.difference(_read_pids(freezer)):
+        with suppress(OSError):  # it has ended
+            files.write_text(f"{freezer}/cgroup.procs", str(pid))
 
 
 def _move_up(top: str, but: Collection[int]) -> None:

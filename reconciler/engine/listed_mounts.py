@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from reconciler.engine.mount_options import parse_options
+from reconciler.engine.device_nodes import device_steps
 from reconciler.engine.namespaces import mode_of
 from reconciler.engine.one_mount import ListedMount
 from reconciler.engine.setup_mounts import find_root
@@ -22,25 +22,10 @@ from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.lean import Any, Mapping
 from reconciler.linux.mount import MountAttr, MountFlag
 from reconciler.model.config import Config
-from reconciler.model.isolation import Device, NamespaceMode
+from reconciler.model.isolation import NamespaceMode
 from reconciler.monitor.steps import attributes, listed, mounts, root
 
 _RDONLY = int(MountAttr.RDONLY)
-_DEFAULT_NODES = (
-    Device(path="/dev/null", type="c", major=1, minor=3),
-    Device(path="/dev/zero", type="c", major=1, minor=5),
-    Device(path="/dev/full", type="c", major=1, minor=7),
-    Device(path="/dev/random", type="c", major=1, minor=8),
-    Device(path="/dev/urandom", type="c", major=1, minor=9),
-    Device(path="/dev/tty", type="c", major=5, minor=0),
-)
-_LINKS = [
-    ["/dev/fd", "/proc/self/fd"],
-    ["/dev/stdin", "/proc/self/fd/0"],
-    ["/dev/stdout", "/proc/self/fd/1"],
-    ["/dev/stderr", "/proc/self/fd/2"],
-    ["/dev/ptmx", "pts/ptmx"],
-]
 _PROPAGATIONS = {
     "shared": MountFlag.SHARED,
     "slave": MountFlag.SLAVE,
@@ -64,7 +49,7 @@ def make_listed_steps(
         ListedMount(index, item, cgroups, is_v2=is_v2, maps=known_maps(config))
         for index, item in enumerate(isolation.mounts or ())
     ]
-    _, made = _device_steps(config)
+    _, made = device_steps(config, "")
     masked = list(isolation.masked_paths or ())
     locked = list(isolation.readonly_paths or ())
     created = parameters + [step for one in parts for step in one.created]
@@ -79,18 +64,20 @@ def make_listed_steps(
 
 
 def make_host_steps(
-    config: Config, cgroups: Mapping[str, str], *, overlay_dir: str, is_v2: bool
+    config: Config, cgroups: Mapping[str, str], *, directory: str, overlay_dir: str, is_v2: bool
 ) -> list[Any]:
     """Return the steps that open the host's directories and files, detached, by the launcher.
 
     It may reach what the init, in a user namespace, may not, and may map their ids.
-    `overlay_dir` holds the writable layer.
+    `directory` is the record's; `overlay_dir` holds the writable layer.
+
+    Raises: NotSupported.
     """
     parts = [
         ListedMount(index, item, cgroups, is_v2=is_v2, maps=known_maps(config))
         for index, item in enumerate(config.isolation.mounts or ())
     ]
-    opened, _ = _device_steps(config)
+    opened, _ = device_steps(config, directory)
     # The root first: in that order mountinfo shows them.
     return [
         *_root_steps(config, overlay_dir),
@@ -149,25 +136,3 @@ def _enter_root(config: Config, staging: str, created: list[Any], attached: list
     if config.isolation.hooks.create_container:
         return [*steps, root.VisitRoot(), *attached, root.LeaveRoot(), enter, *set_propagation]
     return [*steps, enter, *set_propagation, *attached]
-
-
-def _device_steps(config: Config) -> tuple[list[Any], list[Any]]:
-    """Return the steps for nodes and links below /dev, unless the host's own is mounted there.
-
-    The first are for before the pivot: in a user namespace the host's nodes are bind mounted, as
-    none can be made there.
-    """
-    for item in config.isolation.mounts or ():
-        if os.path.normpath(item.destination) == "/dev" and parse_options(item.options).is_bind:
-            return [], []
-    nodes = {device.path: device for device in (*_DEFAULT_NODES, *config.isolation.devices)}
-    if has_user_namespace(config):
-        found = [path for path in nodes if os.path.exists(path)]
-        opened = [root.CloneTree(path, path, False, 0, 0) for path in found]
-        attached = [listed.AttachAt(path, path, False, True, False, 0, 0) for path in found]
-        return opened, [*attached, listed.MakeLinks(_LINKS)]
-    rows = [
-        [one.path, one.type, one.major, one.minor, one.mode, one.uid, one.gid]
-        for one in nodes.values()
-    ]
-    return [], [listed.MakeNodes(rows), listed.MakeLinks(_LINKS)]

@@ -103,6 +103,7 @@ def _host_steps(record: Record, place: Place) -> list[Any]:
     return listed_mounts.make_host_steps(
         record.config,
         record.cgroups,
+        directory=place.directory,
         overlay_dir=os.path.join(place.state_dir, "overlay", record.id),
         is_v2=place.mount_cgroup,
     )

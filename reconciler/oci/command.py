@@ -64,7 +64,7 @@ def _guard(verb: Verb, values: Values, options: Values, arguments: list[str], lo
         from reconciler.oci.runtime import Runtime
 
         if "preserve-fds" in options:  # before any descriptor of ours could be taken for one
-            options["preserve-fds"] = _count_preserved(options["preserve-fds"])
+            options["preserve-fds"] = _count_preserved(options["preserve-fds"], log)
         name = f"reconciler.oci.verbs.{verb.name}"
         __import__(name)  # importlib would load warnings
         code: int = sys.modules[name].run(Runtime(values, log), options, arguments)
@@ -84,21 +84,27 @@ def _guard(verb: Verb, values: Values, options: Values, arguments: list[str], lo
         return failed
 
 
-def _count_preserved(asked: int) -> int:
+def _count_preserved(asked: int, log: Log) -> int:
     """Return how many descriptors from 3 on are handed on: those of socket activation too.
 
-    Source: sd_listen_fds(3). Raises: ConfigInvalid when one of them is not open.
-    """
-    from reconciler.errors import ErrorCode, ReconcilerError
+    Where one is not open nothing is handed on, and none of ours may come to be there.
 
+    Source: sd_listen_fds(3). Raises: OSError.
+    """
     activated = os.environ.get("LISTEN_FDS", "")
     count = asked + (int(activated) if activated.isdecimal() else 0)
+    missing: list[int] = []
     for fd in range(3, 3 + count):
         try:
             os.set_inheritable(fd, True)
-        except OSError as error:
-            message = f"cannot preserve {count} descriptors: descriptor {fd} is not open"
-            raise ReconcilerError(ErrorCode.ConfigInvalid, message) from error
+        except OSError:
+            missing.append(fd)
+            held = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+            if held != fd:
+                os.dup2(held, fd, inheritable=False)
+                os.close(held)
+    if missing:
+        log.warning(f"of {count} descriptors to preserve {missing} are not open")
     return count
 
 

@@ -244,29 +244,53 @@ class MakeNodes(NamedTuple):
 
     def execute(self, context: Context) -> None:
         before = os.umask(0)
-        for node in self.nodes:
-            path, kind = node[0], _NODE_TYPES[node[1]]
+        for path, *node in self.nodes:
             directory, name = os.path.split(path)
             fd = make_directories(context, directory)
             try:
-                self._make_node(fd, name, kind, node)
+                _make_node(fd, name, node)
             except OSError as error:
                 raise OSError(error.errno, error.strerror, path) from error
             finally:
                 os.close(fd)
         os.umask(before)
 
-    def _make_node(self, fd: int, name: str, kind: int, node: list[Any]) -> None:
-        _, _, major, minor, mode, uid, gid = node
-        number = os.makedev(major, minor)
+
+class MakeHostNodes(NamedTuple):
+    """Make device nodes in a directory of the host: [name, and as `MakeNodes`].
+
+    In a user namespace none can be made; these are bind mounted.
+    """
+
+    directory: str
+    nodes: list[list[Any]]
+
+    def describe(self) -> str:
+        return "make device nodes for a user namespace"
+
+    def execute(self, context: Context) -> None:
+        fd = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        before = os.umask(0)
         try:
-            os.mknod(name, kind | mode, number, dir_fd=fd)
-        except FileExistsError:
-            found = os.stat(name, dir_fd=fd, follow_symlinks=False)
-            if stat.S_IFMT(found.st_mode) != kind or found.st_rdev != number:
-                raise
-            return
-        os.chown(name, uid, gid, dir_fd=fd, follow_symlinks=False)
+            for name, *node in self.nodes:
+                _make_node(fd, name, node)
+        finally:
+            os.umask(before)
+            os.close(fd)
+
+
+def _make_node(fd: int, name: str, node: list[Any]) -> None:
+    """Make a node in the directory `fd`, unless just this one is there. Raises: OSError."""
+    type_letter, major, minor, mode, uid, gid = node
+    kind, number = _NODE_TYPES[type_letter], os.makedev(major, minor)
+    try:
+        os.mknod(name, kind | mode, number, dir_fd=fd)
+    except FileExistsError:
+        found = os.stat(name, dir_fd=fd, follow_symlinks=False)
+        if stat.S_IFMT(found.st_mode) != kind or found.st_rdev != number:
+            raise
+        return
+    os.chown(name, uid, gid, dir_fd=fd, follow_symlinks=False)
 
 
 class MakeLinks(NamedTuple):
@@ -294,5 +318,6 @@ STEPS = (
     ChangeMount,
     SetPropagation,
     MakeNodes,
+    MakeHostNodes,
     MakeLinks,
 )

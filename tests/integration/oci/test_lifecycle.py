@@ -83,6 +83,28 @@ def test_a_running_container_is_deleted_by_force_alone(oci: Oci, write_spec: Wri
     oci.ok("delete", "--force", oci.id())
 
 
+def test_an_init_that_somebody_froze_elsewhere_is_deleted(oci: Oci, write_spec: WriteSpec) -> None:
+    """In another of v1's freezers, where no SIGKILL ends it."""
+    write_spec(make_spec("sleep", "1000"))
+    oci.start_in_background("run", "-d", oci.id())
+    pid = oci.state(oci.id())["pid"]
+    (record,) = oci.root.glob(f"**/{oci.id()}/state.json")
+    own = json.loads(record.read_text())["cgroups"].get("freezer")
+    if own is None:
+        pytest.skip("there is no v1 freezer here, and v2's lets SIGKILL through")
+    other = Path(own).parent / oci.id("freezer")
+    other.mkdir()
+    try:
+        (other / "cgroup.procs").write_text(str(pid))
+        (other / "freezer.state").write_text("FROZEN")
+        oci.ok("delete", "--force", oci.id())
+        found = read_stat(pid)
+        assert found is None or found.state == "Z"
+    finally:
+        (other / "freezer.state").write_text("THAWED")
+        other.rmdir()
+
+
 def test_a_created_container_is_deleted_as_every_runtime_does(
     oci: Oci, write_spec: WriteSpec
 ) -> None:

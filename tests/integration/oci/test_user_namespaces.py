@@ -120,3 +120,28 @@ def test_the_hosts_proc_is_bound_where_its_processes_are_shared(
     spec["mounts"][0] |= {"type": "bind", "source": "/proc", "options": options}
     write_spec(spec)
     assert oci.ok("run", oci.id()).strip() == "host"
+
+
+def test_devices_are_made_for_a_user_namespace(
+    oci: Oci, write_spec: WriteSpec, rootfs: Path
+) -> None:
+    """Neither the host's node of that name is taken, nor is one left out that the host has not."""
+    spec = with_user_namespace(
+        "sh", "-c", "stat -c '%n %F %t:%T %a %u:%g' /dev/[fmn]*; cat /dev/mine"
+    )
+    spec["linux"]["devices"] = [
+        {"path": "/dev/foo", "type": "b", "major": 1, "minor": 5, "uid": 10, "gid": 11},
+        {"path": "/dev/mem", "type": "c", "major": 1, "minor": 3, "fileMode": 0o600},
+        {"path": "/dev/mine", "type": "c", "major": 1, "minor": 3},
+        {"path": "/dev/null", "type": "c", "major": 1, "minor": 3},
+    ]
+    spec["mounts"] = [one for one in spec["mounts"] if one["destination"] != "/dev/pts"]
+    write_spec(spec)
+    assert [row for row in oci.ok("run", oci.id()).splitlines() if "/dev/fd" not in row] == [
+        "/dev/foo block special file 1:5 666 10:11",
+        "/dev/full character special file 1:7 666 65534:65534",
+        "/dev/mem character special file 1:3 600 0:0",
+        "/dev/mine character special file 1:3 666 0:0",
+        "/dev/null character special file 1:3 666 65534:65534",
+    ]
+    assert oci.ok("list", "--quiet") == ""
