@@ -7,22 +7,25 @@ call from any thread. Figures come from the kernel, never from memory.
 
 from __future__ import annotations
 
-import time
 from _thread import allocate_lock
 
 from reconciler.cgroup.canonical import Only
 from reconciler.engine.failures import about, not_running
-from reconciler.engine.fresh_cgroup import fresh_cgroup, start_init
+from reconciler.engine.fresh_cgroup import end_hooks, fresh_cgroup, remove_cgroup, start_init
 from reconciler.engine.limits import changed_limits, read_limits
 from reconciler.engine.process import Process
-from reconciler.engine.run_state import await_killed, kill_all, read_status, signal_init
+from reconciler.engine.run_state import (
+    ask_to_end,
+    await_killed,
+    kill_all,
+    read_status,
+    signal_init,
+)
 from reconciler.engine.store import destroyed
 from reconciler.engine.well_formed import check_config
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.lean import TYPE_CHECKING, Collection, Iterator, Sequence, contextmanager
-from reconciler.lean import signal as signal_module
 from reconciler.linux.proc import pids_beside, read_boot_id
-from reconciler.linux.signals import can_reach_init
 from reconciler.model.config import Command, Config, Resources
 from reconciler.model.frozen import replace
 from reconciler.model.record import Notes, Record
@@ -280,17 +283,11 @@ class Container:
         with self._locked():
             if not self._status().has_processes():
                 return self.record.exit
-            init = self.record.init
-            if init is not None and signal != signal_module.SIGKILL and grace_ns > 0:
-                deadline = time.monotonic() + grace_ns / 1e9
-                if can_reach_init(init.pid, signal):
-                    signal_init(self.record, signal)
-                    self._engine.driver.thaw(self.record.cgroups)
-                    left = max(0.001, deadline - time.monotonic())
-                    exit_status = self._engine.launcher.wait(self.id, left)
-                    if exit_status is not None:
-                        return exit_status
-            return self._kill()
+            engine, record = self._engine, self.record
+            ended = ask_to_end(engine.launcher, engine.driver, record, signal, grace_ns)
+            ended = ended or self._kill()
+            end_hooks(engine, record)
+            return ended
 
     def reconfigure(self, config: Config, notes: Notes = None) -> None:
         """Replace the Config of what does not run, or the environment of its next run.
@@ -324,8 +321,7 @@ class Container:
                 if self._status().has_processes():
                     self._kill()
                 with self._translate("remove the cgroup of"):
-                    self._engine.driver.kill(self.record.cgroups)
-                    self._engine.driver.remove(self.record.cgroups)
+                    remove_cgroup(self._engine, self.record)
                 kinds = ("overlay",) if keep_logs else ("logs", "overlay")
                 self._engine.remove_data(self.id, kinds)
                 self._engine.store.remove(self.id)

@@ -25,6 +25,7 @@ def fresh_cgroup(engine: Engine, record: Record) -> Iterator[None]:
     """
     driver, cgroups = engine.driver, record.cgroups
     if not engine.has_given_cgroups:
+        end_hooks(engine, record)
         _make_anew(engine, record)
     try:
         yield
@@ -35,6 +36,16 @@ def fresh_cgroup(engine: Engine, record: Record) -> Iterator[None]:
         except OSError as second:
             error.add_note(f"and its cgroup cannot be removed: {second}")
         raise
+
+
+def remove_cgroup(engine: Engine, record: Record) -> None:
+    """Remove the cgroup with all that is in it; what is to run after the last run does so now.
+
+    Raises: OSError.
+    """
+    engine.driver.kill(record.cgroups)
+    engine.driver.remove(record.cgroups)
+    end_hooks(engine, record)
 
 
 def _make_anew(engine: Engine, record: Record) -> None:
@@ -63,15 +74,14 @@ def start_init(engine: Engine, record: Record, plan: dict[str, Any]) -> dict[str
     Raises: the errors of a set-up; LimitNotApplied, LimitNotSupported, MonitorUnavailable,
     MonitorLost; OSError.
     """
-    limit = partial(_limit, engine, record)
     try:
         try:
-            return engine.launcher.start(plan, limit)
+            return _start_init(engine, record, plan)
         except SetupFailed as failure:
             if failure.step is not None or failure.errno != errno.EEXIST:
                 raise
         engine.launcher.wait(record.id, _KILL_PATIENCE_S)
-        return engine.launcher.start(plan, limit)
+        return _start_init(engine, record, plan)
     except SetupFailed as failure:
         raise translate_setup_failure(failure, record) from failure
 
@@ -80,3 +90,24 @@ def _limit(engine: Engine, record: Record) -> None:
     with about(record.id, "start"):
         engine.driver.apply(record.cgroups, record.config.resources, None)
         engine.driver.control_devices(record.cgroups, record.config.isolation.device_rules)
+
+
+def _start_init(engine: Engine, record: Record, plan: dict[str, Any]) -> dict[str, Any]:
+    limit = partial(_limit, engine, record)
+    if not plan["isAttended"]:
+        return engine.launcher.start(plan, limit)
+    from reconciler.engine import hooks
+
+    with hooks.attended(engine, record) as streams:
+        patience_s = hooks.patience_s(record.config.isolation.hooks)
+        started = engine.monitor.start(plan, limit, streams, patience_s)
+    hooks.run_poststart(engine, record, int(started["pid"]))
+    return started
+
+
+def end_hooks(engine: Engine, record: Record) -> None:
+    """Run what is to run after the last run, if that has not been done."""
+    if record.config.isolation.hooks.poststop:
+        from reconciler.engine.hooks import run_poststop
+
+        run_poststop(engine, record)

@@ -18,7 +18,7 @@ from reconciler.lean import Callable, Iterator
 from reconciler.linux.inside import missing_parameters
 from reconciler.linux.proc import read_file
 from reconciler.model.config import Config
-from reconciler.model.isolation import NamespaceMode
+from reconciler.model.isolation import Hooks, NamespaceMode
 
 _ONLINE_CPUS = "/sys/devices/system/cpu/online"
 _ONLINE_NODES = "/sys/devices/system/node/online"
@@ -30,12 +30,32 @@ _REALTIME = ("SCHED_FIFO", "SCHED_RR", "SCHED_DEADLINE")
 def check_host(config: Config, driver: CgroupDriver, starter: Callable[[], int]) -> None:
     """Refuse what this host has not, before anything is started; `starter` gives who starts inits.
 
-    Raises: NotSupported.
+    Raises: NotSupported, HookFailed.
     """
+    _check_hooks(config.isolation.hooks)
     for field, reason, how in unsuited(config, driver, starter):
         raise ReconcilerError(
             ErrorCode.NotSupported, f"cannot enforce {field}: {reason}; {how}", field=field
         )
+
+
+def _check_hooks(hooks: Hooks) -> None:
+    """Refuse programs of the host's that are not there. Raises: HookFailed."""
+    kinds = (
+        ("prestart", hooks.prestart),
+        ("createRuntime", hooks.create_runtime),
+        ("createContainer", hooks.create_container),
+        ("poststart", hooks.poststart),
+        ("poststop", hooks.poststop),
+    )
+    for kind, programs in kinds:
+        for index, hook in enumerate(programs):
+            if not (os.path.isfile(hook.path) and os.access(hook.path, os.X_OK)):
+                is_there = os.path.exists(hook.path)
+                what = "is not an executable file" if is_there else "does not exist"
+                field = f"hooks.{kind}[{index}].command"
+                message = f"the {kind} hook {hook.path} {what}; correct {field}"
+                raise ReconcilerError(ErrorCode.HookFailed, message, path=hook.path, field=field)
 
 
 def unsuited(

@@ -11,7 +11,7 @@ from _thread import allocate_lock
 from reconciler.engine.failures import SetupFailed
 from reconciler.engine.locks import await_lock, is_locked
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
-from reconciler.lean import Any, Callable, Self, json, signal, socket, suppress
+from reconciler.lean import Any, Callable, Self, Sequence, json, signal, socket, suppress
 from reconciler.linux.memfd import make_sealed_memfd
 from reconciler.model.codec import from_dict
 from reconciler.model.state import ExitStatus
@@ -34,17 +34,25 @@ class MonitorClient:
         self._lock_path = os.path.join(run_dir, LOCK_NAME)
         self._spawning = allocate_lock()
 
-    def start(self, plan: dict[str, Any], limit: Callable[[], None]) -> dict[str, Any]:
+    def start(
+        self,
+        plan: dict[str, Any],
+        limit: Callable[[], None],
+        streams: Sequence[int] = (),
+        patience_s: float | None = 0.0,
+    ) -> dict[str, Any]:
         """Start a container from its launch plan; return `{pid, startTicks, startedAt}`.
 
-        `limit` is called before the init does anything, while it is being cloned.
+        `limit` is called before the init does anything, while it is being cloned; `streams` are
+        descriptors for its steps that ask for them; `patience_s` is how much longer than any other
+        start it may take (None: without end).
 
         Raises: SetupFailed; what `limit` raises; MonitorUnavailable, MonitorLost.
         """
         memfd = make_sealed_memfd("reconciler-plan", json.dumps(plan).encode())
         try:
             with self._connect() as sock:
-                answer = _start_held(sock, memfd, limit)
+                answer = _start_held(sock, [memfd, *streams], limit, patience_s)
             if _is_unknown_request(answer):  # by a monitor of an older version
                 with self._connect() as sock:
                     _send(sock, {"op": "start"}, [memfd])
@@ -276,7 +284,7 @@ class ExitEvents:
 
 
 def _start_held(
-    sock: socket.socket, memfd: int, limit: Callable[[], None]
+    sock: socket.socket, fds: list[int], limit: Callable[[], None], patience_s: float | None
 ) -> dict[str, Any] | None:
     """Have an init cloned, call `limit` meanwhile, and let it go on, or end if `limit` fails.
 
@@ -284,7 +292,7 @@ def _start_held(
     """
     gate_read, gate_write = os.pipe2(os.O_CLOEXEC)
     try:
-        _send(sock, {"op": "start_held"}, [memfd, gate_read])
+        _send(sock, {"op": "start_held"}, [fds[0], gate_read, *fds[1:]])
         os.close(gate_read)
         gate_read = -1
         limit()
@@ -299,6 +307,7 @@ def _start_held(
         for fd in (gate_read, gate_write):
             if fd >= 0:
                 os.close(fd)
+    sock.settimeout(None if patience_s is None else _START_TIMEOUT_S + patience_s)
     return _receive(sock)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import select
+import time
 
 from reconciler.cgroup.driver import CgroupDriver
 from reconciler.engine.failures import not_running
@@ -14,6 +15,7 @@ from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.lean import TYPE_CHECKING, signal
 from reconciler.linux.clock import wall_s
 from reconciler.linux.proc import is_same_process, read_boot_id
+from reconciler.linux.signals import can_reach_init
 from reconciler.model.record import Record
 from reconciler.model.state import ExitStatus, Status
 
@@ -104,3 +106,25 @@ def signal_init(record: Record, number: int) -> None:
     except OSError as error:
         message = f"cannot signal {record.id}"
         raise from_os_error(error, message, container=record.id) from error
+
+
+def ask_to_end(
+    launcher: MonitorClient | DirectLauncher,
+    driver: CgroupDriver,
+    record: Record,
+    number: int,
+    grace_ns: int,
+) -> ExitStatus | None:
+    """Send an init a signal and return how it ended; None when it has not within the grace.
+
+    Without a handler for the signal it is not sent: the kernel would drop it.
+    """
+    init = record.init
+    if init is None or number == signal.SIGKILL or grace_ns <= 0:
+        return None
+    deadline = time.monotonic() + grace_ns / 1e9
+    if not can_reach_init(init.pid, number):
+        return None
+    signal_init(record, number)
+    driver.thaw(record.cgroups)
+    return launcher.wait(record.id, max(0.001, deadline - time.monotonic()))

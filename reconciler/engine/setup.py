@@ -20,9 +20,9 @@ from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.lean import Any, NamedTuple
 from reconciler.model.config import Command, Config
 from reconciler.model.frozen import replace
-from reconciler.model.isolation import NamespaceMode
+from reconciler.model.isolation import Hooks, Isolation, NamespaceMode
 from reconciler.model.record import Record
-from reconciler.monitor.steps import attributes, encode_steps, join, process
+from reconciler.monitor.steps import attributes, encode_steps, join, process, root
 
 
 class Place(NamedTuple):
@@ -63,6 +63,7 @@ def make_launch_plan(record: Record, place: Place) -> dict[str, Any]:
         "logDir": os.path.join(place.state_dir, "logs", record.id),
         "logSize": config.logs.max_size_bytes,
         "logFiles": config.logs.max_files,
+        "isAttended": not place.is_direct and needs_attendance(config.isolation),
     }
 
 
@@ -74,9 +75,6 @@ def _make_steps(record: Record, place: Place) -> list[Any]:
     setup_namespaces.check_mapped(config, identity)
     if not (place.is_direct or record.cgroups):
         setup_namespaces.check_own_pids(config)
-    if config.isolation.net_devices and not place.is_direct:
-        message = "network devices are moved by who starts the init; the monitor does not"
-        raise ReconcilerError(ErrorCode.NotSupported, message, field="netDevices")
     steps: list[Any] = [process.JoinCgroups(place.join_files)] if place.join_files else []
     if config.logs.is_kept and not place.is_direct:
         stdout, stderr = (os.path.join(place.directory, name) for name in STREAMS)
@@ -93,7 +91,33 @@ def _make_steps(record: Record, place: Place) -> list[Any]:
     steps += _stream_steps(config, identity, is_direct=place.is_direct)
     if mode_of(config, "network") == NamespaceMode.PRIVATE:
         steps.append(process.RaiseLoopback())
-    return [*steps, *setup_process.process_steps(record.id, config, identity)]
+    steps += setup_process.process_steps(record.id, config, identity)
+    return steps if place.is_direct else _with_hooks(steps, config.isolation)
+
+
+def _with_hooks(steps: list[Any], isolation: Isolation) -> list[Any]:
+    """Return the steps of a start that the engine attends to, with its hooks in their places."""
+    if not needs_attendance(isolation):
+        return steps
+    from reconciler.engine.hooks import has_start_hooks, rows_of, with_our_environment
+    from reconciler.monitor.steps.hooks import AwaitEngine
+    from reconciler.monitor.steps.launcher import RunHooks
+
+    hooks, before, last = isolation.hooks, list[Any](), list[Any]()
+    if has_start_hooks(isolation):
+        before.append(AwaitEngine())
+    if hooks.create_container:
+        rows = rows_of(with_our_environment(hooks.create_container))
+        before.append(RunHooks("createContainer", "creating", rows))
+    if hooks.start_container:
+        last.append(RunHooks("startContainer", "created", rows_of(hooks.start_container)))
+    at = next(index for index, step in enumerate(steps) if isinstance(step, root.EnterRoot))
+    return [*steps[:at], *before, *steps[at:-1], *last, steps[-1]]
+
+
+def needs_attendance(isolation: Isolation) -> bool:
+    """Tell whether the engine has something to do beside a start, or after the run."""
+    return isolation.hooks != Hooks() or bool(isolation.net_devices)
 
 
 def _host_steps(record: Record, place: Place) -> list[Any]:

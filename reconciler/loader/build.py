@@ -131,7 +131,7 @@ def _build_config(data: _Data, base_of: _BaseOf, profile: str | None) -> Config:
     }
     given = {key: value for key, value in data.items() if key in conversions}
     config: Config = _given(Config, given, **conversions)
-    isolation = build_isolation(data, profile)
+    isolation = build_isolation(data, profile, base_of)
     return config if isolation is None else replace(config, isolation=isolation)
 
 

@@ -6,10 +6,14 @@ the prefixes of the kernel's constants. Pure functions.
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Callable
 from typing import Any
 
+from reconciler.loader.findings import Path
 from reconciler.model.isolation import (
+    Hook,
+    Hooks,
     IdMapping,
     IoPriority,
     Isolation,
@@ -20,19 +24,36 @@ from reconciler.model.isolation import (
 from reconciler.model.quantity import parse_duration
 
 _Data = dict[str, Any]
+_BaseOf = Callable[[Path], str]
+
+DEFAULT_TIMEOUT = "30s"
+"""How long a hook may take that says nothing else."""
+
+HOOK_KINDS = {
+    "prestart": "prestart",
+    "createRuntime": "create_runtime",
+    "createContainer": "create_container",
+    "startContainer": "start_container",
+    "poststart": "poststart",
+    "poststop": "poststop",
+}
+"""Kinds of hooks, and the model's fields of them."""
 
 OF_SECURITY = {"apparmorProfile": "apparmor_profile", "selinuxLabel": "selinux_label"}
 """Fields of `security` that are the model's `Isolation`'s."""
 
 
-def build_isolation(data: _Data, profile: str | None = None) -> Isolation | None:
+def build_isolation(data: _Data, profile: str | None, base_of: _BaseOf) -> Isolation | None:
     """Return what a document says of isolation, None when that is nothing.
 
-    `profile` is its seccomp profile, as JSON text.
+    `profile` is its seccomp profile, as JSON text; `base_of` returns the directory that relative
+    paths of a field are relative to.
     """
     values = {
         name: convert(data[key]) for key, (name, convert) in _CONVERSIONS.items() if key in data
     }
+    if data.get("hooks"):
+        values["hooks"] = _build_hooks(data["hooks"], base_of)
     if "cpuAffinity" in data:
         values |= _build_affinity(data["cpuAffinity"])
     security = data.get("security", {})
@@ -85,6 +106,28 @@ def _build_memory_policy(data: _Data) -> MemoryPolicy:
     )
 
 
+def _build_hooks(data: _Data, base_of: _BaseOf) -> Hooks:
+    return Hooks(
+        **{
+            name: tuple(
+                _build_hook(one, base_of(("hooks", kind, index)))
+                for index, one in enumerate(data.get(kind, ()))
+            )
+            for kind, name in HOOK_KINDS.items()
+        }
+    )
+
+
+def _build_hook(data: _Data, base: str) -> Hook:
+    command = data["command"]
+    return Hook(
+        path=os.path.normpath(os.path.join(base, command[0])),
+        args=tuple(command),
+        env=tuple(f"{name}={value}" for name, value in sorted(data.get("env", {}).items())),
+        timeout_s=parse_duration(data.get("timeout", DEFAULT_TIMEOUT)) / 1e9,
+    )
+
+
 def _build_offsets(data: _Data) -> dict[str, tuple[int, int]]:
     return {clock: _seconds_of(str(offset)) for clock, offset in sorted(data.items())}
 
@@ -109,6 +152,8 @@ _CONVERSIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "timeOffsets": ("time_offsets", _build_offsets),
     "personality": ("personality", str),
     "memoryPolicy": ("memory_policy", _build_memory_policy),
+    "netDevices": ("net_devices", dict),
+    "annotations": ("annotations", dict),
     "umask": ("umask", lambda mask: int(mask, 8)),
     "scheduler": ("scheduler", _build_scheduler),
     "ioPriority": ("io_priority", _build_io_priority),

@@ -114,7 +114,6 @@ INSTEAD = _by_name(
         (_DROP_INS, "extends override"),
         ("write 'state: stopped'", "profiles"),
         ("write it as a comment, or in 'labels'", "description summary"),
-        ("write 'labels'", "annotations"),
         ("it is an option of the command line, --cgroup-parent", "cgroupparent"),
         ("write 'kind: Job' for a command that ends, or Container", "type"),
         (_ONE_FILE, "replicas deploy services containers"),

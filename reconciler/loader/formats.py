@@ -157,6 +157,13 @@ def _check_logs(value: str) -> None:
         raise ValueError(f"{value!r:.80} is neither 'none' nor a mapping with maxSize and maxFiles")
 
 
+def _check_device_name(value: str) -> None:
+    is_name = 0 < len(value.encode(errors="replace")) < 16 and value not in (".", "..", "lo")
+    if not is_name or any(char in "/:\0" or char.isspace() for char in value):
+        rule = "1 to 15 characters, without '/', ':' and blanks; lo is every container's own"
+        raise ValueError(f"{value!r:.80} is no name of a network device to move ({rule})")
+
+
 def _check_offset(value: str | int) -> None:
     parse_duration(str(value).removeprefix("-"))
 
@@ -236,6 +243,7 @@ _FORMATS: dict[str, tuple[_Check, tuple[type, ...]]] = {
     "enforced-field": (_check_enforced_field, (str,)),
     "size": (parse_size, (str, int)),
     "cpu-amount": (parse_cpu, (str, int, float)),
+    "device-name": (_check_device_name, (str,)),
     "time-offset": (_check_offset, (str, int)),
     "duration-go": (parse_duration, (str, int)),
 }

@@ -11,6 +11,7 @@ from typing import Any
 
 from reconciler.errors.codes import ErrorCode
 from reconciler.loader.findings import Finding, Path
+from reconciler.loader.hook_rules import check_hooks
 from reconciler.loader.mount_rules import check_mount
 from reconciler.loader.scheduling_rules import check_scheduling
 from reconciler.model.moment import parse_time
@@ -43,6 +44,7 @@ def check_rules(data: dict[str, Any]) -> Iterator[Finding]:
     yield from _check_rlimits(data.get("rlimits", {}))
     yield from _check_namespaces(data)
     yield from check_scheduling(data)
+    yield from check_hooks(data)
     yield from _check_restart(data)
     yield from _check_deadline(data)
     yield from _check_suspend(data.get("suspend"))

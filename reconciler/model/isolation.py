@@ -131,7 +131,7 @@ class Hook:
     path: str
     args: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
-    timeout_s: int | None = None
+    timeout_s: float | None = None
 
 
 @frozen
@@ -158,7 +158,8 @@ class Isolation:
     in a user namespace too. `rootfs_propagation` is one of mount(8)'s (shared, slave, private,
     unbindable, r-forms). `net_devices` are moved into the container's network namespace, by their
     name there; who starts the init does that. `cpu_affinity` is that of further processes (first
-    and last, as config.md has them), `init_affinity` the init's.
+    and last, as config.md has them), `init_affinity` the init's. `annotations` are
+    for hooks, in the state.
     """
 
     namespaces: Namespaces = Namespaces()
@@ -191,3 +192,4 @@ class Isolation:
     masked_paths: tuple[str, ...] | None = None
     readonly_paths: tuple[str, ...] | None = None
     hooks: Hooks = Hooks()
+    annotations: dict[str, str] = field(default_factory=dict)

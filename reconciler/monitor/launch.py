@@ -50,8 +50,14 @@ class Launched(NamedTuple):
     status_fd: int
 
 
+_UMASK = 0o022
+
+
 class Begin(NamedTuple):
-    """The step before all others: the monitor's signal handler and limit go."""
+    """The step before all others: the monitor's signal handler, mask of modes and limit go.
+
+    With that mask nobody but root could reach what is mounted below a directory that is made.
+    """
 
     nofile: tuple[int, int] | None
 
@@ -61,6 +67,7 @@ class Begin(NamedTuple):
     def prepare(self, context: Context) -> None:
         default = bytes(_SIGACTION_BYTES)
         context.calls.add(SYS.rt_sigaction, _SIGTERM, default, None, _SIGSET_BYTES)
+        context.calls.add(SYS.umask, _UMASK)
         if self.nofile is not None:
             limit = struct.pack("=2Q", *(value % 2**64 for value in self.nofile))
             context.calls.add(SYS.prlimit64, 0, resource.RLIMIT_NOFILE, limit, None)

@@ -15,19 +15,20 @@ from reconciler.monitor.steps import decode_steps
 from reconciler.monitor.steps.launcher import AwaitGate, CloseOthers
 
 
-def launch_child(plan: dict[str, Any], boot_id: str, gate: tuple[int, ...] = ()) -> Child:
+def launch_child(plan: dict[str, Any], boot_id: str, streams: tuple[int, ...] = ()) -> Child:
     """Clone the init of a launch plan; its set-up is told at the Child's `status_fd`.
 
-    With a `gate` (the reading end of a pipe) it waits there before it does anything.
+    With `streams` it waits at the first, the reading end of a pipe, before it does anything; the
+    others are for steps that ask for them.
 
     Raises: OSError.
     """
-    first = [CloseOthers(3, []), AwaitGate()] if gate else [CloseOthers(3, [])]
+    first = [CloseOthers(3, []), AwaitGate()] if streams else [CloseOthers(3, [])]
     launched = launch(
         [*first, *decode_steps(plan["steps"])],
         plan["cloneFlags"],
         plan["cgroupDir"],
-        gate,
+        streams,
         joins=plan["joins"],
         id_maps=plan["idMaps"],
         host_steps=decode_steps(plan["hostSteps"]),

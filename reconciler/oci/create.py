@@ -8,12 +8,13 @@ import pwd
 from reconciler.engine.container import Container
 from reconciler.engine.direct import LaunchOptions
 from reconciler.engine.engine import Engine
+from reconciler.engine.hooks import rows_of, with_our_environment
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.lean import NamedTuple, json, socket
 from reconciler.model.config import Config
 from reconciler.oci import cgroups
 from reconciler.oci.bundle import Bundle
-from reconciler.oci.hooks import rows_of, run_poststop, runtime_hooks, with_our_environment
+from reconciler.oci.hooks import run_poststop, runtime_hooks
 from reconciler.oci.options import Values
 from reconciler.oci.runtime import DISABLED, RESOURCES_NOTE, SCOPE_NOTE, SYSTEMD, Runtime
 from reconciler.oci.shared_mounts import note_root, release_root

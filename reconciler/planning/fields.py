@@ -16,12 +16,13 @@ from reconciler.model.action import ChangeClass
 from reconciler.model.codec import to_compact
 from reconciler.model.config import IoDeviceLimits
 from reconciler.model.frozen import fields, is_frozen, replace
-from reconciler.model.isolation import IdMapping, Isolation, Namespaces
+from reconciler.model.isolation import Hooks, IdMapping, Isolation, Namespaces
 from reconciler.model.quantity import format_cpu, format_duration, format_size
 from reconciler.model.spec import Dependency, Spec, Suspend
 from reconciler.model.value import Value
 from reconciler.planning.isolation_text import (
     exec_affinity,
+    spell_hooks,
     spell_io_priority,
     spell_memory_policy,
     spell_scheduler,
@@ -200,6 +201,9 @@ ISOLATION_ROWS = (
 _NO_ROWS: dict[str, Any] = {
     "time_offsets": {},
     "cpu_affinity": (None, None),
+    "net_devices": {},
+    "annotations": {},
+    "hooks": Hooks(),
     "namespaces": Namespaces(),
     "sysctl": {},
     "uid_mappings": (),
@@ -248,6 +252,14 @@ FIELDS: tuple[Field, ...] = (
     _row("cpuAffinity.exec", "config.isolation.cpu_affinity", _RESTART, get=exec_affinity),
     _row("personality", "config.isolation.personality", _RESTART),
     _row("memoryPolicy", "config.isolation.memory_policy", _RESTART, spell_memory_policy),
+    _row("hooks.prestart", "config.isolation.hooks.prestart", _RESTART, spell_hooks),
+    _row("hooks.createRuntime", "config.isolation.hooks.create_runtime", _RESTART, spell_hooks),
+    _row("hooks.createContainer", "config.isolation.hooks.create_container", _RESTART, spell_hooks),
+    _row("hooks.startContainer", "config.isolation.hooks.start_container", _RESTART, spell_hooks),
+    _row("hooks.poststart", "config.isolation.hooks.poststart", _RESTART, spell_hooks),
+    _row("hooks.poststop", "config.isolation.hooks.poststop", _RESTART, spell_hooks),
+    _row("annotations", "config.isolation.annotations", _RESTART),
+    _row("netDevices", "config.isolation.net_devices", _RESTART),
     _process("maskedPaths", "config.isolation.masked_paths"),
     _process("readonlyPaths", "config.isolation.readonly_paths"),
     _row("security.seccomp.profile", "config.isolation.seccomp", _RESTART, spell_digest),

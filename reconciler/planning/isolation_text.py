@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from reconciler.model.isolation import IoPriority, MemoryPolicy, Scheduler
+from reconciler.model.isolation import Hook, IoPriority, MemoryPolicy, Scheduler
 from reconciler.model.quantity import format_duration
 from reconciler.model.spec import Spec
 from reconciler.model.value import Value
+from reconciler.planning.probe_text import spell_digest
 
 
 def spell_scheduler(one: Scheduler) -> Value:
@@ -56,3 +57,16 @@ def time_offsets(spec: Spec) -> dict[str, str]:
 
 def _spell_offset(offset_ns: int) -> str:
     return ("-" if offset_ns < 0 else "") + format_duration(abs(offset_ns))
+
+
+def spell_hooks(hooks: tuple[Hook, ...]) -> Value:
+    """Return `/usr/local/bin/net-up --bridge br0 timeout=10s` for each; an environment hidden."""
+    return tuple(map(_spell_hook, hooks))
+
+
+def _spell_hook(hook: Hook) -> str:
+    told = [hook.path, *hook.args[1:]]
+    if hook.timeout_s is not None:
+        told.append(f"timeout={format_duration(round(hook.timeout_s * 1e9))}")
+    told += [f"env={spell_digest(chr(0).join(hook.env))}"] if hook.env else []
+    return " ".join(told)

@@ -160,3 +160,13 @@ def test_what_a_directory_held_is_copied_up(reconciler: Reconciler, rootfs: Path
     assert reconciler.inside("/bin/cat", "/seed/file") == "kept"
     reconciler.inside("/bin/sh", "-c", "echo more > /seed/new")
     assert not (rootfs / "seed" / "new").exists()
+
+
+def test_a_user_can_reach_what_is_mounted_below_a_directory_that_was_made(
+    reconciler: Reconciler,
+) -> None:
+    reconciler.applied(
+        "mounts: [{type: tmpfs, target: /run/made/deep}, {type: tmpfs, target: /tmp/a/b}]\n"
+    )
+    shown = reconciler.inside("stat", "-c", "%a", "/run/made", "/run/made/deep", "/tmp/a/b")
+    assert shown.split() == ["755", "1777", "1777"]

@@ -95,7 +95,7 @@ class AwaitGate(NamedTuple):
         return "wait for the limits"
 
     def execute(self, context: Context) -> None:
-        (gate,) = context.streams
+        gate = context.streams[0]
         if not os.read(gate, 1):
             raise OSError(errno.ECANCELED, "whoever starts it has given up")
         os.close(gate)

@@ -37,6 +37,15 @@ cpuAffinity: {init: 0-1, exec: 2}
 personality: LINUX32
 memoryPolicy: {mode: BIND, nodes: 0-1, flags: [STATIC_NODES]}
 ioPriority: {class: BE, priority: 7}
+hooks:
+  prestart: [{command: [/bin/a]}]
+  createRuntime: [{command: [./up, -v], env: {A: "1"}, timeout: 1500ms}]
+  createContainer: [{command: [/bin/b]}]
+  startContainer: [{command: [/bin/c]}]
+  poststart: [{command: [/bin/d]}]
+  poststop: [{command: [/bin/e]}]
+annotations: {org.example.zone: dmz}
+netDevices: {eth1: eth0}
 maskedPaths: [/proc/kcore]
 readonlyPaths: [/proc/sys]
 rootfs: {path: /srv/rootfs, readonly: true, overlay: false, propagation: rslave}

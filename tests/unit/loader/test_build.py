@@ -29,6 +29,8 @@ from reconciler.model.config import (
 )
 from reconciler.model.frozen import replace
 from reconciler.model.isolation import (
+    Hook,
+    Hooks,
     IdMapping,
     IoPriority,
     Isolation,
@@ -159,6 +161,18 @@ def test_every_field_arrives_in_the_units_of_the_model() -> None:
             sysctl={"net.core.somaxconn": "4096"},
             umask=0o027,
             rootfs_propagation="rslave",
+            hooks=Hooks(
+                prestart=(Hook(path="/bin/a", args=("/bin/a",), timeout_s=30.0),),
+                create_runtime=(
+                    Hook(path="/etc/specs/up", args=("./up", "-v"), env=("A=1",), timeout_s=1.5),
+                ),
+                create_container=(Hook(path="/bin/b", args=("/bin/b",), timeout_s=30.0),),
+                start_container=(Hook(path="/bin/c", args=("/bin/c",), timeout_s=30.0),),
+                poststart=(Hook(path="/bin/d", args=("/bin/d",), timeout_s=30.0),),
+                poststop=(Hook(path="/bin/e", args=("/bin/e",), timeout_s=30.0),),
+            ),
+            annotations={"org.example.zone": "dmz"},
+            net_devices={"eth1": "eth0"},
             scheduler=Scheduler(
                 policy="SCHED_DEADLINE",
                 runtime_ns=10**6,

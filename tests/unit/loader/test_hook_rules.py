@@ -1,0 +1,40 @@
+"""What a user reads of hooks and network devices that cannot be."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.loader.samples import parse_text, told
+
+MISTAKES = {
+    "hooks: {poststart: [{command: [notify]}]}": (
+        "2:32: hooks.poststart[0].command[0]: 'notify' is not looked up anywhere: write its path,"
+        " as /usr/bin/notify [SpecValue]"
+    ),
+    "hooks: {startContainer: [{command: [./a]}]}": (
+        "2:37: hooks.startContainer[0].command[0]: './a' is a path inside the container,"
+        " and must begin with '/' [SpecValue]"
+    ),
+    "hooks: {poststop: [{command: [/a], timeout: 0}]}": (
+        "2:45: hooks.poststop[0].timeout: must be more than 0; the default is 30s [SpecValue]"
+    ),
+    "hooks: {postStop: [{command: [/a]}]}": (
+        "2:9: hooks.postStop: unknown field 'postStop'; did you mean 'poststop'? [SpecSchema]"
+    ),
+    "netDevices: {eth1: eth0, eth2: eth0}": (
+        "2:32: netDevices.eth2: 'eth0' is the name of eth1 inside already [SpecValue]"
+    ),
+    "netDevices: {eth1: eth0}\nnetwork: host": (
+        "2:13: netDevices: they need a network of the container's own; leave out 'network: host'"
+        " [SpecValue]"
+    ),
+    "netDevices: {eth1: a/b}": (
+        "2:20: netDevices.eth1: 'a/b' is no name of a network device to move (1 to 15 characters,"
+        " without '/', ':' and blanks; lo is every container's own) [SpecValue]"
+    ),
+}
+
+
+@pytest.mark.parametrize("fields", MISTAKES)
+def test_what_cannot_be_is_told_with_what_to_write(fields: str) -> None:
+    assert told(parse_text(f"command: [a]\n{fields}")) == [MISTAKES[fields]]
