@@ -11,6 +11,7 @@ write to the same file system and exchange names meanwhile (CVE-2021-30465, CVE-
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 
@@ -130,6 +131,19 @@ def prepare_redirection(context: Context, fd: Fd, target: int) -> None:
     """Add the calls that move a descriptor to the number of a standard stream."""
     context.calls.add(SYS.dup3, fd, target, 0)
     context.calls.close(fd)
+
+
+def take_own_null(context: Context, fd: int) -> None:
+    """Have the container's own null device where `fd` is the host's, if it has one."""
+    found = os.fstat(fd)
+    if not stat.S_ISCHR(found.st_mode) or found.st_rdev != _NULL_DEVICE:
+        return
+    mode = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE
+    with suppress(OSError):
+        own = _open(context, "/dev/null", mode | os.O_NOFOLLOW | os.O_CLOEXEC)
+        _check_device(own, _NULL_DEVICE, "/dev/null is not the null device", "/dev/null")
+        os.dup2(own, fd)
+        os.close(own)
 
 
 def open_terminal_master(context: Context) -> int:

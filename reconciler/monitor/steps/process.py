@@ -15,7 +15,11 @@ from reconciler.linux import capabilities, net, process, seccomp
 from reconciler.linux.calls import AT_FDCWD, SYS, encode
 from reconciler.linux.procfs import write_procfs
 from reconciler.monitor.steps.context import Context
-from reconciler.monitor.steps.places import prepare_null_device, prepare_redirection
+from reconciler.monitor.steps.places import (
+    prepare_null_device,
+    prepare_redirection,
+    take_own_null,
+)
 
 _NEWCGROUP = int(process.CloneFlag.NEWCGROUP)
 _EXEC_PATH_DEFAULT = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -113,6 +117,8 @@ class KeepStreams(NamedTuple):
 
     def execute(self, context: Context) -> None:
         os.setsid()
+        for fd in (0, 1, 2):  # a descriptor of the host's, in none of the container's mounts
+            take_own_null(context, fd)
         give_streams(self.uid)
 
 

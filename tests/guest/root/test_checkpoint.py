@@ -177,6 +177,7 @@ def _run_with_terminal(oci: Oci, server: socket.socket, *words: str) -> int:  # 
     return master
 
 
+@pytest.mark.slow
 def test_what_cannot_be_saved_or_brought_back_is_told(oci: Oci, counting: Path) -> None:  # noqa: F811
     for words, problem in (
         (["checkpoint", "--lazy-pages", oci.id()], "--lazy-pages is not supported"),

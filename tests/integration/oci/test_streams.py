@@ -113,6 +113,16 @@ def test_nothing_of_the_launcher_is_open_inside(oci: Oci, write_spec: WriteSpec)
     assert oci.ok("run", oci.id()).split() == ["0", "1", "2", "3"]  # 3: ls's own
 
 
+def test_the_null_device_as_a_standard_stream_is_the_containers_own(
+    oci: Oci, write_spec: WriteSpec
+) -> None:
+    write_spec(make_spec("cat", "/proc/self/fdinfo/0", "/proc/self/mountinfo"))
+    lines = oci.ok("run", oci.id()).splitlines()  # its input is /dev/null
+    mounts = {line.split()[0] for line in lines if " - " in line}
+    (own,) = (line.split()[1] for line in lines if line.startswith("mnt_id:"))
+    assert own in mounts
+
+
 def test_an_init_that_waits_holds_nothing_of_the_launcher(oci: Oci, write_spec: WriteSpec) -> None:
     write_spec(make_spec("true"))
     oci.start_in_background("create", oci.id())
