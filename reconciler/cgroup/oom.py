@@ -72,11 +72,13 @@ class OomNotice:
 
 def _open_v1(directory: str) -> int:
     control = os.open(f"{directory}/memory.oom_control", os.O_RDONLY | os.O_CLOEXEC)
-    fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+    fd = -1
     try:
+        fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         files.write_text(f"{directory}/cgroup.event_control", f"{fd} {control}")
     except OSError:
-        os.close(fd)
+        if fd >= 0:
+            os.close(fd)
         raise
     finally:
         os.close(control)
@@ -86,5 +88,9 @@ def _open_v1(directory: str) -> int:
 def _open_v2(paths: Mapping[str, str]) -> int:
     path = f"{paths.get(core.UNIFIED, '')}/memory.events"
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    os.pread(fd, 4096, 0)  # what was before is no news
+    try:
+        os.pread(fd, 4096, 0)  # what was before is no news
+    except OSError:
+        os.close(fd)
+        raise
     return fd

@@ -298,11 +298,12 @@ class Engine:
 
     def make_launch_plan(self, record: Record) -> dict[str, Any]:
         """Return the launch plan of a container, with its writable layer and FIFOs in place."""
-        if record.config.logs.is_kept and self._direct is None:
-            self.store.make_fifos(record.id)
         if record.config.rootfs.overlay:
             dirs.make_layer(self.state_dir, record.id)
-        return self._plan(record)
+        plan = self._plan(record)
+        if record.config.logs.is_kept and self._direct is None:
+            self.store.make_fifos(record.id)
+        return plan
 
     def _plan(self, record: Record) -> dict[str, Any]:
         from reconciler.engine.host_needs import check_host

@@ -24,12 +24,13 @@ def fresh_cgroup(engine: Engine, record: Record) -> Iterator[None]:
     Raises: CgroupUnavailable, MonitorUnavailable, MonitorLost; OSError.
     """
     driver, cgroups = engine.driver, record.cgroups
-    if not engine.has_given_cgroups:
-        end_hooks(engine, record)
-        _make_anew(engine, record)
     try:
+        if not engine.has_given_cgroups:
+            end_hooks(engine, record)
+            _make_anew(engine, record)
         yield
     except BaseException as error:
+        engine.store.remove_fifos(record.id)
         try:
             driver.kill(cgroups)
             driver.remove(cgroups)

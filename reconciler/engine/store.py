@@ -102,7 +102,7 @@ class Store:
             self._write(staging, record)
             os.rename(staging, self.directory(record.id))
         except OSError as error:
-            _remove_tree(staging)
+            self._unmake(staging)
             if isinstance(error, FileExistsError) or error.errno == 39:  # ENOTEMPTY
                 raise ReconcilerError(
                     ErrorCode.IdInUse,
@@ -169,9 +169,15 @@ class Store:
                     os.mkfifo(path, 0o600)
                 os.chmod(path, 0o666)
             except OSError as error:
-                raise from_os_error(
-                    error, f"cannot make the log FIFOs of {container_id}", container=container_id
-                ) from error
+                self.remove_fifos(container_id)
+                message = f"cannot make the log FIFOs of {container_id}"
+                raise from_os_error(error, message, container=container_id) from error
+
+    def remove_fifos(self, container_id: str) -> None:
+        """Take back the FIFOs of a start that has failed."""
+        for name in STREAMS:
+            with suppress(OSError):  # not made, or no more to be changed: the next start has them
+                os.unlink(os.path.join(self.directory(container_id), name))
 
     def remove(self, container_id: str) -> None:
         """Remove a record: gone at once, cleared away after. Raises: SystemError."""
@@ -226,6 +232,15 @@ class Store:
             yield
         finally:
             os.close(fd)
+
+    def _unmake(self, staging: str) -> None:
+        """Remove what a creation has made so far; with no descriptor left, too."""
+        path = os.path.join(staging, STATE_FILE)
+        for name in (temporary_of(path), path):
+            with suppress(OSError):  # not made yet
+                os.unlink(name)
+        with suppress(OSError):  # the same; what is left all the same is swept later
+            os.rmdir(staging)
 
     def _write(self, directory: str, record: Record) -> None:
         data = to_dict(record)

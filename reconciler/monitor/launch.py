@@ -94,9 +94,10 @@ def launch(
     """
     status_read, status_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     context = Context(status_write, streams)
-    cgroup_fd = None
-    gate = None if id_maps is None else os.pipe2(os.O_CLOEXEC)
+    cgroup_fd = gate = None
     try:
+        if id_maps is not None:
+            gate = os.pipe2(os.O_CLOEXEC)
         if cgroup_dir is not None:
             cgroup_fd = os.open(cgroup_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         execute_here(host_steps, context)

@@ -12,6 +12,7 @@ import os
 import sys
 import time
 
+from reconciler.lean import Iterator, Sequence, contextmanager
 from reconciler.linux.clock import wall_ns
 
 READ_SIZE = 65536
@@ -106,6 +107,19 @@ class LogFile:
 def open_fifo(path: str) -> int:
     """Open the reading end, not waiting for a writer: there is end of file until one comes."""
     return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+@contextmanager
+def open_fifos(paths: Sequence[str]) -> Iterator[None]:
+    """Hold the reading ends open meanwhile, all of them or none. Raises: OSError."""
+    fds: list[int] = []
+    try:
+        for path in paths:
+            fds.append(open_fifo(path))
+        yield
+    finally:
+        for fd in fds:
+            os.close(fd)
 
 
 class LogStream:

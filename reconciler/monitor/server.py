@@ -22,7 +22,7 @@ from reconciler.monitor.inits import kill_and_reap
 from reconciler.monitor.launch import launch, parse_status, read_status
 from reconciler.monitor.lifetime import Lifetime
 from reconciler.monitor.listener import Listener
-from reconciler.monitor.logs import open_fifo
+from reconciler.monitor.logs import open_fifos
 from reconciler.monitor.oom import OomLooks
 from reconciler.monitor.run_file import RUN_FILE, read_run
 from reconciler.monitor.starting import launch_child
@@ -214,12 +214,8 @@ class Monitor:
             raise FileExistsError(17, "the container has an init already", directory)
         # Held open from before the clone: what a container has written that ends before its Child
         # is made would be gone with the last descriptor.
-        held = [open_fifo(os.path.join(directory, name)) for name in plan["logStreams"]]
-        try:
+        with open_fifos([os.path.join(directory, name) for name in plan["logStreams"]]):
             child = launch_child(plan, self.boot_id, tuple(fds[1:]))
-        finally:
-            for fd in held:
-                os.close(fd)
         child.starter = sock
         try:
             self._take(child)
