@@ -91,7 +91,7 @@ def _root_steps(config: Config, overlay_dir: str) -> list[Any]:
     path = find_root(config)
     if config.rootfs.overlay:
         upper, work = (os.path.join(overlay_dir, name) for name in ("upper", "work"))
-        words = [f"lowerdir={path}", f"upperdir={upper}", f"workdir={work}"]
+        words = [f"lowerdir={root.escape_layer(path)}", f"upperdir={upper}", f"workdir={work}"]
         if has_user_namespace(config):
             words.append("userxattr")  # trusted.* is for the host's root
         return [listed.NewFs("root", "overlay", "overlay", words, 0)]

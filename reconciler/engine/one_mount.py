@@ -82,16 +82,11 @@ def _is_said(word: str, given: set[str]) -> bool:
 
 
 def _layers(item: Mount) -> list[str]:
-    lower = ":".join(map(_escape, item.lower))
+    lower = ":".join(map(root.escape_layer, item.lower))
     words = [f"lowerdir={lower}"]
     if item.upper is not None and item.work is not None:
         words += [f"upperdir={item.upper}", f"workdir={item.work}"]
     return words
-
-
-def _escape(path: str) -> str:
-    """Escape what overlayfs would take for a separator of layers."""
-    return path.replace("\\", "\\\\").replace(":", "\\:")
 
 
 class ListedMount:

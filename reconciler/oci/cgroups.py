@@ -8,8 +8,10 @@ its devices or freezer cgroup finds it.
 
 from __future__ import annotations
 
+import os
 import posixpath
 
+from reconciler.cgroup.driver import CgroupDriver
 from reconciler.oci.fields import Fields
 
 
@@ -27,10 +29,26 @@ def place(linux: Fields, container_id: str) -> tuple[str | None, str]:
             f"'{path}' is for systemd's cgroup manager; this is cgroupfs: give it a path",
         )
     normal = posixpath.normpath(path)
+    if not normal.strip("/."):
+        raise linux.invalid("cgroupsPath", f"must name a cgroup, and is '{path}'")
     if not normal.startswith("/"):
         return None, normal
     parent, name = posixpath.split("/" + normal.lstrip("/"))
     return parent, name
+
+
+def check_empty(linux: Fields, driver: CgroupDriver, directories: dict[str, str]) -> None:
+    """Refuse a cgroup that has processes already: they would be killed with the container.
+
+    Raises: ConfigInvalid.
+    """
+    for key, directory in directories.items():
+        if os.path.isdir(directory) and (pids := driver.processes({key: directory})):
+            raise linux.invalid(
+                "cgroupsPath",
+                f"must name a cgroup of the container's own, and {directory} has {len(pids)} "
+                f"processes, as {pids[0]}, which would end with it",
+            )
 
 
 def directories(bases: dict[str, str], below: str) -> dict[str, str]:

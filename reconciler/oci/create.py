@@ -158,10 +158,13 @@ def _create(runtime: Runtime, bundle: Bundle, config: Config, container_id: str)
     directories: dict[str, str] = {}
     engine = runtime.engine
     if runtime.cgroup_manager != DISABLED:
-        parent, below = cgroups.place(bundle.fields.child("linux"), container_id)
+        linux = bundle.fields.child("linux")
+        parent, below = cgroups.place(linux, container_id)
         if parent is not None:
             engine = runtime.engine_below(parent)
         directories = cgroups.directories(engine.driver.every_base_path(), below)
+        if not os.path.lexists(engine.store.directory(container_id)):  # else the id is refused
+            cgroups.check_empty(linux, engine.driver, directories)
     return _record(engine, bundle, config, container_id, directories)
 
 

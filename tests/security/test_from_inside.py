@@ -5,6 +5,7 @@ Each attempt is made by an unprotected process too, where it succeeds.
 
 from __future__ import annotations
 
+import encodings
 import json
 import os
 import pty
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 
+import reconciler
 from reconciler import Command, Config, Engine, ReconcilerError
 from reconciler.engine.container import Container
 from reconciler.errors import ErrorCode
@@ -289,6 +291,11 @@ def test_no_code_of_the_image_is_loaded_by_what_sets_it_up(
         fake.mkdir(parents=True, exist_ok=True)
         for name in sys.stdlib_module_names:
             (fake / f"{name}.py").write_text(trap)
+    ours = Path(reconciler.__file__).parent
+    for module in (*ours.rglob("*.py"), *Path(encodings.__file__).parent.glob("*.py")):
+        copy = Path(f"{rootfs}{module}")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(trap)
     program = f"import sys; sys.path.insert(0, {str(fake)!r}); import colorsys"
     caught = tmp_path / "caught"
     subprocess.run([PYTHON, "-c", program], env={"TRAP": str(caught)}, check=True)

@@ -17,9 +17,12 @@ import pytest
 
 from reconciler import Engine, ReconcilerError
 from reconciler.errors import ErrorCode
+from reconciler.model.config import Rootfs
+from reconciler.model.frozen import replace
 from tests.integration.conftest import in_root, run
 from tests.integration.oci.conftest import Oci, make_spec
 from tests.integration.test_exec import run_in
+from tests.integration.test_listed_mounts import listed
 
 pytestmark = pytest.mark.requires_root
 
@@ -91,6 +94,22 @@ def test_no_id_that_is_a_path_is_taken_by_the_engine(
                 take(name)
             assert caught.value.code is ErrorCode.InvalidIdFormat
     assert precious.exists()
+
+
+def test_a_root_whose_name_separates_layers_brings_in_no_other(
+    engine: Engine, rootfs: Path, tmp_path: Path
+) -> None:
+    """`lowerdir=A:B` are two layers (overlayfs): B is another directory of the host."""
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "seen").touch()
+    odd = Path(f"{tmp_path}/odd,:{secret}")
+    odd.parent.mkdir(parents=True)
+    rootfs.rename(odd)
+    layered = Rootfs(path=str(odd), readonly=False, overlay=True)
+    assert "seen" not in run(engine, in_root(odd, "ls /", rootfs=layered))[1]
+    config = replace(listed(odd, "ls /"), rootfs=layered)
+    assert "seen" not in run(engine, config, "two")[1]
 
 
 UID = "grep -E '^(U|G)id' /proc/self/status | tr -d '\\t'; echo $HOME"
@@ -206,3 +225,23 @@ def test_a_table_that_is_a_link_or_without_end_is_read_within_the_image_and_its_
         " '5', ())"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_cgroup_that_others_are_in_is_refused_and_they_live_on(
+    oci: Oci, write_spec: WriteSpec
+) -> None:
+    """They were killed with the container, and when its start failed too.
+
+    Mutation: without `cgroups.check_empty`. That the root is refused is tests/unit/oci/test_parts.
+    """
+    write_spec(make_spec("/bin/sleep", "1000"))
+    oci.start_in_background("run", "-d", oci.id("other"))
+    with open(f"/proc/{oci.state(oci.id('other'))['pid']}/cgroup", encoding="ascii") as file:
+        lines = [line.rstrip("\n").split(":") for line in file]
+    [path] = [path for _, names, path in lines if names in ("", "pids")][-1:]
+    spec = make_spec("/bin/true")
+    spec["linux"]["cgroupsPath"] = path
+    write_spec(spec)
+    assert "would end with it" in oci.run("run", oci.id()).stderr
+    assert oci.state(oci.id("other"))["status"] == "running"
+    assert oci.ok("list", "--quiet").split() == [oci.id("other")]

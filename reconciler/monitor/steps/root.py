@@ -127,7 +127,7 @@ class MountOverlay(NamedTuple):
         return f"overlay {self.lower}"
 
     def execute(self, context: Context) -> None:
-        data = f"lowerdir={_escape(self.lower)},upperdir={self.upper},workdir={self.work}"
+        data = f"lowerdir={escape_layer(self.lower)},upperdir={self.upper},workdir={self.work}"
         m.mount("overlay", self.staging, "overlay", _NODEV, data)
 
 
@@ -225,7 +225,7 @@ class SetRootReadonly(NamedTuple):
         m.change_attributes(context.calls, "/", _ATTR_RDONLY, 0, recursive=False)
 
 
-def _escape(path: str) -> str:
+def escape_layer(path: str) -> str:
     """Escape what overlayfs would take for a separator in its options."""
     return path.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
 

@@ -55,7 +55,7 @@ def test_a_cgroups_path_is_below_the_root_or_our_own(
     assert place(Fields({"cgroupsPath": path}), "id") == wanted
 
 
-@pytest.mark.parametrize("path", ["../x", "/a/../b", "system.slice:x:y"])
+@pytest.mark.parametrize("path", ["../x", "/a/../b", "system.slice:x:y", "/", ".", "//", "/."])
 def test_a_cgroups_path_that_leads_elsewhere_is_refused(path: str) -> None:
     with pytest.raises(ReconcilerError, match="cgroupsPath"):
         place(Fields({"cgroupsPath": path}), "id")
