@@ -138,20 +138,29 @@ def test_doctor_fails_at_nothing_and_knows_the_ids_and_the_cgroup(line: CommandL
     assert by_name["resources.memory.max"]["status"] == "OK"
 
 
-def test_a_bundle_is_run_by_the_oci_command_line(tmp_path: Path, rootfs: Path) -> None:  # noqa: F811
+@pytest.mark.parametrize("is_sealed", [False, True])
+def test_a_bundle_is_run_by_the_oci_command_line(
+    is_sealed: bool,
+    tmp_path: Path,
+    rootfs: Path,  # noqa: F811
+) -> None:
     spec = make_spec(is_rootless=True)
     script = "cat /proc/self/cgroup; id -u; exit 7"
     spec["process"] |= {"args": ["sh", "-c", script], "terminal": False}
     spec["linux"]["resources"] = {"memory": {"limit": 64 << 20}, "pids": {"limit": 30}}
     (tmp_path / "config.json").write_text(json.dumps(spec))
-    boot = "import sys; from reconciler.oci.main import main; sys.exit(main())"
+    boot = "import sys; sys.path.insert(0, sys.argv.pop(1)); from reconciler.oci.main import main; "
+    boot += "sys.exit(main())"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    if is_sealed:  # see `oci.sealing`
+        environment["PYTHONPATH"] = str(tmp_path)
     done = subprocess.run(
-        [sys.executable, "-c", boot, "--root", str(tmp_path / "root"), "run", "box"],
+        [sys.executable, "-c", boot, str(TREE), "--root", str(tmp_path / "root"), "run", "box"],
         capture_output=True,
         text=True,
         check=False,
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(TREE)},
+        env=environment,
     )
     assert (done.returncode, done.stdout.split()) == (7, ["0::/", "0"]), done.stderr
     shutil.rmtree(tmp_path / "root", ignore_errors=True)
