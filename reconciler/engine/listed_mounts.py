@@ -16,6 +16,7 @@ from reconciler.engine.setup_mounts import find_root
 from reconciler.engine.setup_namespaces import (
     first_ids,
     has_user_namespace,
+    host_ids,
     known_maps,
 )
 from reconciler.errors import ErrorCode, ReconcilerError
@@ -88,7 +89,11 @@ def make_host_steps(
 
 def _root_steps(config: Config, overlay_dir: str) -> list[Any]:
     """Return the steps that open the root file system; the host's own is all read-only."""
-    path = find_root(config)
+    path, maps = find_root(config), known_maps(config)
+    if config.rootfs.overlay and maps is not None and os.geteuid() == 0:
+        from reconciler.monitor.steps.mapped_overlay import MapOverlay  # few containers need it
+
+        return [MapOverlay("root", path, overlay_dir, maps, *host_ids(config))]
     if config.rootfs.overlay:
         upper, work = (os.path.join(overlay_dir, name) for name in ("upper", "work"))
         words = [f"lowerdir={root.escape_layer(path)}", f"upperdir={upper}", f"workdir={work}"]
@@ -99,7 +104,6 @@ def _root_steps(config: Config, overlay_dir: str) -> list[Any]:
     if config.rootfs.path is None:
         attributes = int(MountAttr.NODEV) | (_RDONLY if config.rootfs.readonly else 0)
     steps: list[Any] = [root.CloneTree("root", path, True, attributes, 0, 0)]
-    maps = known_maps(config)
     if config.isolation.maps_rootfs and maps is not None:
         steps.append(listed.MapIds("root", maps, False))
     return steps

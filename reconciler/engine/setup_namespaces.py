@@ -116,6 +116,18 @@ def first_ids(config: Config) -> tuple[int, int]:
     return found[0], found[1]
 
 
+def host_ids(config: Config) -> tuple[int, int]:
+    """Return the user and group of the host that `first_ids` are."""
+    isolation = config.isolation
+    found = []
+    for first, mappings in zip(
+        first_ids(config), (isolation.uid_mappings, isolation.gid_mappings), strict=True
+    ):
+        rows = (one for one in mappings if 0 <= first - one.container_id < one.size)
+        found.append(next((one.host_id + first - one.container_id for one in rows), 0))
+    return found[0], found[1]
+
+
 def check_own_pids(config: Config) -> None:
     """Refuse to share process ids without a cgroup: nothing would tell whose processes are whose.
 

@@ -70,9 +70,6 @@ def _check_namespaces(data: dict[str, Any]) -> Iterator[Finding]:
             yield _finding((name,), message)
         if data.get(name) and not is_private:
             yield _finding((name,), "it needs namespaces.user: private")
-    if is_private and data.get("rootfs", {}).get("overlay"):
-        message = "an overlay cannot have its ids mapped; leave out namespaces.user"
-        yield _finding(("rootfs", "overlay"), message)
     if data.get("timeOffsets") and namespaces.get("time", "host") != "private":
         yield _finding(("timeOffsets",), "it needs namespaces: {time: private}")
     if "network" in namespaces and data.get("network") == "host":

@@ -243,7 +243,25 @@ def test_what_cannot_go_together_with_a_user_namespace_is_said_at_its_place(
     reconciler: Apply, source: Path
 ) -> None:
     (source / "one.yaml").write_text(f"{SLEEP}namespaces: {{user: private}}\n")
-    (source / "two.yaml").write_text(f"{SLEEP}{MAPPED}rootfs: {{path: /srv, overlay: true}}\n")
     told = reconciler("validate", str(source)).stdout
     assert "uidMappings: the field is missing" in told
-    assert ": rootfs.overlay: an overlay cannot have its ids mapped" in told
+
+
+def test_an_overlay_in_a_user_namespace_has_its_own_ids_and_keeps_what_is_written(
+    reconciler: Apply, applied: Callable[[str], int], rootfs: Path, engine: Engine
+) -> None:
+    (rootfs / "srv" / "lower").write_text("below\n")
+    fields = MAPPED + f"user: '0:0'\nrootfs: {{path: {rootfs}, overlay: true}}\n"
+    pid = applied(fields)
+    assert os.stat(f"/proc/{pid}").st_uid == 524288
+    assert inside(reconciler, "/bin/stat", "-c", "%u %g", "/srv/lower", "/") == "0 0\n0 0"
+    inside(reconciler, "/bin/sh", "-c", "echo changed > /srv/lower; echo new > /srv/made")
+    assert (rootfs / "srv" / "lower").read_text() == "below\n"
+    assert not (rootfs / "srv" / "made").exists()
+    upper = Path(engine.state_dir) / "overlay" / "web" / "upper" / "srv"
+    assert (upper / "made").read_text() == "new\n"
+    assert (upper / "made").stat().st_uid == 0
+    assert reconciler("restart", "web").returncode == 0
+    assert inside(reconciler, "/bin/cat", "/srv/lower") == "changed"
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        assert str(rootfs) not in line.split()[4]  # nothing is left among the host's mounts

@@ -13,7 +13,7 @@ import sys
 from reconciler.lean import Any, Protocol
 
 # What most containers need first: the others are loaded for those that have such steps.
-_MODULES = ("process", "root", "listed", "mounts", "attributes", "join", "hooks")
+_MODULES = ("process", "root", "listed", "mounts", "attributes", "join", "hooks", "mapped_overlay")
 _known: dict[str, type[Any]] = {}
 
 
