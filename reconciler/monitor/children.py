@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from stat import S_ISFIFO
 
 from reconciler.cgroup import core
@@ -132,14 +133,16 @@ def adopt(directory: str, boot_id: str) -> Child | None:
         stat = None  # the pid is a stranger's
     if stat is not None and stat.is_alive():
         pidfd = os.pidfd_open(run["pid"])
-        if is_same_process(run["pid"], run["startTicks"]):
-            try:
+        let_go = partial(os.close, pidfd)
+        try:
+            if is_same_process(run["pid"], run["startTicks"]):
                 child = Child(directory, run, pidfd)
-            except OSError:
-                os.close(pidfd)
-                raise
-            child.has_outlived_oom()
-            return child
+                let_go = child.close
+                child.has_outlived_oom()
+                return child
+        except OSError:
+            let_go()
+            raise
         os.close(pidfd)
     status = None if stat is None else stat.exit_status
     run["exit"] = make_exit(status, _oom_figures(run, status, None))

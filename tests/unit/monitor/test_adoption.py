@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from reconciler.monitor import adoption
+from reconciler.linux.proc import read_stat
+from reconciler.monitor import adoption, children
 from reconciler.monitor.adoption import Adoption
+from reconciler.monitor.run_file import RUN_FILE, write_json
 
 
 class Stage:
@@ -69,3 +72,36 @@ def test_what_cannot_be_hides_no_other_and_is_tried_again(
     stage.now += 1
     made.attempt(stage.take)
     assert (stage.taken, made.is_done()) == (["web", "db"], True)
+
+
+@pytest.mark.parametrize("failing", ["is_same_process", "Child", "core.oom_kills"])
+def test_an_attempt_that_fails_leaves_no_descriptor(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, failing: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    stat = read_stat(os.getpid())
+    assert stat is not None
+    run = {
+        "pid": os.getpid(),
+        "startTicks": stat.start_ticks,
+        "bootId": "boot",
+        "exit": None,
+        "logStreams": [],
+        "logDir": str(tmp_path),
+        "logSize": 1,
+        "logFiles": 1,
+        "cgroups": {},
+        "oomKills": 0,
+    }
+    write_json(str(tmp_path / RUN_FILE), run)
+    before = os.listdir("/proc/self/fd")
+    with monkeypatch.context() as patched:
+        patched.setattr(f"reconciler.monitor.children.{failing}", fail)
+        with pytest.raises(OSError, match="too many open files"):
+            children.adopt(str(tmp_path), "boot")
+    assert os.listdir("/proc/self/fd") == before
+    child = children.adopt(str(tmp_path), "boot")
+    assert child is not None
+    child.close()
