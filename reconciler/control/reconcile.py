@@ -19,6 +19,7 @@ from reconciler.control.failures import next_failures, standing_failures, write_
 from reconciler.control.logs import log_failure
 from reconciler.control.news import tell_news
 from reconciler.control.observe import Seen, desired_limits, observe
+from reconciler.control.old_logs import remove_old_logs
 from reconciler.control.outcome import Outcome
 from reconciler.control.partial import groups_of
 from reconciler.control.patience import Patience
@@ -199,13 +200,14 @@ class Reconciler:
     def _look_first(self, options: PlanOptions) -> PassReport:
         """Look, and clear up what earlier passes have left.
 
-        That is: what lost records have left among the strangers in containers' cgroups, and
-        failures of what is as it should be.
+        That is: what lost records have left among the strangers in containers' cgroups, logs
+        that have been nobody's for long, and failures of what is as it should be.
         """
         report = self._look(options)
         strangers = [one for each in report.world.containers.values() for one in each.strangers]
         if strangers:
             self._engine.end_orphans(int(one.split()[0]) for one in strangers)
+        remove_old_logs(self._engine, report.desired, report.world)
         failures = standing_failures(report.desired, report.world, report.plan)
         if failures != report.world.failures:
             self._write_failures(failures)

@@ -9,7 +9,7 @@ from stat import S_ISFIFO
 
 from reconciler.cgroup import core
 from reconciler.cgroup.oom import OomNotice, memory_figures
-from reconciler.lean import Any, socket, suppress
+from reconciler.lean import Any, Callable, socket, suppress
 from reconciler.linux.clock import wall_s
 from reconciler.linux.proc import is_same_process, read_stat
 from reconciler.linux.process import read_exit_status
@@ -133,7 +133,7 @@ def adopt(directory: str, boot_id: str) -> Child | None:
         stat = None  # the pid is a stranger's
     if stat is not None and stat.is_alive():
         pidfd = os.pidfd_open(run["pid"])
-        let_go = partial(os.close, pidfd)
+        let_go: Callable[[], None] = partial(os.close, pidfd)
         try:
             if is_same_process(run["pid"], run["startTicks"]):
                 child = Child(directory, run, pidfd)

@@ -153,6 +153,9 @@ class FakeEngine:
         finally:
             self.is_locked = False
 
+    def remove_data(self, container_id: str, kinds: tuple[str, ...]) -> None:
+        """Do nothing: nothing is ever written here."""
+
     def end_orphans(self, pids: Iterable[int]) -> None:
         """Say nothing: no record is ever lost here."""
         assert self.is_locked
