@@ -118,7 +118,8 @@ class Engine:
         NoSpace, SystemError.
         """
         self._check_id(container_id, "create")
-        check_config(container_id, config)
+        # An OCI config may have no process before `start`, which tells (config.md, Process).
+        check_config(container_id, config, needs_command=self._direct is None)
         self.check_limits(config.resources, container_id)
         self.store.prepare()
         record = Record(

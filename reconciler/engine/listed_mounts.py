@@ -57,6 +57,8 @@ def make_listed_steps(
     attached = [step for one in parts for step in one.attached] + made
     return [
         *_enter_root(config, staging, created, attached),
+        # Its mount point, while /dev can be written to.
+        *([mounts.MakeTarget("/dev/console", False)] if isolation.terminal else ()),
         *(step for one in parts for step in one.last),
         *([mounts.ReadonlyPaths(locked)] if locked else ()),
         *([mounts.MaskPaths(masked)] if masked else ()),

@@ -37,6 +37,7 @@ _FLAGS = {
     _WAIT_KILLABLE: 32,
 }
 _ALLOWING = frozenset({seccomp.SECCOMP_RET_ALLOW, seccomp.SECCOMP_RET_LOG})
+_PASSING = _ALLOWING | {seccomp.SECCOMP_RET_TRACE, seccomp.SECCOMP_RET_USER_NOTIF}
 _SENDING = ("sendmsg", "write")
 _OPERATORS = frozenset({"EQ", "NE", "LT", "LE", "GT", "GE", "MASKED_EQ"})
 _ARCHES = {"x86_64": seccomp.AUDIT_ARCH_X86_64, "aarch64": seccomp.AUDIT_ARCH_AARCH64}
@@ -73,7 +74,8 @@ def compile_profile(text: str) -> Profile:
 
     It covers the machine's own calls and, where the profile lists them, those that its kernel takes
     beside: i386's on x86_64. Those of any other architecture kill the process; x32's, which hardly
-    a kernel has, fail with ENOSYS.
+    a kernel has, fail with ENOSYS. So do numbers that are newer than our tables, where the default
+    forbids: libraries fall back upon that, as they do on an older kernel.
 
     Raises: ConfigInvalid, NotSupported.
     """
@@ -94,13 +96,14 @@ def compile_profile(text: str) -> Profile:
         raise _error(ErrorCode.ConfigInvalid, "flags", message)
     listed = _architectures(data)
     syscalls = data.get("syscalls") or []
-    others = {
-        number: _verdicts(syscalls, default, table)
-        for name, table, number in _FURTHER.get(machine, ())
-        if name in listed
-    }
+    further = [one for one in _FURTHER.get(machine, ()) if one[0] in listed]
+    others = {number: _verdicts(syscalls, default, table) for _, table, number in further}
     own = _verdicts(syscalls, default, machine)
-    program = compile_filter(_ARCHES[machine], own, default, others)
+    unknown = None
+    if default not in _PASSING:
+        tables = {_ARCHES[machine]: machine} | {arch: name for _, name, arch in further}
+        unknown = {arch: max(syscall_numbers(name).values()) + 1 for arch, name in tables.items()}
+    program = compile_filter(_ARCHES[machine], own, default, others, unknown)
     listener = data.get("listenerPath") if has_notify else None
     metadata = str(data.get("listenerMetadata", ""))
     return Profile(program, flags, listener, metadata, _allow_trampoline(own, default, machine))

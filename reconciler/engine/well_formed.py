@@ -16,10 +16,10 @@ class _Problem(NamedTuple):
     text: str
 
 
-def check_config(container_id: str, config: Config) -> None:
+def check_config(container_id: str, config: Config, *, needs_command: bool = True) -> None:
     """Refuse a Config that is not well formed. Raises: ConfigInvalid."""
     problems = [
-        *_of_argv("command", config.command),
+        *(_of_argv("command", config.command) if needs_command or config.command else ()),
         *_of_env(config.env),
         *_of_text("workdir", config.workdir),
         *_of_text("user", config.user),

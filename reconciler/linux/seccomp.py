@@ -89,18 +89,20 @@ def compile_filter(
     verdicts: Mapping[int, Verdict],
     default: int,
     others: Mapping[int, Mapping[int, Verdict]] | None = None,
+    unknown: Mapping[int, int] | None = None,
 ) -> bytes:
     """Return a program (array of struct sock_filter) that decides by system call number.
 
     `arch` is an AUDIT_ARCH_*, verdicts are SECCOMP_RET_* values or checks of an argument,
     `default` is for numbers not named. `others` are verdicts for further architectures; calls of
     one that is not named kill the process; those of x32, whose numbers have bit 30, fail with
-    ENOSYS. Neighbours with the same verdict become one range, and the ranges a binary search tree.
+    ENOSYS, as do those from `unknown` on, a number by architecture above all named. Neighbours with
+    the same verdict become one range, and the ranges a binary search tree.
     """
     code = _Assembler()
     starts: list[tuple[int, int]] = []
     for number, own in ((arch, verdicts), *(others or {}).items()):
-        code.search(_to_ranges(own, default))
+        code.search(_to_ranges(own, default, (unknown or {}).get(number)))
         starts.append((number, code.emit(BPF_LD | BPF_W | BPF_ABS, _NR_OFFSET)))
     position = code.emit(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS)
     for number, start in reversed(starts):
@@ -132,13 +134,15 @@ def _sock_fprog(filters: ctypes.Array[ctypes.c_char]) -> bytes:
     return struct.pack("@HP", len(filters) // _INSTRUCTION.size, ctypes.addressof(filters))
 
 
-def _to_ranges(verdicts: Mapping[int, Verdict], default: int) -> list[tuple[int, Verdict]]:
+def _to_ranges(
+    verdicts: Mapping[int, Verdict], default: int, unknown: int | None
+) -> list[tuple[int, Verdict]]:
     """Return (first number, verdict) of each range, ascending, the first from 0."""
     starts: dict[int, Verdict] = {0: default}
     for number in sorted(verdicts):
         starts[number] = verdicts[number]
         starts[number + 1] = default
-    starts[_X32_SYSCALL_BIT] = RET_ENOSYS
+    starts[_X32_SYSCALL_BIT if unknown is None else unknown] = RET_ENOSYS
     ranges: list[tuple[int, Verdict]] = []
     for first, verdict in starts.items():
         if not ranges or ranges[-1][1] != verdict:

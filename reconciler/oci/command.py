@@ -65,9 +65,14 @@ def _guard(verb: Verb, values: Values, options: Values, arguments: list[str], lo
 
         if "preserve-fds" in options:  # before any descriptor of ours could be taken for one
             options["preserve-fds"] = _count_preserved(options["preserve-fds"], log)
+        if log.is_debug:
+            words = [verb.name, *(f"{key}={value!r}" for key, value in options.items() if value)]
+            log.note(f"{_version().splitlines()[0]}: {' '.join([*words, *arguments])}")
         name = f"reconciler.oci.verbs.{verb.name}"
         __import__(name)  # importlib would load warnings
         code: int = sys.modules[name].run(Runtime(values, log), options, arguments)
+        if log.is_debug:
+            log.note(f"{verb.name} has ended with {code}")
         return code
     except SealNeeded:
         raise

@@ -60,8 +60,13 @@ def _mount_point(mount_id: str) -> str:
         for line in lines:
             fields = line.split(" ")
             if fields[0] == mount_id:
-                return fields[4].encode().decode("unicode_escape")
+                return _unescape(fields[4])
     raise FileNotFoundError(2, "no such mount", mount_id)
+
+
+def _unescape(field: str) -> str:
+    """Return a path of mountinfo, where spaces and the like stand as octal numbers (proc(5))."""
+    return os.fsdecode(os.fsencode(field).decode("unicode_escape").encode("latin-1"))
 
 
 class KeepPrivate(NamedTuple):
@@ -166,12 +171,34 @@ class EnterRoot(NamedTuple):
             m.attach_tree(calls, context.tree(self.key), self.staging)
         calls.add(SYS.chdir, encode(self.staging), path=self.staging)
         if self.no_pivot and not self.is_shared:
-            calls.python(lambda _: m.mount(self.staging, "/", None, _MOVE))
+            calls.python(lambda _: _cover_root(self.staging))
         if self.is_shared or self.no_pivot:
             calls.add(SYS.chroot, b".", path=".")
         else:
             m.pivot_root_here(calls)
         calls.add(SYS.chdir, b"/", path="/")
+
+
+def _cover_root(staging: str) -> None:
+    """Move a mount over the root. What is below it stays, without the kernel's file systems.
+
+    With one of those in full somewhere in the mount namespace, a new user namespace inside could
+    mount another, and have what is masked (mount_too_revealing of fs/namespace.c).
+
+    Raises: OSError.
+    """
+    own = os.getcwd()
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
+        rows = [line.split(" ") for line in lines]
+    for row in reversed(rows):
+        path = _unescape(row[4])
+        is_kernels = row[row.index("-") + 1] in ("proc", "sysfs")
+        if is_kernels and path != own and not path.startswith(f"{own}/"):
+            try:
+                m.unmount(path)
+            except OSError:  # one of another user namespace's is locked here
+                m.mount("tmpfs", path, "tmpfs", 0)
+    m.mount(staging, "/", None, _MOVE)
 
 
 class VisitRoot(NamedTuple):

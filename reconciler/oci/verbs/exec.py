@@ -51,7 +51,7 @@ def run(runtime: Runtime, options: Values, arguments: list[str]) -> int:
 
 def _check_status(status: str, container_id: str, *, ignore_paused: bool) -> None:
     if status == "paused" and not ignore_paused:
-        why = "it is paused; resume it, or use --ignore-paused"
+        why = "cannot exec in a paused container; resume it, or use --ignore-paused"
         raise refuse(container_id, ErrorCode.ContainerPaused, "execute a command in", why)
     if status not in ("created", "running", "paused"):
         why = f"it is {status}"

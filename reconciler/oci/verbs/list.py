@@ -22,7 +22,7 @@ def run(runtime: Runtime, options: Values, arguments: list[str]) -> int:
     for error in runtime.engine.list_corrupt():
         runtime.log.warning(str(error))
     if is_json:
-        sys.stdout.write(json.dumps(states) + "\n")
+        sys.stdout.write(json.dumps(states, separators=(",", ":")) + "\n")
         return 0
     rows = [_COLUMNS, *(tuple(str(state[name]) for name in _FIELDS) for state in states)]
     widths = [max(12, *(len(row[column]) + 3 for row in rows)) for column in range(len(_COLUMNS))]

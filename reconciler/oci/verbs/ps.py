@@ -16,7 +16,7 @@ def run(runtime: Runtime, options: Values, arguments: list[str]) -> int:
     pids = container.processes()
     words = arguments[1:]
     if check_format(options["format"]):
-        sys.stdout.write(json.dumps(pids) + "\n")
+        sys.stdout.write(json.dumps(pids, separators=(",", ":")) + "\n")
         return 0
     lines = _run_ps(words or ["-ef"])
     column = _pid_column(lines[0])

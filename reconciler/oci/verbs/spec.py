@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from reconciler.cgroup.detect import Mode, detect
 from reconciler.engine.own_mounts import MASKED_PATHS, READONLY_PATHS
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.lean import Any, json
@@ -32,7 +33,9 @@ def run(runtime: Runtime, options: Values, arguments: list[str]) -> int:
 
 def make_spec(*, is_rootless: bool) -> dict[str, Any]:
     """Return a config that runs a shell, `is_rootless` for a user other than root."""
-    namespaces = ["pid", "network", "ipc", "uts", "mount", "cgroup"]
+    namespaces = ["pid", "network", "ipc", "uts", "mount"]
+    if detect().mode is Mode.V2:  # on v1 as runc: tools that begin with this add to it
+        namespaces.append("cgroup")
     linux: dict[str, Any] = {
         "resources": {"devices": [{"allow": False, "access": "rwm"}]},
         "namespaces": [{"type": kind} for kind in namespaces],

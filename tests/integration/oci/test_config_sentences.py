@@ -269,3 +269,31 @@ def test_the_cpu_affinity_of_exec_is_not_the_inits(oci: Oci, write_spec: WriteSp
     assert os.sched_getaffinity(oci.state(oci.id())["pid"]) == cpus
     shown = oci.ok("exec", oci.id(), "grep", "Cpus_allowed_list", "/proc/self/status")
     assert shown.split()[1] == one
+
+
+def test_a_read_only_dev_has_its_console(oci: Oci, write_spec: WriteSpec) -> None:
+    spec = make_spec("sh", "-c", "tty; stat -c %F /dev/console; touch /dev/x || echo refused")
+    spec["process"]["terminal"] = True
+    dev = next(one for one in spec["mounts"] if one["destination"] == "/dev")
+    dev["options"] = [*dev["options"], "ro"]
+    write_spec(spec)
+    said = oci.ok("run", oci.id()).replace("\r", "")
+    assert said.splitlines()[:2] == ["/dev/pts/0", "character special file"]
+    assert said.endswith("refused\n")
+
+
+def test_without_a_pivot_no_new_user_namespace_sees_what_is_masked(
+    oci: Oci, write_spec: WriteSpec, rootfs: Path
+) -> None:
+    """The kernel lets one mount /proc when its own mount namespace has another in full."""
+    spec = make_spec("unshare", "-Urmpf", "sh", "-c", "mount -t proc none /mnt && ls /mnt")
+    spec["process"]["capabilities"] = {
+        kind: ["CAP_SETFCAP"] for kind in ("bounding", "effective", "permitted")
+    }
+    spec["linux"]["maskedPaths"] = ["/proc/meminfo"]
+    (rootfs / "mnt").mkdir(exist_ok=True)
+    write_spec(spec)
+    for words in ([], ["--no-pivot"]):
+        done = oci.run("run", *words, oci.id())
+        assert done.returncode != 0, done.stdout
+        assert "permission denied" in done.stderr.lower()

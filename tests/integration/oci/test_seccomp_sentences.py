@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import struct
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.linux.syscall_numbers import syscall_numbers
 from tests.integration.oci.conftest import Oci, Spec, make_spec
 
 pytestmark = pytest.mark.requires_root
@@ -210,3 +212,22 @@ def test_the_listener_gets_one_state_with_the_containers_in_it(
     further = listener.states[1]
     assert further["pid"] != state["pid"]
     assert further["state"] == expected | {"status": "running"}
+
+
+def test_a_call_that_is_newer_than_any_known_fails_as_on_an_older_kernel(
+    oci: Oci, write_spec: WriteSpec, rootfs: Path
+) -> None:
+    """As runc has it: a library falls back upon ENOSYS, and not upon EPERM."""
+    source = rootfs.parent / "call.c"
+    source.write_text(
+        "#include <errno.h>\n#include <unistd.h>\n#include <sys/syscall.h>\n"
+        "int main(void) { return syscall(5000) < 0 ? errno : 0; }\n"
+    )
+    subprocess.run(["gcc", "-static", "-o", rootfs / "bin/call", source], check=True)
+    known = sorted(syscall_numbers(os.uname().machine))
+    allowed = rule("ALLOW", *(name for name in known if name != "mkdir"))
+    write_spec(filtered(profile(allowed, default="ERRNO"), "call"))
+    assert oci.run("run", oci.id()).returncode == errno.ENOSYS
+    denied = [name for name in known if name not in _MKDIR]
+    write_spec(filtered(profile(rule("ALLOW", *denied), default="ERRNO"), *_TRY))
+    assert "Operation not permitted" in oci.run("run", oci.id()).stderr

@@ -74,7 +74,8 @@ def test_list_shows_all_containers(oci: Oci, running: str) -> None:
 
 def test_ps_shows_the_processes(oci: Oci, running: str) -> None:
     pid = oci.state(running)["pid"]
-    assert json.loads(oci.ok("ps", "--format", "json", running)) == [pid]
+    assert oci.ok("ps", "--format", "json", running) == f"[{pid}]\n"
+    assert oci.ok("list", "--format", "json").startswith('[{"ociVersion":"1.0.2","id":"')
     lines = oci.ok("ps", running).splitlines()
     assert len(lines) == 2
     assert str(pid) in lines[1].split()
@@ -117,6 +118,20 @@ def test_without_cgroups_there_are_none_and_no_limits(oci: Oci, write_spec: Writ
     write_spec(spec)
     refused = oci.run("--cgroup-manager", "disabled", "run", oci.id())
     assert "limits need a cgroup" in refused.stderr
+
+
+def test_debug_tells_what_was_asked_and_how_it_ended(
+    oci: Oci, write_spec: WriteSpec, tmp_path: Path
+) -> None:
+    write_spec(make_spec("true"))
+    done = oci.run("--debug", "run", oci.id())
+    first, last = done.stderr.splitlines()
+    assert "level=debug" in first
+    assert f": run bundle='.' {oci.id()}\"" in first
+    assert "run has ended with 0" in last
+    oci.ok("--debug", "--log", str(tmp_path / "log"), "--log-format", "json", "run", oci.id())
+    rows = [json.loads(row) for row in (tmp_path / "log").read_text().splitlines()]
+    assert [row["level"] for row in rows] == ["debug", "debug"]
 
 
 def test_help_names_every_option(oci: Oci) -> None:
