@@ -20,6 +20,7 @@ from reconciler.monitor.run_file import RUN_FILE, write_json
 from reconciler.oci.criu import options as o
 from reconciler.oci.criu.outside import mounts_to_restore, streams_to_restore
 from reconciler.oci.criu.rpc import RESTORE, Criu, Fields, Notice, decode, encode
+from reconciler.oci.criu.targets import make_targets
 from reconciler.oci.options import Values
 from reconciler.oci.runtime import Runtime
 
@@ -55,6 +56,7 @@ class RestoringLauncher(DirectLauncher):
 
     def _restore(self, plan: dict[str, Any], images: o.Images, root: str) -> int:
         config = self._runtime.load(plan["id"]).config
+        make_targets(config)
         source = config.rootfs.path or "/"
 
         def prepare(to_us: socket.socket) -> None:
