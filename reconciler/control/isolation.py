@@ -32,6 +32,11 @@ _LINKS = {
 _KEYS = tuple(f"namespaces.{name}" for name in _LINKS)
 _FIXED = (NamespaceMode.PRIVATE.value, NamespaceMode.HOST.value)
 _POLICIES = {0: "OTHER", 1: "FIFO", 2: "RR", 3: "BATCH", 5: "IDLE", 6: "DEADLINE", 7: "EXT"}
+_ONLY_LOOPBACK = 3  # lines of /proc/net/dev: two of titles
+_OF_KERNEL = frozenset(
+    {"lo", "tunl0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "sit0"}
+    | {"ip6tnl0", "ip6gre0"}
+)
 _RESET_ON_FORK = 0x40000000
 _IO_CLASSES = ("none", "RT", "BE", "IDLE")
 _DOMAINNAME = "kernel.domainname"
@@ -65,13 +70,16 @@ def read_isolation(
 ) -> dict[str, Value]:
     """Return fields of a spec as the kernel shows them of an init that runs.
 
-    `namespaces.NAME` are `private`, `host`, a path or what differs from it; `scheduler` is policy,
-    nice value and real-time priority, `ioPriority` class and priority. `hosts` are the namespaces
-    of its starter, `before` what was shown of the same init.
+    `interfaces` are those beyond loopback where there are to be none; `namespaces.NAME` are
+    `private`, `host`, a path or what differs from it; `scheduler` is policy, nice value and
+    real-time priority, `ioPriority` class and priority. `hosts` are the namespaces of its starter,
+    `before` what was shown of the same init.
 
     Raises: OSError.
     """
     shown = _kept(config, before) or _namespaces(pid, config, hosts)
+    if interfaces := _foreign_interfaces(pid, config):
+        shown["interfaces"] = interfaces
     isolation = config.isolation
     if isolation is _PLAIN or isolation == _PLAIN:
         return shown
@@ -148,6 +156,24 @@ def _may_enter_others(config: Config, links: Links, hosts: Links) -> bool:
     if config.security.seccomp is not SeccompMode.UNCONFINED:
         return False
     return mode_of(config, "user") != NamespaceMode.HOST or links["user"] != hosts.get("user")
+
+
+def _foreign_interfaces(pid: int, config: Config) -> tuple[str, ...]:
+    """Return the network interfaces that somebody has given to a container that is to have none.
+
+    The program may make some with NET_ADMIN, as may hooks. Those of tunnels the kernel makes by
+    itself in every namespace (net.core.fb_tunnels_only_for_init_net).
+    """
+    isolation = config.isolation
+    if mode_of(config, "network") != NamespaceMode.PRIVATE or isolation.net_devices:
+        return ()
+    if {"NET_ADMIN", "SYS_ADMIN"} & {*config.security.capabilities}:
+        return ()
+    table = read_file(f"/proc/{pid}/net/dev")
+    if table.count(b"\n") <= _ONLY_LOOPBACK or isolation.hooks != _PLAIN.hooks:
+        return ()
+    names = (line.partition(b":")[0].strip().decode() for line in table.splitlines()[2:])
+    return tuple(sorted(name for name in names if name not in _OF_KERNEL))
 
 
 def _of_path(pid: int, name: str, path: str) -> str:

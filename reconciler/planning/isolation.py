@@ -43,6 +43,7 @@ def isolation_drift(spec: Spec, observed: Observed) -> Iterator[FieldChange]:
     ):
         return
     yield from _namespaces(spec, observed)
+    yield from _interfaces(spec, observed)
     if (before.mounts, before.rootfs) == (config.mounts, config.rootfs):
         yield from _mounts(spec, observed)
     yield from _parameters(spec, observed)
@@ -64,6 +65,13 @@ def _namespaces(spec: Spec, observed: Observed) -> Iterator[FieldChange]:
             change = make_change(spec, path, str(wanted), value, ChangeClass.RESTART)
             is_joined = wanted not in (*NamespaceMode, "none")
             yield change if is_joined and value == ANOTHER else reported(spec, change)
+
+
+def _interfaces(spec: Spec, observed: Observed) -> Iterator[FieldChange]:
+    """Yield what somebody has plugged in: it is theirs, and only told."""
+    names = observed.process.get("interfaces")
+    if isinstance(names, tuple):
+        yield _reported(spec, "network", spec.config.network.value, ", ".join(map(str, names)))
 
 
 def _mounts(spec: Spec, observed: Observed) -> Iterator[FieldChange]:

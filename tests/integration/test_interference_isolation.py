@@ -163,6 +163,17 @@ def test_a_joined_network_that_was_made_anew_is_joined_by_a_restart(
     assert os.stat(f"/proc/{case.init.pid}/ns/net").st_ino == network.stat().st_ino
 
 
+def test_an_interface_that_was_plugged_in_is_told_and_left_to_who_did_it(
+    make: Callable[[str], Case],
+) -> None:
+    case = make("command: [/bin/sleep, '1000']\n")
+    enter(case, "ip", "link", "add", "plugged", "type", "veth", "peer", "name", "other")
+    assert case.drift() == [("network other, plugged -> none", "report")]
+    assert case.mend() == []
+    enter(case, "ip", "link", "del", "plugged")
+    assert case.drift() == []
+
+
 def test_the_policy_of_a_field_decides(make: Callable[[str], Case]) -> None:
     fields = "{sysctl.kernel.shmmni: report, scheduler: ignore, domainname: enforce}"
     case = make(f"{SPEC}drift: {{fields: {fields}, policy: report}}\n")

@@ -68,6 +68,12 @@ def test_a_private_namespace_that_is_the_hosts_is_only_told_by_the_fields_name()
     ]
 
 
+def test_interfaces_that_somebody_has_plugged_in_are_only_told() -> None:
+    assert told(make_spec(), interfaces=("eth0", "veth1")) == [
+        ("network eth0, veth1 -> none", "report")
+    ]
+
+
 def test_a_namespace_of_another_is_mended_by_a_restart() -> None:
     spec = isolated(namespaces=Namespaces(ipc="/run/ipc"))
     observed = make_observed(spec, limits={}, process=AS_STARTED | {"namespaces.ipc": ANOTHER})
