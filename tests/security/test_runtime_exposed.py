@@ -106,7 +106,7 @@ def test_a_process_on_its_way_in_cannot_be_opened_from_inside(engine: Engine, ro
 
 
 # Says of every process beside it that it may trace: the capabilities, and what is open.
-_TRACE = """
+TRACE = """
 import ctypes, os
 libc = ctypes.CDLL(None)
 said, seen = open("/srv/said", "a", buffering=1), {}
@@ -148,7 +148,7 @@ def test_a_process_that_is_traced_from_its_first_moment_has_no_right_of_the_host
     tmp_path.chmod(0o755)
     mount = Mount(type=MountType.BIND, source=str(tmp_path), target="/srv", options=("rw",))
     security = Security(capabilities=("SYS_PTRACE",), no_new_privileges=not may_gain)
-    command = ("/usr/bin/python3", "-c", _TRACE)
+    command = ("/usr/bin/python3", "-c", TRACE)
     config = Config(command=command, user="0:0", mounts=(mount,), security=security)
     container = engine.create("c1", config)
     container.start()

@@ -180,7 +180,7 @@ def _copy_entry(name: str, source: int, target: int) -> None:
         _copy_up(*inner)
     elif stat.S_ISREG(found.st_mode):
         reading, writing = os.O_RDONLY, os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        extra = os.O_NOFOLLOW | os.O_CLOEXEC
+        extra = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # it may be a FIFO by now
         inner = [
             os.open(name, reading | extra, dir_fd=source),
             os.open(name, writing | extra, 0o600, dir_fd=target),
