@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import stat
 
+from reconciler.engine.devices import resolved_devices
 from reconciler.engine.mount_options import parse_options
 from reconciler.engine.rootless import is_rootless
 from reconciler.engine.setup_namespaces import has_user_namespace
@@ -48,7 +49,7 @@ def device_steps(config: Config, directory: str) -> tuple[list[Any], list[Any]]:
     for item in config.isolation.mounts or ():
         if os.path.normpath(item.destination) == "/dev" and parse_options(item.options).is_bind:
             return [], []
-    own = {device.path: device for device in config.isolation.devices}
+    own = {device.path: device for device in resolved_devices(config.isolation)}
     nodes = {device.path: device for device in _DEFAULT_NODES} | own
     if not has_user_namespace(config):
         rows = [[one.path, *_node(one, one.uid, one.gid)] for one in nodes.values()]

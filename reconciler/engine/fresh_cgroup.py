@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 
+from reconciler.engine.devices import rules_of
 from reconciler.engine.failures import SetupFailed, about, translate_setup_failure
 from reconciler.lean import TYPE_CHECKING, Any, Iterator, contextmanager, partial
 from reconciler.model.record import Record
@@ -90,7 +91,7 @@ def start_init(engine: Engine, record: Record, plan: dict[str, Any]) -> dict[str
 def _limit(engine: Engine, record: Record) -> None:
     with about(record.id, "start"):
         engine.driver.apply(record.cgroups, record.config.resources, None)
-        engine.driver.control_devices(record.cgroups, record.config.isolation.device_rules)
+        engine.driver.control_devices(record.cgroups, rules_of(record.config.isolation))
 
 
 def _start_init(engine: Engine, record: Record, plan: dict[str, Any]) -> dict[str, Any]:

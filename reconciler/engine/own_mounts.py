@@ -64,13 +64,14 @@ def needs_list(config: Config) -> bool:
     """Tell whether its mounts are to be listed one by one: most containers of root's need not.
 
     So it is in a user namespace, with createContainer hooks (which come when all mounts are there,
-    before the root is entered), and with a propagation of the root.
+    before the root is entered), with devices, and with a propagation of the root.
     """
     isolation = config.isolation
     return isolation.mounts is None and (
         isolation.namespaces.user != NamespaceMode.HOST
         or isolation.rootfs_propagation is not None
         or bool(isolation.hooks.create_container)
+        or bool(isolation.devices)
     )
 
 

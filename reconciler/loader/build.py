@@ -24,8 +24,10 @@ from reconciler.model.config import (
     MemoryLimits,
     Mount,
     MountType,
+    NetClass,
     NetworkMode,
     PidsLimits,
+    RdmaLimit,
     Resources,
     Rlimit,
     Rootfs,
@@ -184,14 +186,35 @@ def _build_resources(data: _Data) -> Resources:
             )
             for one in data.get("hugetlb", ())
         ),
+        rdma=tuple(
+            _given(
+                RdmaLimit,
+                one,
+                hcaHandles=("hca_handles", None),
+                hcaObjects=("hca_objects", None),
+            )
+            for one in sorted(data.get("rdma", ()), key=lambda one: one["device"])
+        ),
+        net=_given(
+            NetClass,
+            data.get("net", {}),
+            classId=("class_id", None),
+            priorities=("priorities", lambda rows: tuple(sorted(rows.items()))),
+        ),
         unified=tuple(sorted((name, str(text)) for name, text in data.get("unified", {}).items())),
     )
 
 
 def _build_memory(data: _Data) -> MemoryLimits:
-    sizes = ("max", "high", "low", "min", "swap")
+    sizes = ("max", "high", "low", "min", "swap", "reservation")
     size = {key: (f"{key}_bytes", parse_size) for key in sizes}
-    memory: MemoryLimits = _given(MemoryLimits, data, oomGroup=("oom_group", None), **size)
+    memory: MemoryLimits = _given(
+        MemoryLimits,
+        data,
+        oomGroup=("oom_group", None),
+        disableOomKiller=("disable_oom_killer", None),
+        **size,
+    )
     return memory
 
 
@@ -202,6 +225,7 @@ def _build_cpu(data: _Data) -> CpuLimits:
         max=("max_milli", parse_cpu),
         burst=("burst_ns", parse_duration),
         weight=("weight", int),
+        period=("period_us", _microseconds),
         realtimeRuntime=("realtime_runtime_us", _microseconds),
         realtimePeriod=("realtime_period_us", _microseconds),
         cpus=("cpus", str),

@@ -12,6 +12,7 @@ from typing import Any
 
 from reconciler.loader.findings import Path
 from reconciler.model.isolation import (
+    Device,
     Hook,
     Hooks,
     IdMapping,
@@ -106,6 +107,19 @@ def _build_memory_policy(data: _Data) -> MemoryPolicy:
     )
 
 
+def _build_device(data: _Data) -> Device:
+    return Device(
+        path=os.path.normpath(data["path"]),
+        type=data.get("type", ""),
+        major=data.get("major", 0),
+        minor=data.get("minor", 0),
+        mode=int(data.get("mode", "0666"), 8),
+        uid=data.get("uid", 0),
+        gid=data.get("gid", 0),
+        access="".join(letter for letter in "rwm" if letter in data.get("access", "rw")),
+    )
+
+
 def _build_hooks(data: _Data, base_of: _BaseOf) -> Hooks:
     return Hooks(
         **{
@@ -152,6 +166,7 @@ _CONVERSIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "timeOffsets": ("time_offsets", _build_offsets),
     "personality": ("personality", str),
     "memoryPolicy": ("memory_policy", _build_memory_policy),
+    "devices": ("devices", lambda rows: tuple(map(_build_device, rows))),
     "netDevices": ("net_devices", dict),
     "annotations": ("annotations", dict),
     "umask": ("umask", lambda mask: int(mask, 8)),

@@ -15,7 +15,7 @@ _ONE_FILE = "one file is one container: write a file for each"
 _PUBLISH = "no ports are published; 'network: host' uses the host's"
 _IMAGE = "no images are fetched: unpack one into a directory and write 'rootfs: {path: DIR}'"
 _MOUNTS = "write 'mounts: [{type: bind, source: DIR, target: /DIR}]'"
-_DEVICE = "write 'mounts: [{type: bind, source: /dev/X, target: /dev/X, options: [dev]}]'"
+_DEVICE = "write 'devices: [{path: /dev/X}]'"
 _ORDER = "write 'dependsOn: {NAME: started}', or ready, or completed"
 _PRIVILEGES = "write what it needs in 'security: {capabilities: [...]}'"
 _PROFILE = "a seccomp profile is no spec: move it into a directory of its own, as profiles/web.json"
@@ -62,7 +62,7 @@ INSTEAD = _by_name(
         ("write 'probes: {liveness: ...}'", "livenessprobe"),
         ("write 'probes: {readiness: ...}'", "readinessprobe"),
         ("write 'probes: {startup: ...}'", "startupprobe"),
-        (_DEVICE, "devices device adddevice"),
+        (_DEVICE, "device adddevice"),
         ("write 'sysctl: {NAME: value}'", "sysctls"),
         ("write 'namespaces: {pid: host}'", "pid hostpid"),
         ("write 'namespaces: {ipc: host}'", "ipc hostipc"),
@@ -130,12 +130,7 @@ INSIDE = {
             ("disk space is not limited; a tmpfs has a size", "ephemeralstorage"),
         )
     ),
-    "resources.memory": _by_name(
-        (
-            ("write 'max: 256Mi'", "limit"),
-            ("write 'low: 64Mi'", "reservation"),
-        )
-    ),
+    "resources.memory": _by_name((("write 'max: 256Mi'", "limit"),)),
     "resources.cpu": _by_name(
         (
             ("write 'max: 500m'", "limit"),

@@ -157,11 +157,23 @@ def _check_logs(value: str) -> None:
         raise ValueError(f"{value!r:.80} is neither 'none' nor a mapping with maxSize and maxFiles")
 
 
-def _check_device_name(value: str) -> None:
-    is_name = 0 < len(value.encode(errors="replace")) < 16 and value not in (".", "..", "lo")
+def _check_device_path(value: str) -> None:
+    _check_text(value)
+    if not value.startswith("/dev/") or ".." in value.split("/"):
+        raise ValueError(f"{value!r:.80} is not the path of a device (example: /dev/fuse)")
+
+
+def _check_interface(value: str) -> None:
+    is_name = 0 < len(value.encode(errors="replace")) < 16 and value not in (".", "..")
     if not is_name or any(char in "/:\0" or char.isspace() for char in value):
-        rule = "1 to 15 characters, without '/', ':' and blanks; lo is every container's own"
-        raise ValueError(f"{value!r:.80} is no name of a network device to move ({rule})")
+        rule = "1 to 15 characters, without '/', ':' and blanks"
+        raise ValueError(f"{value!r:.80} is no name of a network device ({rule})")
+
+
+def _check_device_name(value: str) -> None:
+    _check_interface(value)
+    if value == "lo":
+        raise ValueError("lo cannot be moved: every container has its own")
 
 
 def _check_offset(value: str | int) -> None:
@@ -243,6 +255,8 @@ _FORMATS: dict[str, tuple[_Check, tuple[type, ...]]] = {
     "enforced-field": (_check_enforced_field, (str,)),
     "size": (parse_size, (str, int)),
     "cpu-amount": (parse_cpu, (str, int, float)),
+    "device-path": (_check_device_path, (str,)),
+    "interface": (_check_interface, (str,)),
     "device-name": (_check_device_name, (str,)),
     "time-offset": (_check_offset, (str, int)),
     "duration-go": (parse_duration, (str, int)),

@@ -21,6 +21,7 @@ from reconciler.model.spec import Backoff
 _PAGE_BYTES = 4096
 
 _MIN_LOG_BYTES = 4096
+_PERIODS = (1_000_000, 1_000_000_000)
 _CHECKS = ("exec", "http", "tcp", "unix")
 _LEAST_NS = {"interval": 100_000_000, "timeout": 1_000_000}
 
@@ -109,6 +110,11 @@ def _check_cpu(cpu: dict[str, Any]) -> Iterator[Finding]:
     if cpu.get("idle") and "weight" in cpu:
         message = "what is idle has no weight; leave out one of the two"
         yield _finding(("resources", "cpu", "weight"), message)
+    if "period" in cpu and "max" not in cpu:
+        message = "there is no quota to keep to; set resources.cpu.max too"
+        yield _finding(("resources", "cpu", "period"), message)
+    if "period" in cpu and not _PERIODS[0] <= parse_duration(cpu["period"]) <= _PERIODS[1]:
+        yield _finding(("resources", "cpu", "period"), f"{cpu['period']} is not from 1ms to 1s")
     if "burst" in cpu and "max" not in cpu:
         message = "there is no quota to save from; set resources.cpu.max too"
         yield _finding(("resources", "cpu", "burst"), message)

@@ -80,7 +80,7 @@ class MemoryLimits:
 
     `low`, `min`: kept from reclaim as far as possible, and in any case; `oom_group`: the OOM killer
     takes all processes or none (these three are cgroup v2's alone).
-    For engine users: `reservation` (v1: soft limit; v2: `low`), `swappiness` 0-100 (v1 alone),
+    `reservation` (v1: soft limit; v2: `low`), `swappiness` 0-100 (v1 alone),
     `disable_oom_killer` (v1 alone).
     """
 
@@ -100,8 +100,9 @@ class CpuLimits:
     """`max_milli` CPUs at most; `weight` 1-10000 as in cgroup v2; `cpus`/`mems` as in cpuset(7).
 
     `burst_ns`: unused quota that may be saved up; `idle`: runs only when nothing else would.
-    For engine users: `quota_us` in each `period_us` in place of `max_milli`, `shares` 2-262144 as
-    in cgroup v1 in place of `weight`; real-time quota and period (v1 alone).
+    `max_milli` is kept to within each `period_us`; real-time quota and period are v1's alone. For
+    engine users: `quota_us` in place of `max_milli`, `shares` 2-262144 as in cgroup v1 in place of
+    `weight`.
     """
 
     max_milli: int | None = None
@@ -187,7 +188,6 @@ class Resources:
     """All cgroup limits of a container.
 
     `unified`: files of cgroup v2 without a field of their own, and what is written into them.
-    For engine users: `rdma`, `net`.
     """
 
     memory: MemoryLimits = MemoryLimits()

@@ -12,7 +12,11 @@ _LIMITS = (
     "resources.memory.min",
     "resources.memory.oomGroup",
     "resources.memory.swap",
+    "resources.memory.reservation",
+    "resources.memory.swappiness",
+    "resources.memory.disableOomKiller",
     "resources.cpu.max",
+    "resources.cpu.period",
     "resources.cpu.burst",
     "resources.cpu.idle",
     "resources.cpu.weight",
@@ -25,6 +29,9 @@ _LIMITS = (
     "resources.io.weights",
     "resources.io.max",
     "resources.hugetlb",
+    "resources.rdma",
+    "resources.net.classId",
+    "resources.net.priorities",
     "resources.unified",
 )
 

@@ -102,7 +102,11 @@ class MemoryPolicy:
 
 @frozen
 class Device:
-    """A device node to make: `type` c, b, u or p; `mode` the permission bits."""
+    """A device node to make: `type` c, b, u or p; `mode` the permission bits.
+
+    Without a type it is the host's device with that path. With `access` (letters of r, w, m) there
+    is a rule that allows it too.
+    """
 
     path: str
     type: str
@@ -111,6 +115,7 @@ class Device:
     mode: int = 0o666
     uid: int = 0
     gid: int = 0
+    access: str | None = None
 
 
 @frozen

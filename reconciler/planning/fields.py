@@ -22,6 +22,7 @@ from reconciler.model.spec import Dependency, Spec, Suspend
 from reconciler.model.value import Value
 from reconciler.planning.isolation_text import (
     exec_affinity,
+    spell_devices,
     spell_hooks,
     spell_io_priority,
     spell_memory_policy,
@@ -202,6 +203,7 @@ _NO_ROWS: dict[str, Any] = {
     "time_offsets": {},
     "cpu_affinity": (None, None),
     "net_devices": {},
+    "devices": (),
     "annotations": {},
     "hooks": Hooks(),
     "namespaces": Namespaces(),
@@ -259,6 +261,7 @@ FIELDS: tuple[Field, ...] = (
     _row("hooks.poststart", "config.isolation.hooks.poststart", _RESTART, spell_hooks),
     _row("hooks.poststop", "config.isolation.hooks.poststop", _RESTART, spell_hooks),
     _row("annotations", "config.isolation.annotations", _RESTART),
+    _row("devices", "config.isolation.devices", _RESTART, spell_devices),
     _row("netDevices", "config.isolation.net_devices", _RESTART),
     _process("maskedPaths", "config.isolation.masked_paths"),
     _process("readonlyPaths", "config.isolation.readonly_paths"),
@@ -290,19 +293,21 @@ FIELDS: tuple[Field, ...] = (
     _kernel("resources.io.weights", "config.resources.io.weights", _spell_weights),
     _kernel("resources.io.max", "config.resources.io.max", spell_io),
     _kernel("resources.hugetlb", "config.resources.hugetlb", _spell_hugetlb),
-    _kernel("resources.unified", "config.resources.unified", _spell_files),
-    # For users of the engine alone: a spec file has none of these.
-    _kernel("resources.memory.reservation", "config.resources.memory.reservation_bytes"),
+    _kernel(
+        "resources.memory.reservation", "config.resources.memory.reservation_bytes", format_size
+    ),
     _kernel("resources.memory.swappiness", "config.resources.memory.swappiness"),
     _kernel("resources.memory.disableOomKiller", "config.resources.memory.disable_oom_killer"),
-    _kernel("resources.cpu.quota", "config.resources.cpu.quota_us"),
-    _kernel("resources.cpu.period", "config.resources.cpu.period_us"),
-    _kernel("resources.cpu.shares", "config.resources.cpu.shares"),
-    _kernel("resources.io.blkioWeight", "config.resources.io.blkio_weight"),
-    _kernel("resources.io.blkioWeights", "config.resources.io.blkio_weights", _spell_weights),
+    _kernel("resources.cpu.period", "config.resources.cpu.period_us", spell_us),
     _kernel("resources.rdma", "config.resources.rdma"),
     _kernel("resources.net.classId", "config.resources.net.class_id"),
     _kernel("resources.net.priorities", "config.resources.net.priorities"),
+    _kernel("resources.unified", "config.resources.unified", _spell_files),
+    # For users of the engine alone: a spec file has none of these.
+    _kernel("resources.cpu.quota", "config.resources.cpu.quota_us"),
+    _kernel("resources.cpu.shares", "config.resources.cpu.shares"),
+    _kernel("resources.io.blkioWeight", "config.resources.io.blkio_weight"),
+    _kernel("resources.io.blkioWeights", "config.resources.io.blkio_weights", _spell_weights),
     _kernel("state", "state"),
     _row("labels", "labels", _RECORD),
     _row("restart.policy", "restart.policy", _RECORD),

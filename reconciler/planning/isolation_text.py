@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.model.isolation import Hook, IoPriority, MemoryPolicy, Scheduler
+from reconciler.model.isolation import Device, Hook, IoPriority, MemoryPolicy, Scheduler
 from reconciler.model.quantity import format_duration
 from reconciler.model.spec import Spec
 from reconciler.model.value import Value
@@ -69,4 +69,17 @@ def _spell_hook(hook: Hook) -> str:
     if hook.timeout_s is not None:
         told.append(f"timeout={format_duration(round(hook.timeout_s * 1e9))}")
     told += [f"env={spell_digest(chr(0).join(hook.env))}"] if hook.env else []
+    return " ".join(told)
+
+
+def spell_devices(devices: tuple[Device, ...]) -> Value:
+    """Return `/dev/fuse rw` or `/dev/x c 10:229 rw mode=0660 uid=0 gid=0` for each."""
+    return tuple(map(_spell_device, devices))
+
+
+def _spell_device(one: Device) -> str:
+    told = [one.path, *((f"{one.type} {one.major}:{one.minor}",) if one.type else ())]
+    told += [one.access] if one.access else []
+    if (one.mode, one.uid, one.gid) != (0o666, 0, 0):
+        told.append(f"mode={one.mode:04o} uid={one.uid} gid={one.gid}")
     return " ".join(told)

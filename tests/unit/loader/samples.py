@@ -45,6 +45,8 @@ hooks:
   poststart: [{command: [/bin/d]}]
   poststop: [{command: [/bin/e]}]
 annotations: {org.example.zone: dmz}
+devices:
+  - {path: /dev/fuse, access: wr, type: c, major: 10, minor: 229, mode: "0660", uid: 1, gid: 2}
 netDevices: {eth1: eth0}
 maskedPaths: [/proc/kcore]
 readonlyPaths: [/proc/sys]
@@ -59,8 +61,9 @@ mounts:
     gidMappings: [{containerID: 0, hostID: 1000, size: 1}]}
 network: none
 resources:
-  memory: {max: 256Mi, high: 200Mi, low: 64Mi, min: 1Mi, oomGroup: true, swap: 0}
-  cpu: {max: 1500m, burst: 20ms, weight: 100, idle: false, cpus: 0-3, mems: 0,
+  memory: {max: 256Mi, high: 200Mi, low: 64Mi, min: 1Mi, oomGroup: true, swap: 0,
+    reservation: 8Mi, swappiness: 10, disableOomKiller: true}
+  cpu: {max: 1500m, period: 50ms, burst: 20ms, weight: 100, idle: false, cpus: 0-3, mems: 0,
     realtimeRuntime: 50ms, realtimePeriod: 1s}
   pids: {max: 128}
   io:
@@ -68,6 +71,8 @@ resources:
     weights: [{device: 8:16, weight: 200}]
     max: [{device: 8:0, readBytes: 1Mi, writeBytes: 2Mi, readOps: 3, writeOps: 4}]
   hugetlb: [{pageSize: 2Mi, max: 64Mi}]
+  rdma: [{device: mlx5_0, hcaHandles: 2, hcaObjects: 3}]
+  net: {classId: 1048577, priorities: {eth0: 5}}
   unified: {memory.swap.high: 1M, cgroup.max.depth: 4}
 security:
   capabilities: [NET_BIND_SERVICE]

@@ -21,7 +21,9 @@ from reconciler.model.config import (
     MemoryLimits,
     Mount,
     MountType,
+    NetClass,
     PidsLimits,
+    RdmaLimit,
     Resources,
     Rlimit,
     Rootfs,
@@ -29,6 +31,7 @@ from reconciler.model.config import (
 )
 from reconciler.model.frozen import replace
 from reconciler.model.isolation import (
+    Device,
     Hook,
     Hooks,
     IdMapping,
@@ -116,9 +119,13 @@ def test_every_field_arrives_in_the_units_of_the_model() -> None:
                 min_bytes=2**20,
                 oom_group=True,
                 swap_bytes=0,
+                reservation_bytes=8 * 2**20,
+                swappiness=10,
+                disable_oom_killer=True,
             ),
             cpu=CpuLimits(
                 max_milli=1500,
+                period_us=50_000,
                 burst_ns=20_000_000,
                 weight=100,
                 cpus="0-3",
@@ -141,6 +148,8 @@ def test_every_field_arrives_in_the_units_of_the_model() -> None:
                 ),
             ),
             hugetlb=(HugetlbLimit(page_size_bytes=2**21, max_bytes=2**26),),
+            rdma=(RdmaLimit(device="mlx5_0", hca_handles=2, hca_objects=3),),
+            net=NetClass(class_id=1048577, priorities=(("eth0", 5),)),
             unified=(("cgroup.max.depth", "4"), ("memory.swap.high", "1M")),
         ),
         security=Security(capabilities=("NET_BIND_SERVICE",)),
@@ -173,6 +182,18 @@ def test_every_field_arrives_in_the_units_of_the_model() -> None:
             ),
             annotations={"org.example.zone": "dmz"},
             net_devices={"eth1": "eth0"},
+            devices=(
+                Device(
+                    path="/dev/fuse",
+                    type="c",
+                    major=10,
+                    minor=229,
+                    mode=0o660,
+                    uid=1,
+                    gid=2,
+                    access="rw",
+                ),
+            ),
             scheduler=Scheduler(
                 policy="SCHED_DEADLINE",
                 runtime_ns=10**6,

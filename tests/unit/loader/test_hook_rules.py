@@ -28,9 +28,27 @@ MISTAKES = {
         "2:13: netDevices: they need a network of the container's own; leave out 'network: host'"
         " [SpecValue]"
     ),
+    "devices: [{path: /dev/x, major: 3}]": (
+        "2:11: devices[0].type: the field 'type' is missing: type, major and minor go together;"
+        " without them it is the host's /dev/x [SpecValue]"
+    ),
+    "devices: [/dev/fuse]": (
+        "2:11: devices[0]: expected a mapping, got the text '/dev/fuse';"
+        " write {path: /dev/fuse} [SpecSchema]"
+    ),
+    "devices: [{path: fuse}]": (
+        "2:18: devices[0].path: 'fuse' is not the path of a device (example: /dev/fuse) [SpecValue]"
+    ),
+    "resources: {cpu: {period: 20ms}}": (
+        "2:27: resources.cpu.period: there is no quota to keep to; set resources.cpu.max too"
+        " [SpecValue]"
+    ),
+    "resources: {cpu: {max: 1, period: 2s}}": (
+        "2:35: resources.cpu.period: 2s is not from 1ms to 1s [SpecValue]"
+    ),
     "netDevices: {eth1: a/b}": (
-        "2:20: netDevices.eth1: 'a/b' is no name of a network device to move (1 to 15 characters,"
-        " without '/', ':' and blanks; lo is every container's own) [SpecValue]"
+        "2:20: netDevices.eth1: 'a/b' is no name of a network device (1 to 15 characters,"
+        " without '/', ':' and blanks) [SpecValue]"
     ),
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import typing
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +19,6 @@ from reconciler.model.config import (
     CpuLimits,
     IoLimits,
     LogLimits,
-    MemoryLimits,
-    Resources,
 )
 from reconciler.model.frozen import MISSING, Field, fields, is_frozen
 from reconciler.model.isolation import Isolation, Namespaces
@@ -31,10 +29,8 @@ from tests.unit.loader.samples import FULL, spec_of
 ONLY_MODEL = {
     Spec: {"config", "origin", "digest", "references"},
     Config: {"isolation"},
-    Resources: {"rdma", "net"},
-    MemoryLimits: {"reservation_bytes", "swappiness", "disable_oom_killer"},
     CpuLimits: {
-        *("quota_us", "period_us", "shares"),
+        *("quota_us", "shares"),
     },
     IoLimits: {"blkio_weight", "blkio_weights"},
     LogLimits: {"is_kept"},  # `logs: none`
@@ -55,11 +51,9 @@ RENAMED = {
     "class": "io_class",
     "containerID": "container_id",
     "hostID": "host_id",
-    "realtimeRuntime": "realtime_runtime_us",
-    "realtimePeriod": "realtime_period_us",
 }
 # In `env` and `references` by then, in two fields of Isolation, and in another form.
-ONLY_SCHEMA = {"apiVersion", "envFile", "onChange", "cpuAffinity", "hooks"}
+ONLY_SCHEMA = {"apiVersion", "envFile", "onChange", "cpuAffinity", "hooks", "devices"}
 # Fields that go with others of theirs, and these.
 NEEDED: dict[str, dict[str, Any]] = {
     "ioPriority": {"class": "BE"},
@@ -85,10 +79,12 @@ def inlined() -> dict[str, Any]:
     return schema
 
 
-def field_name(name: str, schema: dict[str, Any]) -> str:
+def field_name(name: str, schema: dict[str, Any], known: Container[str]) -> str:
     if name in RENAMED:
         return RENAMED[name]
     snake = re.sub(r"([A-Z])", lambda match: "_" + match[1].lower(), name)
+    if f"{snake}_us" in known:
+        return f"{snake}_us"
     suffix = SUFFIXES.get(schema.get("format", ""), "")
     return snake if snake.endswith(suffix) else snake + suffix
 
@@ -112,7 +108,7 @@ def pair_up(
     of_isolation = ISOLATION.get(path, set())
     known = {item.name: (item, cls) for cls in classes for item in fields(cls)}
     known |= {one.name: (one, Isolation) for one in fields(Isolation) if one.name in of_isolation}
-    names = {name: field_name(name, schema) for name, schema in properties.items()}
+    names = {name: field_name(name, schema, known) for name, schema in properties.items()}
     extra = set[str]().union(*(ONLY_MODEL.get(cls, set()) for cls in classes))
     assert set(names.values()) == known.keys() - extra, f"schema and model differ at {path}"
     for name, schema in properties.items():

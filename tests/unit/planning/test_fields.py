@@ -24,7 +24,7 @@ IDENTITY = {"name", "origin.line", "origin.column", "digest"}
 
 _IN_ROWS = {
     *(*ISOLATION_ROWS, "sysctl", "uid_mappings", "gid_mappings", "time_offsets", "cpu_affinity"),
-    *("net_devices", "annotations", "hooks"),
+    *("net_devices", "annotations", "hooks", "devices"),
 }
 _WHOLE = ("rlimits", "suspend", "scheduler", "ioPriority", "memoryPolicy", "timeOffsets")
 

@@ -41,11 +41,8 @@ NOW = 1_000_000.0
 PAGE = 4096
 # Rows of the table that no spec file has.
 ENGINE_ONLY = {
-    *("resources.memory.reservation", "resources.memory.swappiness"),
-    *("resources.memory.disableOomKiller", "resources.cpu.quota", "resources.cpu.period"),
-    *("resources.cpu.shares", "namespaces.mount"),
-    *("resources.io.blkioWeight", "resources.io.blkioWeights", "resources.rdma"),
-    *("resources.net.classId", "resources.net.priorities"),
+    *("resources.cpu.quota", "resources.cpu.shares", "namespaces.mount"),
+    *("resources.io.blkioWeight", "resources.io.blkioWeights"),
 }
 
 
