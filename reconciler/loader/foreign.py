@@ -120,7 +120,7 @@ INSTEAD = _by_name(
         (_KUBERNETES, "metadata spec"),
     )
 )
-# The same inside of a field; `probes.*` is for each probe, a list's items are as the list.
+# The same inside of a field; `probes.*`, `hooks.*`: of each of them; list items are as the list.
 INSIDE = {
     "resources": _by_name(
         (
@@ -147,6 +147,18 @@ INSIDE = {
             ("write 'options: [rbind]'", "bind"),
             ("write 'size: 64Mi'", "tmpfs"),
             ("write 'type: tmpfs'", "emptydir"),
+            ("write 'options: [rslave]', or rshared", "propagation mountpropagation"),
+            ("write 'lower: [DIR, ...]'", "lowerdir layers"),
+        )
+    ),
+    "hooks": _by_name(((_PRE_STOP, "prestop"),)),
+    "hooks.*": _by_name(
+        (("write 'command: [/usr/local/bin/net-up, ARGUMENT]'", "path args exec program"),)
+    ),
+    "devices": _by_name(
+        (
+            ("write 'path: /dev/X'", "source target device pathonhost pathincontainer"),
+            ("write 'access: rw'", "permissions cgrouppermissions"),
         )
     ),
     "probes": _by_name(
@@ -225,7 +237,11 @@ _MEANT = _by_name(
 )
 
 # Value: one of the choices of the field that it is about, and what to write.
+_ON_HOST = ("bind", "mount it on the host, and its directory here: 'type: bind'")
 _VALUES = {
+    "nfs": _ON_HOST,
+    "cifs": _ON_HOST,
+    "ext4": _ON_HOST,
     "bridge": ("none", "there are no bridges: write 'host', or 'none' for a network of its own"),
     "slirp4netns": ("none", "write 'host', or 'none' for a network of its own"),
     "pasta": ("none", "write 'host', or 'none' for a network of its own"),
@@ -238,7 +254,7 @@ def instead_of(name: str, path: Path = ()) -> str | None:
     names = INSTEAD
     if path:
         steps = [step for step in path if isinstance(step, str)]
-        if steps[0] == "probes" and len(steps) == 2:
+        if steps[0] in ("probes", "hooks") and len(steps) == 2:
             steps[1] = "*"
         names = INSIDE.get(".".join(steps), {})
     return names.get(name.replace("_", "").replace("-", "").lower())

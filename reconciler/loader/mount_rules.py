@@ -43,6 +43,8 @@ _DATA: dict[str, tuple[str, ...]] = {
     "devpts": ("newinstance", "ptmxmode", "mode", "uid", "gid", "max"),
     "cgroup": ("nsdelegate", "memory_localevents", "memory_recursiveprot"),
 }
+_LABELS = ("z", "Z")
+_MEANT = {"readonly": "ro", "read-only": "ro", "writable": "rw", "U": "idmap", "recursive": "rbind"}
 _FIELDS = {
     "bind": ("source", "onChange", "uidMappings", "gidMappings"),
     "tmpfs": ("size", "mode"),
@@ -112,6 +114,10 @@ def _unknown(option: str, kind: str, words: set[str]) -> str:
         return f"write it as a field, '{field}: ...', beside 'type: overlay'"
     if "," in option:
         return f"{option!r:.80} is several options: write each as an item of the list"
+    if option in _LABELS:
+        return f"'{option}' would give files another label of SELinux: do that on the host"
+    if option in _MEANT:
+        return f"{option!r:.80} is no option of a mount; write '{_MEANT[option]}'"
     close = difflib.get_close_matches(name, words, n=1)
     hint = f"; did you mean '{close[0]}'?" if close else ""
     return f"{option!r:.80} is no option of a mount of type {kind}{hint}"

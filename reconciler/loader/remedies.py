@@ -17,6 +17,7 @@ _BOOLEAN_WORDS |= {"n": "false", "1": "true", "0": "false"}
 _PLAIN = re.compile(r"[A-Za-z0-9./_-][A-Za-z0-9./_ %+-]*", re.ASCII)
 _URL = re.compile(r"https?://[^/:]+(?::([0-9]{1,5}))?(/[!-z|~]*)?", re.ASCII)
 _MOUNT = re.compile(r"([./][^:]*):(/[^:]*)(?::([a-z,]+))?", re.ASCII)
+_WRITE = "; write "
 _LONGEST = 80  # what is longer is not written out
 _UNIT_FILE = (["Unit"], ["Service"], ["Container"], ["Install"], ["Pod"])
 
@@ -25,6 +26,9 @@ def type_remedy(value: Any, names: list[str], schema: dict[str, Any]) -> str:
     """Return what to write for a text, list or mapping where `names` (JSON types) are wanted."""
     if isinstance(value, dict):
         return _for_mapping(value, schema) or _example(schema)
+    if names == ["array"] and "properties" in schema.get("items", {}):
+        inner = type_remedy(value, ["object"], schema["items"])
+        return f"; write [{inner.removeprefix(_WRITE)}]" if inner.startswith(_WRITE) else ""
     if "object" not in names:
         return _for_text(value, names) if isinstance(value, str) else ""
     if isinstance(value, list):
@@ -51,8 +55,9 @@ def _for_scalar(value: Any, schema: dict[str, Any]) -> str:
     """Return the mapping to write for one value: the field of it that takes the value."""
     if isinstance(value, bool) or len(str(value)) > _LONGEST or not str(value).isprintable():
         return ""
-    if "command" in schema.get("properties", {}):
-        return ""
+    if "command" in schema.get("properties", {}):  # a hook, or the whole document
+        is_hook = "timeout" in schema["properties"]
+        return _write({"command": str(value).split()}) if is_hook and str(value).strip() else ""
     if isinstance(value, str) and (special := _for_notation(value, schema)):
         return _write(special)
     fields = schema.get("properties", {})
@@ -69,8 +74,12 @@ def _for_scalar(value: Any, schema: dict[str, Any]) -> str:
 
 
 def _for_notation(value: str, schema: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the mapping for `DIR:/DIR:ro` as a mount and for a URL as a probe."""
+    """Return the mapping for `DIR:/DIR:ro` as a mount, `/dev/X:/dev/X` as a device, a URL as a
+    probe.
+    """
     fields = schema.get("properties", {})
+    if "access" in fields and value.startswith("/dev/"):
+        return {"path": value.partition(":")[0]}
     if "target" in fields and (match := _MOUNT.fullmatch(value)):
         options = {"options": match[3].split(",")} if match[3] else {}
         return {"type": "bind", "source": match[1], "target": match[2], **options}
@@ -150,7 +159,7 @@ def _example(schema: dict[str, Any]) -> str:
 
 def _write(value: Any) -> str:
     text = _flow(value)
-    return f"; write {text}" if len(text) <= 2 * _LONGEST and text.isprintable() else ""
+    return _WRITE + text if len(text) <= 2 * _LONGEST and text.isprintable() else ""
 
 
 def _flow(value: Any) -> str:

@@ -36,6 +36,29 @@ MISTAKES = {
         "2:11: devices[0]: expected a mapping, got the text '/dev/fuse';"
         " write {path: /dev/fuse} [SpecSchema]"
     ),
+    "devices: ['/dev/fuse:/dev/fuse']": (
+        "2:11: devices[0]: expected a mapping, got the text '/dev/fuse:/dev/fuse';"
+        " write {path: /dev/fuse} [SpecSchema]"
+    ),
+    "devices: [{path: /dev/a, permissions: rwm}]": (
+        "2:26: devices[0].permissions: unknown field 'permissions'; write 'access: rw' [SpecSchema]"
+    ),
+    "hooks: {poststart: /bin/a -v}": (
+        "2:20: hooks.poststart: expected a list, got the text '/bin/a -v';"
+        " write [{command: [/bin/a, -v]}] [SpecSchema]"
+    ),
+    "hooks: {poststart: [/bin/a]}": (
+        "2:21: hooks.poststart[0]: expected a mapping, got the text '/bin/a';"
+        " write {command: [/bin/a]} [SpecSchema]"
+    ),
+    "hooks: {poststart: [{command: [/a], path: /a}]}": (
+        "2:37: hooks.poststart[0].path: unknown field 'path';"
+        " write 'command: [/usr/local/bin/net-up, ARGUMENT]' [SpecSchema]"
+    ),
+    "hooks: {preStop: []}": (
+        "2:9: hooks.preStop: unknown field 'preStop';"
+        " write 'stop: {preStop: [COMMAND, ...]}' [SpecSchema]"
+    ),
     "devices: [{path: fuse}]": (
         "2:18: devices[0].path: 'fuse' is not the path of a device (example: /dev/fuse) [SpecValue]"
     ),

@@ -55,6 +55,21 @@ MISTAKES = {
     "{type: mqueue, target: /dev/mqueue, source: /a}": (
         "2:54: mounts[0].source: a mqueue mount has no 'source'; it is for bind [SpecValue]"
     ),
+    "{type: bind, source: /a, target: /a, options: [readonly]}": (
+        "2:57: mounts[0].options[0]: 'readonly' is no option of a mount; write 'ro' [SpecValue]"
+    ),
+    "{type: bind, source: /a, target: /a, options: [z]}": (
+        "2:57: mounts[0].options[0]: 'z' would give files another label of SELinux:"
+        " do that on the host [SpecValue]"
+    ),
+    "{type: bind, source: /a, target: /a, propagation: rslave}": (
+        "2:47: mounts[0].propagation: unknown field 'propagation';"
+        " write 'options: [rslave]', or rshared [SpecSchema]"
+    ),
+    "{type: nfs, target: /a}": (
+        "2:17: mounts[0].type: 'nfs' is not known here; mount it on the host, and its directory"
+        " here: 'type: bind' [SpecSchema]"
+    ),
     "{type: proc, target: /proc, options: [hidepd=2]}": (
         "2:48: mounts[0].options[0]: 'hidepd=2' is no option of a mount of type proc;"
         " did you mean 'hidepid'? [SpecValue]"
