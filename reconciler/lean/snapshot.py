@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from reconciler.lean.importer import Importer, Loaded
 
 _HEADER = 8  # the length of the stamps
+_FEW = 5
 
 
 class Snapshot:
@@ -42,10 +43,11 @@ class Snapshot:
     def save(self) -> None:
         """Keep what was loaded, beside what is kept, if it all came from byte code.
 
-        As with byte code, it is well if that cannot be.
+        A few modules more are of an unusual run, and are not for all others to load. As with byte
+        code, it is well if that cannot be.
         """
         loaded = self._importer.loaded
-        if not loaded or sys.dont_write_bytecode:
+        if not loaded or sys.dont_write_bytecode or (self.is_loaded and len(loaded) <= _FEW):
             return
         kept = self._read() or []
         names = {one[0] for one in kept}

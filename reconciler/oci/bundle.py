@@ -6,6 +6,7 @@ Called by the verbs. Source: runtime-spec bundle.md, config.md (Specification ve
 from __future__ import annotations
 
 import os
+import stat
 
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
 from reconciler.lean import Any, NamedTuple, json
@@ -39,6 +40,15 @@ def load_bundle(directory: str, config_path: str | None = None) -> Bundle:
     if "" in annotations:
         raise fields.invalid("annotations", "must not have an empty name")
     return Bundle(absolute, version, fields, annotations)
+
+
+def is_read_once(directory: str, config_path: str | None) -> bool:
+    """Tell whether what configures the bundle can be read once only, as a pipe."""
+    try:
+        mode = os.stat(config_path or os.path.join(directory, CONFIG_NAME)).st_mode
+    except OSError:
+        return False  # which is told when it is read
+    return not stat.S_ISREG(mode)
 
 
 def read_json_object(path: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reconciler.lean import ExitStack
 from reconciler.oci import sealing
-from reconciler.oci.bundle import load_bundle
+from reconciler.oci.bundle import is_read_once, load_bundle
 from reconciler.oci.create import (
     Launch,
     check_terminal,
@@ -23,7 +23,7 @@ def run(runtime: Runtime, options: Values, arguments: list[str]) -> int:
     """Run it; return its exit code, with --detach 0. Raises: as `make_container`."""
     (container_id,) = arguments
     is_sealed = sealing.is_sealed()
-    if options["config"] and not is_sealed:  # it might be a pipe, which is read once
+    if not is_sealed and is_read_once(options["bundle"], options["config"]):
         raise sealing.SealNeeded
     bundle = load_bundle(options["bundle"], options["config"])
     config = translate(runtime, bundle, options, needs_process=True)

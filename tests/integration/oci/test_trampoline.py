@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import stat
 import struct
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -363,3 +365,17 @@ def test_who_wants_no_byte_code_gets_none_from_the_copy_either(
     write_spec(make_spec("/bin/true"))
     rows = executed(oci, tmp_path, "run", oci.id())
     assert '"-B"' in rows[1]
+
+
+@pytest.mark.parametrize("words", [[], ["--config", "config.json"]])
+def test_a_configuration_that_is_read_once_is_read_by_the_sealed_copy(
+    words: list[str], oci: Oci, tmp_path: Path
+) -> None:
+    spec = make_spec("/bin/echo", "read")
+    del spec["linux"]["namespaces"][0]  # pid: which the copy is for
+    path = tmp_path / "config.json"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_text, args=(json.dumps(spec),))
+    writer.start()
+    assert oci.ok("run", *words, oci.id()) == "read\n"
+    writer.join()
