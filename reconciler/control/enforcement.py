@@ -98,6 +98,8 @@ def without(config: Config, paths: Iterable[str]) -> Config:
             config = _replaced(config, "security.seccomp", SeccompMode.UNCONFINED)
             config = _replaced(config, "isolation.seccomp", None)
         else:
+            if path == "namespaces.time":
+                config = _replaced(config, "isolation.time_offsets", {})
             attribute = _ATTRIBUTES[path]
             config = _replaced(config, attribute, attrgetter(attribute)(_DEFAULTS))
     return config

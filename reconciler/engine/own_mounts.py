@@ -64,7 +64,8 @@ def needs_list(config: Config) -> bool:
     """Tell whether its mounts are to be listed one by one: most containers of root's need not.
 
     So it is in a user namespace, with createContainer hooks (which come when all mounts are there,
-    before the root is entered), with devices, and with a propagation of the root.
+    before the root is entered), with devices, and with a root that is shared or
+    is not pivoted into.
     """
     isolation = config.isolation
     return isolation.mounts is None and (
@@ -72,6 +73,7 @@ def needs_list(config: Config) -> bool:
         or isolation.rootfs_propagation is not None
         or bool(isolation.hooks.create_container)
         or bool(isolation.devices)
+        or isolation.no_pivot
     )
 
 

@@ -10,7 +10,12 @@ import os.path
 from collections.abc import Callable
 from typing import Any
 
-from reconciler.loader.build_isolation import OF_SECURITY, build_isolation, build_mappings
+from reconciler.loader.build_isolation import (
+    OF_ROOTFS,
+    OF_SECURITY,
+    build_isolation,
+    build_mappings,
+)
 from reconciler.loader.findings import Path
 from reconciler.model.codec import spec_digest
 from reconciler.model.config import (
@@ -142,7 +147,7 @@ def _absolute(path: str, base: str) -> str:
 
 
 def _build_rootfs(data: _Data, base_of: _BaseOf) -> Rootfs:
-    values = {key: value for key, value in data.items() if key != "propagation"}
+    values = {key: value for key, value in data.items() if key not in OF_ROOTFS}
     if "path" in data:
         values["path"] = _absolute(data["path"], base_of(("rootfs", "path")))
     values.setdefault("readonly", not data.get("overlay", False))

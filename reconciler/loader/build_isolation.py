@@ -40,6 +40,9 @@ HOOK_KINDS = {
 }
 """Kinds of hooks, and the model's fields of them."""
 
+OF_ROOTFS = {"propagation": "rootfs_propagation", "noPivot": "no_pivot"}
+"""Fields of `rootfs` that are the model's `Isolation`'s."""
+
 OF_SECURITY = {"apparmorProfile": "apparmor_profile", "selinuxLabel": "selinux_label"}
 """Fields of `security` that are the model's `Isolation`'s."""
 
@@ -59,8 +62,8 @@ def build_isolation(data: _Data, profile: str | None, base_of: _BaseOf) -> Isola
         values |= _build_affinity(data["cpuAffinity"])
     security = data.get("security", {})
     values |= {name: security[key] for key, name in OF_SECURITY.items() if key in security}
-    if "propagation" in data.get("rootfs", {}):
-        values["rootfs_propagation"] = data["rootfs"]["propagation"]
+    rootfs = data.get("rootfs", {})
+    values |= {name: rootfs[key] for key, name in OF_ROOTFS.items() if key in rootfs}
     if profile is not None:
         values["seccomp"] = profile
     return Isolation(**values) if values else None

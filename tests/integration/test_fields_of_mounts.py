@@ -170,3 +170,10 @@ def test_a_user_can_reach_what_is_mounted_below_a_directory_that_was_made(
     )
     shown = reconciler.inside("stat", "-c", "%a", "/run/made", "/run/made/deep", "/tmp/a/b")
     assert shown.split() == ["755", "1777", "1777"]
+
+
+def test_a_root_can_be_entered_without_a_pivot(reconciler: Reconciler, rootfs: Path) -> None:
+    pid = reconciler.applied(f"rootfs: {{path: {rootfs}, noPivot: true}}\n")
+    assert Path(f"/proc/{pid}/root/bin/busybox").exists()
+    assert not Path(f"/proc/{pid}/root{rootfs}").exists()
+    assert reconciler.inside("/bin/cat", "/proc/1/comm") == "sleep"

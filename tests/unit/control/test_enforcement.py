@@ -13,7 +13,7 @@ from reconciler.errors import ErrorCode
 from reconciler.model.config import Config, MemoryLimits, Resources, Rlimit, SeccompMode
 from reconciler.model.field_paths import ENFORCED
 from reconciler.model.frozen import fields
-from reconciler.model.isolation import Isolation
+from reconciler.model.isolation import Isolation, Namespaces
 from reconciler.model.spec import Enforcement, Spec
 from reconciler.model.world import Failure, Problem
 from tests.unit.planning.world_model import make_desired, make_observed, make_resources, make_spec
@@ -114,3 +114,9 @@ def test_the_failure_of_a_required_field_is_the_condition() -> None:
     problem = Problem.of(ErrorCode.LimitNotSupported, "cannot enforce it")
     failure = Failure(verb="create", spec_digest="d", count=1, at=0.0, problem=problem)
     assert enforced(None, [], failure) == ("False", "LimitNotSupported", "cannot enforce it")
+
+
+def test_the_offsets_of_clocks_are_left_out_with_the_clocks() -> None:
+    isolation = Isolation(namespaces=Namespaces(time="private"), time_offsets={"boottime": (1, 0)})
+    config = Config(command=("a",), isolation=isolation)
+    assert without(config, ["namespaces.time"]).isolation == Isolation()

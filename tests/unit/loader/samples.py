@@ -50,7 +50,7 @@ devices:
 netDevices: {eth1: eth0}
 maskedPaths: [/proc/kcore]
 readonlyPaths: [/proc/sys]
-rootfs: {path: /srv/rootfs, readonly: true, overlay: false, propagation: rslave}
+rootfs: {path: /srv/rootfs, readonly: true, overlay: false, noPivot: true, propagation: rslave}
 mounts:
   - {type: bind, source: ./html, target: /srv, options: [ro, rbind], onChange: {signal: HUP}}
   - {type: bind, source: ./conf, target: /conf, onChange: {exec: [/bin/reload, --now]}}

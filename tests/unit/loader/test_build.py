@@ -170,6 +170,7 @@ def test_every_field_arrives_in_the_units_of_the_model() -> None:
             sysctl={"net.core.somaxconn": "4096"},
             umask=0o027,
             rootfs_propagation="rslave",
+            no_pivot=True,
             hooks=Hooks(
                 prestart=(Hook(path="/bin/a", args=("/bin/a",), timeout_s=30.0),),
                 create_runtime=(

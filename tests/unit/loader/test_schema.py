@@ -43,7 +43,7 @@ ISOLATION: dict[tuple[str, ...], set[str]] = {
         *("masked_paths", "readonly_paths", "uid_mappings", "gid_mappings"),
         *("time_offsets", "personality", "memory_policy", "annotations", "net_devices"),
     },
-    ("rootfs",): {"rootfs_propagation"},
+    ("rootfs",): {"rootfs_propagation", "no_pivot"},
     ("security",): {"apparmor_profile", "selinux_label"},
 }
 RENAMED = {

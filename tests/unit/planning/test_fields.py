@@ -24,7 +24,7 @@ IDENTITY = {"name", "origin.line", "origin.column", "digest"}
 
 _IN_ROWS = {
     *(*ISOLATION_ROWS, "sysctl", "uid_mappings", "gid_mappings", "time_offsets", "cpu_affinity"),
-    *("net_devices", "annotations", "hooks", "devices"),
+    *("net_devices", "annotations", "hooks", "devices", "no_pivot"),
 }
 _WHOLE = ("rlimits", "suspend", "scheduler", "ioPriority", "memoryPolicy", "timeOffsets")
 
@@ -59,7 +59,7 @@ def test_what_a_user_of_the_engine_adds_to_isolation_is_seen_and_what_has_a_row_
     [rest] = [row for row in FIELDS if row.path == "isolation"]
     bare = make_spec()
     for change, is_rest in (
-        ({"no_pivot": True}, True),
+        ({"mount_label": "x"}, True),
         ({"hooks": Hooks(poststop=(Hook(path="/bin/true"),))}, False),
         ({"umask": 0o77, "sysctl": {"a.b": "1"}, "namespaces": Namespaces(pid="host")}, False),
         (dict.fromkeys(ISOLATION_ROWS, "x"), False),
