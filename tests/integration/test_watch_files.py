@@ -64,6 +64,26 @@ def test_a_drop_in_that_is_added_edited_and_removed_counts_at_once(
     await_limit(daemon, engine, 11)
 
 
+def test_a_seccomp_profile_elsewhere_that_is_edited_counts_at_once_and_hooks_run_again(
+    watch: Watch, engine: Engine, source: Path, tmp_path: Path
+) -> None:
+    profile = tmp_path / "env" / "web.json"
+    profile.write_text('{"defaultAction": "SCMP_ACT_ALLOW"}')
+    hook = tmp_path / "env" / "hook"
+    hook.write_text(f"#!/bin/sh\ncat >> {tmp_path}/told\n")
+    hook.chmod(0o755)
+    fields = "security: {seccomp: {profile: ../env/web.json}}\nstop: {signal: KILL}\n"
+    fields += "hooks: {createRuntime: [{command: [../env/hook]}]}\n"
+    daemon = start(watch, source, SLEEP + fields)
+    first = pid_of(engine, "web")
+    rule = '{"names": ["mkdir"], "action": "SCMP_ACT_ERRNO"}'
+    profile.write_text(f'{{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{rule}]}}')
+    changed = daemon.await_action("restart", "web")["fields"]
+    assert changed == ["security.seccomp.profile"]
+    assert pid_of(engine, "web") != first
+    assert (tmp_path / "told").read_text().count('"status": "creating"') == 2
+
+
 def test_an_env_file_elsewhere_that_is_edited_or_replaced_with_its_directory_counts_at_once(
     watch: Watch, engine: Engine, source: Path
 ) -> None:
