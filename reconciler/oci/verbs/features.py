@@ -43,7 +43,7 @@ def _linux() -> dict[str, Any]:
         "seccomp": _seccomp(),
         "apparmor": {"enabled": True},
         "selinux": {"enabled": True},
-        "intelRdt": {"enabled": False},
+        "intelRdt": {"enabled": False, "schemata": False, "monitoring": False},
         "memoryPolicy": {"modes": list(MEMORY_MODES), "flags": list(MEMORY_FLAGS)},
         "mountExtensions": {"idmap": {"enabled": True}},
         "netDevices": {"enabled": True},
