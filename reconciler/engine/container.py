@@ -358,7 +358,7 @@ class Container:
     @contextmanager
     def _unlocked(self, verb: str) -> Iterator[None]:
         """Read the record; say of what fails then whether a destroyer or the end is to blame."""
-        self.refresh()
+        init = self.refresh().init
         try:
             with self._translate(verb):
                 yield
@@ -366,7 +366,7 @@ class Container:
             self.refresh()  # raises when it was destroyed meanwhile
             if error.code in (ErrorCode.SystemError, ErrorCode.StepFailed):
                 with self._locked():  # whoever is just ending it has done so by then
-                    if not self._status().has_processes():
+                    if self.record.init != init or not self._status().has_processes():
                         raise not_running(self.id, verb) from error
             raise
 

@@ -32,7 +32,7 @@ class Process:
 
     >>> from reconciler import Command, Config, Engine
     >>> engine = Engine(run_dir=RUN_DIR, state_dir=STATE_DIR)
-    >>> web = engine.create("web", Config(command=("sh", "-c", "sleep 1; exit 3")))
+    >>> web = engine.create("web", Config(command=("sh", "-c", "sleep 0.2; exit 3")))
     >>> process = web.start()
     >>> process.wait().code
     3

@@ -17,7 +17,8 @@ from reconciler.monitor.launch import Launched, parse_status, read_status
 class Exec:
     """One process joined to a container. `pid` is 0 and `pidfd` -1 until it is known to run.
 
-    `others` gives the pids of children that are not it, whatever its set-up says.
+    `others` gives the pids of children that are not it, whatever its set-up says; `on_lost` is
+    called where it may run although nobody has told its pid.
     """
 
     def __init__(
@@ -25,17 +26,23 @@ class Exec:
         sock: socket.socket,
         launched: Launched,
         others: Callable[[], Collection[int]],
+        on_lost: Callable[[], None],
         *,
         lasts: bool,
     ) -> None:
         self.sock = sock
         self.lasts = lasts
         self._others = others
+        self._on_lost = on_lost
         self.status_fd = launched.status_fd
         self.pid = 0
         self.pidfd = -1
         self._joiner: tuple[int, int] | None = (launched.pid, launched.pidfd)
         self._said = b""
+
+    def pids(self) -> set[int]:
+        """Return the pids of the children that are its: the process, or the joiner before it."""
+        return {self.pid, self._joiner[0] if self._joiner is not None else 0}
 
     def read_status(self) -> bool:
         """Read what the set-up says; return whether it is over."""
@@ -51,6 +58,7 @@ class Exec:
         if pid is not None and is_child(pid) and pid not in self._others():
             self.pid, self.pidfd = pid, os.pidfd_open(pid)
         elif failure is None:
+            self._on_lost()
             text = "the process was killed before it ran"
             failure = {"step": None, "kind": None, "errno": 3, "path": None, "text": text}
         return failure

@@ -27,6 +27,7 @@ from reconciler.monitor.oom import OomLooks
 from reconciler.monitor.run_file import RUN_FILE, read_run
 from reconciler.monitor.starting import launch_child
 from reconciler.monitor.steps import decode_steps
+from reconciler.monitor.strays import Strays
 
 Handler = Callable[[], None]
 _RETRY_S = 1.0
@@ -48,6 +49,7 @@ class Monitor:
         self.parents: set[str] = set()
         self._adoption = Adoption(run_dir, self.boot_id)
         self._oom_looks = OomLooks()
+        self._strays = Strays(self._known_pids, self._is_launching)
         self._epoll = select.epoll()
         self._handlers: dict[int, Handler] = {}
 
@@ -69,6 +71,7 @@ class Monitor:
                     self._guard(handler)
             self._guard(self._look_after_oom)
             self._guard(collect_held)
+            self._guard(self._strays.collect)
             self._guard(self.adopt_all)
             if not self.listener.is_serving:
                 self._guard(self._serve_again)
@@ -251,7 +254,7 @@ class Monitor:
         steps = decode_steps(plan["steps"])
         launched = launch(steps, 0, plan["cgroupDir"], tuple(fds[1:]))
         lasts = message.get("lasts", False)  # clients of an older version say nothing
-        process = Exec(sock, launched, self._known_pids, lasts=lasts)
+        process = Exec(sock, launched, self._known_pids, self._strays.look, lasts=lasts)
         self.execs[sock.fileno()] = process
         self._watch(process.status_fd, partial(self.on_exec_status, process))
 
@@ -282,8 +285,8 @@ class Monitor:
             self._watch(self.listener.watch_fd, self.on_socket_changed)
 
     def _known_pids(self) -> set[int]:
-        further = {one.pid for one in self.execs.values()}
-        return further | {one.run["pid"] for one in self.children.values()}
+        inits = {one.run["pid"] for one in self.children.values()}
+        return inits.union(*(one.pids() for one in self.execs.values()))
 
     def _is_launching(self) -> bool:
         is_launching = any(one.status_fd >= 0 for one in self.children.values())

@@ -12,11 +12,19 @@ from reconciler.cgroup import canonical, files
 from reconciler.cgroup.detect import Mode
 from reconciler.cgroup.driver import CgroupDriver
 from tests.contract.cgroup_cell import Cell, driver_of
+from tests.contract.elsewhere import ELSEWHERE
 
 
 @pytest.fixture(params=list(Mode), ids=str)
 def driver(request: pytest.FixtureRequest) -> CgroupDriver:
     return driver_of(request.param)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def elsewhere() -> Iterator[None]:
+    """End the process that destroys, if one was started."""
+    yield
+    ELSEWHERE.close()
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import os
 import select
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -26,24 +25,20 @@ from reconciler.linux.proc import read_stat
 from reconciler.model.config import PidsLimits
 from tests.conftest import RunDirs
 from tests.contract.cgroup_cell import eventually
+from tests.contract.elsewhere import ELSEWHERE
 
 pytestmark = pytest.mark.requires_root
 
 SLEEP = Config(command=("/bin/sleep", "1000"))
 SMALL = Resources(memory=MemoryLimits(max_bytes=16 * 2**20))
 HOG = Config(command=("/usr/bin/tail", "/dev/zero"), resources=SMALL)
-DESTROY = """
-import sys
-from reconciler import Engine
-engine = Engine(run_dir=sys.argv[1], state_dir=sys.argv[2])
-engine.load("web").destroy()
-"""
 
 
 @pytest.fixture
 def engine(run_dirs: RunDirs, driver: CgroupDriver) -> Iterator[Engine]:
     made = Engine(run_dir=str(run_dirs.run_dir), state_dir=str(run_dirs.state_dir))
     made.driver = driver
+    ELSEWHERE.start()
     yield made
     for name in made.ids():
         made.handle(name).destroy()
@@ -62,7 +57,7 @@ def shell(script: str) -> Config:
 
 
 def destroy_elsewhere(engine: Engine) -> None:
-    subprocess.run([sys.executable, "-c", DESTROY, engine.run_dir, engine.state_dir], check=True)
+    ELSEWHERE.destroy(engine, "web")
 
 
 def code_of(call: Callable[[], object]) -> ErrorCode | None:

@@ -5,7 +5,7 @@ in one boot of the guest, and each report that comes back is that test's result 
 where RECONCILER_GUEST is set, the same files are run as they stand.
 
 Below tests/guest/KIND/suites are links to other lanes' tests, run again in the guest. Those that
-are not about cgroups themselves are slow: they belong to the long form alone.
+are not about what cgroup v2 has of its own are slow: they belong to the long form alone.
 """
 
 from __future__ import annotations
@@ -27,7 +27,21 @@ SHORT_SUITES = frozenset(
         "test_cgroup_fields.py",
         "test_cgroup_lowering.py",
         "test_cgroup_processes.py",
+        "test_destroyed_elsewhere.py",
         "test_device_control.py",
+    }
+)
+# Of the suites that are slow as a whole: what cgroup v2 does in its own way.
+SHORT_TESTS = frozenset(
+    {
+        "test_all_processes_are_listed_of_a_paused_container",
+        "test_an_oom_is_told_to_poll_and_to_an_iterator_over_restarts",
+        "test_the_oom_channel_ends_when_another_process_destroys",
+        "test_further_processes_run_beside_the_init_but_not_in_a_paused_one",
+        "test_each_has_a_pid_in_the_container_and_an_end_of_its_own",
+        "test_a_cgroup_that_cannot_be_made_in_each_hierarchy_in_turn",
+        "test_event_registrations_are_removed_before_anything_is_destroyed",
+        "test_limits_are_set_live",
     }
 )
 OTHER_DRIVERS = ("[v1]", "[hybrid]", "[v1-", "[hybrid-")
@@ -40,6 +54,11 @@ def _kind(item: pytest.Item) -> str | None:
     return kind if kind in KINDS else None
 
 
+def _is_short(item: pytest.Item) -> bool:
+    name = getattr(item, "originalname", item.name)
+    return item.path.name in SHORT_SUITES or name in SHORT_TESTS
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what a pure v2 machine cannot have, and in the short form what is slow."""
     is_short = os.environ.get("RECONCILER_TEST_SHORT") == "1"
@@ -48,7 +67,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if _kind(item) is None:
             continue
         parts = item.path.relative_to(HERE).parts
-        is_slow = parts[1] == "suites" and parts[-1] not in SHORT_SUITES
+        is_slow = parts[1] == "suites" and not _is_short(item)
         is_slow = is_slow or item.get_closest_marker("slow") is not None
         if is_slow:
             item.add_marker(pytest.mark.slow)
