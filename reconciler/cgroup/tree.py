@@ -10,8 +10,8 @@ import os
 import time
 
 from reconciler.cgroup import files
-from reconciler.cgroup.core import descend
-from reconciler.lean import suppress
+from reconciler.cgroup.core import anchor, descend, directories
+from reconciler.lean import Mapping, suppress
 
 _REMOVE_WAIT_S = 2.0
 _FIRST_PAUSE_S = 0.0005
@@ -50,6 +50,22 @@ def unmake(made: list[str], first_error: OSError) -> None:
             first_error.add_note(f"cannot remove the cgroup just made: {error}")
 
 
+def try_remove(paths: Mapping[str, str]) -> bool:
+    """Remove the cgroups of a container if nothing is in them; tell whether all are gone.
+
+    None is removed where a live process of the container's is left.
+    """
+    return bool(paths) and all(map(_try_remove, (anchor(paths), *directories(paths))))
+
+
+def _try_remove(path: str) -> bool:
+    try:
+        files.rmdir(path)
+    except OSError:  # mostly EBUSY; `remove` tells what else it is
+        return False
+    return True
+
+
 def remove(path: str) -> None:
     """Remove a cgroup and all nested ones, deepest first; fine when it is gone.
 
@@ -57,8 +73,7 @@ def remove(path: str) -> None:
 
     Raises: OSError with the path; EBUSY while a process lives in it.
     """
-    with suppress(OSError):  # mostly it is empty
-        files.rmdir(path)
+    if _try_remove(path):  # mostly it is empty
         return
     deadline = time.monotonic() + _REMOVE_WAIT_S
     for directory in reversed(descend(path)):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 
+from reconciler.cgroup import tree
 from reconciler.engine.devices import rules_of
 from reconciler.engine.failures import SetupFailed, about, translate_setup_failure
 from reconciler.lean import TYPE_CHECKING, Any, Iterator, contextmanager, partial
@@ -45,8 +46,9 @@ def remove_cgroup(engine: Engine, record: Record) -> None:
 
     Raises: OSError.
     """
-    engine.driver.kill(record.cgroups)
-    engine.driver.remove(record.cgroups)
+    if not tree.try_remove(record.cgroups):  # mostly nothing is left in it
+        engine.driver.kill(record.cgroups)
+        engine.driver.remove(record.cgroups)
     end_hooks(engine, record)
 
 

@@ -246,9 +246,9 @@ class Store:
         data = to_dict(record)
         for key in ("init", "started_at", "exit", "last_exit"):  # these are the monitor's to know
             del data[key]
-        write_json(os.path.join(directory, STATE_FILE), data)
+        written = write_json(os.path.join(directory, STATE_FILE), data)
         own = replace(record, init=None, started_at=None, exit=None, last_exit=None)
-        self._written = (json.dumps(data).encode(), own)
+        self._written = (written, own)
 
 
 def _remove_tree(path: str) -> None:

@@ -51,14 +51,17 @@ def temporary_of(path: str) -> str:
     return path + ".tmp"
 
 
-def write_json(path: str, data: dict[str, Any]) -> None:
-    """Replace a file's content at once; needs no fsync, as a run directory ends with the boot.
+def write_json(path: str, data: dict[str, Any]) -> bytes:
+    """Replace a file's content at once, and return it.
+
+    Needs no fsync, as a run directory ends with the boot.
 
     Raises: OSError.
     """
     temporary = temporary_of(path)
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    left = memoryview(json.dumps(data).encode())
+    content = json.dumps(data).encode()
+    left = memoryview(content)
     try:
         try:
             while left:  # a disk that is nearly full takes a part first
@@ -69,3 +72,4 @@ def write_json(path: str, data: dict[str, Any]) -> None:
     except OSError:
         os.unlink(temporary)
         raise
+    return content

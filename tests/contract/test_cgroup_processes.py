@@ -196,3 +196,15 @@ def test_kill_and_processes_of_a_cgroup_that_is_gone_are_fine(cell: Cell) -> Non
     cell.driver.kill(cell.paths)
     assert cell.driver.processes(cell.paths) == []
     assert cell.driver.oom_kills(cell.paths) == 0
+
+
+def test_what_a_process_is_in_is_not_removed_by_trying(cell: Cell) -> None:
+    child = cell.spawn()
+    assert not tree.try_remove(cell.paths)
+    assert cell.driver.exists(cell.paths)
+    assert child.run("print('alive')") == "alive"
+    child.process.kill()
+    child.process.wait(WAIT_S)
+    assert eventually(lambda: tree.try_remove(cell.paths))
+    assert not any(map(os.path.exists, cell.paths.values()))
+    assert tree.try_remove(cell.paths)  # what is gone is gone
