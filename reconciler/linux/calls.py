@@ -26,6 +26,7 @@ import struct
 from reconciler.lean import Any, Callable, Iterator, NamedTuple, Sequence, contextmanager, ctypes
 
 AT_FDCWD = -100
+OWN_SLOTS = 64  # what calls use alone; what others have given them is kept above
 _EINVAL = 22
 
 # PyDLL keeps the GIL: a child must not have to take it back. The prototype is the one that passes
@@ -122,6 +123,7 @@ class Calls:
     """Calls in their order."""
 
     def __init__(self) -> None:
+        self._free_slots: set[int] = set()
         self._slots = 0
         self._entries: list[list[int]] = []
         self._texts = bytearray()
@@ -133,7 +135,10 @@ class Calls:
         self._held: list[object] = []
 
     def fd(self) -> Fd:
-        """Return a place for a descriptor that these calls alone use, and close."""
+        """Return a place for a descriptor that these calls alone use, until they close it."""
+        if self._free_slots:
+            return Fd(self._free_slots.pop())
+        assert self._slots < OWN_SLOTS, "internal error: too many descriptors at a time"
         self._slots += 1
         return Fd(self._slots - 1)
 
@@ -173,6 +178,8 @@ class Calls:
     def close(self, fd: Fd) -> None:
         """Close a descriptor; there is none then."""
         self._entries.append([_CLOSE, fd.slot, 0, 0, 0, 0, 0, -1])
+        if fd.slot < self._slots:
+            self._free_slots.add(fd.slot)
 
     def jump(self, label: Label, if_open: Fd | None = None) -> None:
         """Go on at `label`, always or if there is a descriptor."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -159,6 +160,19 @@ def test_masked_and_read_only_paths_replace_the_engines_own(
     assert "/proc/meminfo" in given
     assert not {"/proc/timer_list", "/proc/sys"} & set(given)
     assert engine.run_dir.startswith("/tmp") or engine.run_dir in given  # hidden in any case
+
+
+def test_any_number_of_paths_can_be_masked_and_made_read_only(
+    applied: Callable[[str], int],
+) -> None:
+    names = sorted(os.listdir("/proc/sys/kernel"))[:90]
+    masked = [f"/proc/sys/kernel/{name}" for name in names[:60]]
+    readonly = [f"/proc/sys/kernel/{name}" for name in names[60:]]
+    pid = applied(f"maskedPaths: {json.dumps(masked)}\nreadonlyPaths: {json.dumps(readonly)}\n")
+    rows = Path(f"/proc/{pid}/mountinfo").read_text().splitlines()
+    points = [row.split()[4] for row in rows]
+    assert {*masked, *readonly} <= set(points)
+    assert {"/proc", "/sys", "/dev", "/dev/pts", "/dev/shm"} <= set(points)
 
 
 @pytest.mark.skipif(

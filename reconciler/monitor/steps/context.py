@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from reconciler.lean import TYPE_CHECKING, Any
-from reconciler.linux.calls import Calls, Fd
+from reconciler.linux.calls import OWN_SLOTS, Calls, Fd
 
 if TYPE_CHECKING:
     import socket
-
-
-FIRST_SHARED = 64  # the descriptors before are those of one step alone
 
 
 class Context:
@@ -56,7 +53,7 @@ class Context:
         return self._shared("anchors", path)
 
     def _shared(self, holder: str, key: str) -> Fd:
-        return Fd(self.shared.setdefault((holder, key), FIRST_SHARED + len(self.shared)))
+        return Fd(self.shared.setdefault((holder, key), OWN_SLOTS + len(self.shared)))
 
     def drop_anchors(self) -> None:
         """Prepare the end of the anchors: the container's tree is there."""

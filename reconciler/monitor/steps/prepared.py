@@ -12,9 +12,9 @@ import marshal
 import os
 
 from reconciler.lean import Any, NamedTuple, Protocol, Sequence, cast
-from reconciler.linux.calls import Calls, Chain, Ready
+from reconciler.linux.calls import OWN_SLOTS, Calls, Chain, Ready
 from reconciler.monitor.steps import Step
-from reconciler.monitor.steps.context import FIRST_SHARED, Context
+from reconciler.monitor.steps.context import Context
 
 _KEPT_MOST = 128
 
@@ -57,7 +57,7 @@ class Prepared:
     def execute(self, context: Context) -> None:
         """Make the calls. Raises: OSError."""
         holders = {"trees": context.trees, "anchors": context.anchors}
-        fds = context.fds = [-1] * (FIRST_SHARED + len(context.shared))
+        fds = context.fds = [-1] * (OWN_SLOTS + len(context.shared))
         for (name, key), slot in context.shared.items():
             fds[slot] = holders[name].pop(key, -1)
         self._chain.make(fds, context)

@@ -53,9 +53,9 @@ class JoinCgroups(NamedTuple):
         return "join cgroups"
 
     def prepare(self, context: Context) -> None:
-        calls, fd = context.calls, context.calls.fd()
+        calls, flags = context.calls, os.O_WRONLY | os.O_CLOEXEC
         for path in self.files:
-            flags = os.O_WRONLY | os.O_CLOEXEC
+            fd = calls.fd()
             calls.add(SYS.openat, AT_FDCWD, encode(path), flags, 0, keep=fd, path=path)
             calls.add(SYS.write, fd, b"0", 1, path=path)
             calls.close(fd)
@@ -84,10 +84,10 @@ class OpenOutput(NamedTuple):
         return "open the log FIFOs"
 
     def prepare(self, context: Context) -> None:
-        calls, fd = context.calls, context.calls.fd()
+        calls, flags = context.calls, os.O_RDWR | os.O_CLOEXEC
         calls.add(SYS.setsid)
         for path, target in ((self.stdout, 1), (self.stderr, 2)):
-            flags = os.O_RDWR | os.O_CLOEXEC
+            fd = calls.fd()
             calls.add(SYS.openat, AT_FDCWD, encode(path), flags, 0, keep=fd, path=path)
             prepare_redirection(context, fd, target)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.linux.calls import AT_FDCWD, NUMBERS, SYS, Calls, Chain, Fd, encode
+from reconciler.linux.calls import AT_FDCWD, NUMBERS, OWN_SLOTS, SYS, Calls, Chain, Fd, encode
 from reconciler.linux.syscall_numbers import syscall_numbers
 
 
@@ -44,6 +44,29 @@ def test_a_descriptor_is_used_by_later_calls_and_closed(tmp_path: Path) -> None:
     assert (tmp_path / "made").is_dir()
     assert os.readlink(tmp_path / "link") == "elsewhere"
     assert os.listdir("/proc/self/fd") == before
+
+
+def test_any_number_of_descriptors_can_be_used_one_after_the_other(tmp_path: Path) -> None:
+    calls = Calls()
+    with calls.block():
+        lasting = open_directory(calls, tmp_path)
+        for number in range(3 * OWN_SLOTS):
+            fd = open_directory(calls, tmp_path)
+            assert fd != lasting
+            calls.add(SYS.mkdirat, fd, encode(f"made {number}"), 0o755)
+            calls.close(fd)
+        calls.add(SYS.mkdirat, lasting, b"last", 0o755)
+        calls.close(lasting)
+    make(calls)
+    assert len(list(tmp_path.iterdir())) == 3 * OWN_SLOTS + 1
+
+
+def test_too_many_descriptors_at_a_time_are_refused() -> None:
+    calls = Calls()
+    for _ in range(OWN_SLOTS):
+        calls.fd()
+    with pytest.raises(AssertionError, match="too many"):
+        calls.fd()
 
 
 def test_what_is_not_closed_can_be_had_from_where_it_is_kept(tmp_path: Path) -> None:
