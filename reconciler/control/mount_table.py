@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+# 36 35 98:0 /sub /point rw,noatime master:1 - ext4 /dev/root rw
+_LINE = re.compile(r"^(\d+) (\d+) \S+ (\S+) (\S+) (\S+)(?: \S+)*? - (\S+) \S* (\S+)$", re.MULTILINE)
 _ESCAPED = re.compile(r"\\(\d{3})")
 
 
@@ -20,8 +22,8 @@ class Mounted(NamedTuple):
     begin with `ro` or `rw`.
     """
 
-    number: int
-    parent: int
+    number: str
+    parent: str
     root: str
     point: str
     options: str
@@ -53,20 +55,25 @@ class MountTable:
     """All mounts of a process; `text` is its mountinfo."""
 
     def __init__(self, text: bytes) -> None:
-        lines = os.fsdecode(text).split("\n")[:-1]
-        self._by_number = {one.number: one for one in map(_parse, lines)}
+        mounts = list(map(Mounted._make, _LINE.findall(os.fsdecode(text))))
+        if b"\\" in text:
+            mounts = list(map(_decoded, mounts))
+        self._by_number = {one.number: one for one in mounts}
         self._on: dict[str, Mounted] = {}
-        inside: dict[int, list[Mounted]] = {}
-        for one in self:
-            inside.setdefault(one.parent, []).append(one)
-        root = next((one for one in self if self._is_root(one)), None)
+        inside: dict[str, list[Mounted]] = {}
+        root = None
+        for one in mounts:
+            if one.parent in self._by_number and one.parent != one.number:
+                inside.setdefault(one.parent, []).append(one)
+            elif one.point == "/":
+                root = one
         if root is not None:
             self._enter(root, inside)
 
     def __iter__(self) -> Iterator[Mounted]:
         return iter(self._by_number.values())
 
-    def get(self, number: int) -> Mounted | None:
+    def get(self, number: str) -> Mounted | None:
         """Return the mount with this identity, None when there is none."""
         return self._by_number.get(number)
 
@@ -80,32 +87,33 @@ class MountTable:
             path = path.rpartition("/")[0] or "/"
         return self._on.get(path)
 
-    def _is_root(self, one: Mounted) -> bool:
-        return one.point == "/" and (one.parent not in self._by_number or one.parent == one.number)
-
-    def _enter(self, one: Mounted, inside: dict[int, list[Mounted]]) -> None:
+    def _enter(self, one: Mounted, inside: dict[str, list[Mounted]]) -> None:
         """Note what a path that comes to this mount's point finds there, and below it.
 
         What is mounted on its root hides all of it; what is mounted on the way to a mount that.
         """
-        inner = [other for other in inside.get(one.number, ()) if other is not one]
-        on_top = next((other for other in inner if other.point == one.point), None)
-        if on_top is not None:
-            self._enter(on_top, inside)
+        inner = inside.get(one.number)
+        if inner is None:
+            self._on[one.point] = one
+            return
+        points = {other.point: other for other in inner}
+        if one.point in points:
+            self._enter(points[one.point], inside)
             return
         self._on[one.point] = one
-        points = {other.point for other in inner}
         for other in inner:
-            if not any(above in points for above in _above(other.point, one.point)):
+            if not _is_hidden(other.point, one.point, points):
                 self._enter(other, inside)
 
 
-def _above(path: str, top: str) -> list[str]:
-    """Return the directories above a path, up to `top`."""
-    found = []
-    while len(path := path.rpartition("/")[0]) > len(top):
-        found.append(path)
-    return found
+def _is_hidden(path: str, top: str, points: Mapping[str, Mounted]) -> bool:
+    """Tell whether something is mounted on a directory between `top` and a path."""
+    above = path.rpartition("/")[0]
+    while len(above) > len(top):
+        if above in points:
+            return True
+        above = above.rpartition("/")[0]
+    return False
 
 
 def is_below(path: str, top: str) -> bool:
@@ -113,14 +121,9 @@ def is_below(path: str, top: str) -> bool:
     return top in (path, "/") or path.startswith(f"{top}/")
 
 
-def _parse(line: str) -> Mounted:
-    """Return a line as `36 35 98:0 /sub /point rw,noatime master:1 - ext4 /dev/root rw`."""
-    words = line.split(" ")
-    number, parent, _, root, point, options = words[:6]
-    kind = words.index("-", 6) + 1
-    if "\\" in line:
-        root, point = _decode(root), _decode(point)
-    return Mounted(int(number), int(parent), root, point, options, words[kind], words[kind + 2])
+def _decoded(one: Mounted) -> Mounted:
+    """Return a mount with what stands for blanks in its paths, `\\040`, as they are."""
+    return one._replace(root=_decode(one.root), point=_decode(one.point))
 
 
 def _decode(path: str) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from reconciler.control.mount_table import Mounted, MountTable, is_below
 from reconciler.engine.own_mounts import (
+    FRESH,
     covered_paths,
     locked_paths,
     masked_paths,
@@ -78,7 +79,9 @@ def find_weakened(
     if not mountinfo:
         return ()
     root = Root(pid, MountTable(mountinfo))
-    masked = (*masked_paths(config), *(hidden if config.rootfs.path is None else ()))
+    masked = masked_paths(config)
+    if config.rootfs.path is None:
+        masked += tuple(path for path in hidden if not _is_in_fresh(root.table, path))
     return (
         *(
             Weakened(path=f"maskedPaths.{path}", desired="masked", observed="visible")
@@ -93,6 +96,12 @@ def find_weakened(
         *_root_mounts(config, root),
         *(found for mount in config.mounts for found in _options(mount, root)),
     )
+
+
+def _is_in_fresh(table: MountTable, path: str) -> bool:
+    """Tell whether a path is in a file system of the container's own: nothing of the host is."""
+    found = table.at(path)
+    return found is not None and found.kind == "tmpfs" and found.point in dict(FRESH)
 
 
 def _is_masked(root: Root, path: str) -> bool:
@@ -160,7 +169,7 @@ def _has(found: Mounted, word: str, kind: MountType) -> bool:
     return found.has(word)
 
 
-def _mount_number(fd: int) -> int:
+def _mount_number(fd: int) -> str:
     """Return the identity of the mount that a descriptor is in."""
     words = read_file(f"/proc/self/fdinfo/{fd}").split()
-    return int(words[words.index(b"mnt_id:") + 1])
+    return words[words.index(b"mnt_id:") + 1].decode()
