@@ -57,7 +57,7 @@ def check_devices(driver: CgroupDriver, config: Config) -> None:
     """
     if driver.device_control is not None or os.geteuid() != 0:
         return
-    if config.isolation.capabilities is None and "MKNOD" in config.security.capabilities:
+    if "MKNOD" in config.security.capabilities:
         raise ReconcilerError(
             ErrorCode.NotSupported,
             "the capability MKNOD is refused: without control over devices, of which this host's "

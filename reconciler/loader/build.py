@@ -272,7 +272,7 @@ def _build_security(data: _Data) -> Security:
     security: Security = _given(
         Security,
         {key: value for key, value in data.items() if key not in OF_SECURITY},
-        capabilities=("capabilities", lambda names: tuple(sorted(names))),
+        capabilities=("capabilities", _all_capabilities),
         noNewPrivileges=("no_new_privileges", None),
         seccomp=(
             "seccomp",
@@ -280,6 +280,12 @@ def _build_security(data: _Data) -> Security:
         ),
     )
     return security
+
+
+def _all_capabilities(given: dict[str, list[str]] | list[str]) -> tuple[str, ...]:
+    """Return the names in any of the sets."""
+    sets = given.values() if isinstance(given, dict) else [given]
+    return tuple(sorted({name for names in sets for name in names}))
 
 
 def _build_logs(data: _Data | str) -> LogLimits:

@@ -12,6 +12,7 @@ from typing import Any
 
 from reconciler.loader.findings import Path
 from reconciler.model.isolation import (
+    Capabilities,
     Device,
     Hook,
     Hooks,
@@ -62,6 +63,11 @@ def build_isolation(data: _Data, profile: str | None, base_of: _BaseOf) -> Isola
         values |= _build_affinity(data["cpuAffinity"])
     security = data.get("security", {})
     values |= {name: security[key] for key, name in OF_SECURITY.items() if key in security}
+    sets = security.get("capabilities")
+    if isinstance(sets, dict):
+        values["capabilities"] = Capabilities(
+            **{kind: tuple(sorted(names)) for kind, names in sets.items()}
+        )
     rootfs = data.get("rootfs", {})
     values |= {name: rootfs[key] for key, name in OF_ROOTFS.items() if key in rootfs}
     if profile is not None:

@@ -36,8 +36,7 @@ def check_rules(data: dict[str, Any]) -> Iterator[Finding]:
             is_mapped = data.get("namespaces", {}).get("user", "host") != "host"
             yield from check_mount(mount, ("mounts", index), is_mapped=is_mapped)
     yield from _check_rootfs(data.get("rootfs", {}))
-    capabilities = data.get("security", {}).get("capabilities", ())
-    yield from _check_unique(capabilities, ("security", "capabilities"))
+    yield from _check_capabilities(data.get("security", {}).get("capabilities", ()))
     resources = data.get("resources", {})
     yield from _check_memory(resources.get("memory", {}))
     yield from _check_cpu(resources.get("cpu", {}))
@@ -76,6 +75,21 @@ def _check_namespaces(data: dict[str, Any]) -> Iterator[Finding]:
     if "network" in namespaces and data.get("network") == "host":
         message = "'network: host' is another network; give one of the two"
         yield _finding(("namespaces", "network"), message)
+
+
+def _check_capabilities(given: dict[str, list[str]] | Sequence[str]) -> Iterator[Finding]:
+    path = ("security", "capabilities")
+    if not isinstance(given, dict):
+        yield from _check_unique(given, path)
+        return
+    for kind, names in given.items():
+        yield from _check_unique(names, (*path, kind))
+    for kind, holders in (("effective", ["permitted"]), ("ambient", ["permitted", "inheritable"])):
+        for index, name in enumerate(given.get(kind, ())):
+            lacking = [one for one in holders if name not in given.get(one, ())]
+            if lacking:
+                message = f"'{name}' must be in {' and in '.join(lacking)} too (capabilities(7))"
+                yield _finding((*path, kind, index), message)
 
 
 def _check_unique(names: Sequence[str], path: Path) -> Iterator[Finding]:

@@ -197,7 +197,7 @@ def _process(
 ISOLATION_ROWS = (
     *("domainname", "umask", "scheduler", "io_priority", "masked_paths", "readonly_paths"),
     *("apparmor_profile", "selinux_label", "seccomp", "init_affinity", "personality"),
-    *("memory_policy", "rootfs_propagation"),
+    *("memory_policy", "rootfs_propagation", "capabilities"),
 )
 _NO_ROWS: dict[str, Any] = {
     "time_offsets": {},
@@ -233,6 +233,7 @@ FIELDS: tuple[Field, ...] = (
     _process("mounts", "config.mounts"),
     _process("network", "config.network"),
     _process("security.capabilities", "config.security.capabilities"),
+    _row("security.capabilities.sets", "config.isolation.capabilities", _RESTART),
     _process("security.noNewPrivileges", "config.security.no_new_privileges"),
     _process("security.seccomp", "config.security.seccomp"),
     _process("rlimits", "config.rlimits"),

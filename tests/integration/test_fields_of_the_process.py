@@ -113,3 +113,16 @@ def test_real_time_that_its_cgroup_has_not_is_refused_before_the_start(
 ) -> None:
     told = reconciler.refused("scheduler: {policy: FIFO, priority: 7}\n")
     assert "resources: {cpu: {realtimeRuntime: 50ms}}" in told
+
+
+def test_each_set_of_capabilities_is_as_given(reconciler: Reconciler) -> None:
+    both = "[KILL, NET_RAW]"
+    pid = reconciler.applied(
+        f"security: {{capabilities: {{bounding: {both}, permitted: {both}, effective: [KILL],\n"
+        "  inheritable: [KILL], ambient: [KILL]}}\n"
+    )
+    status = Path(f"/proc/{pid}/status").read_text().splitlines()
+    shown = {line[3:6]: int(line.split()[1], 16) for line in status if line.startswith("Cap")}
+    kill, raw = 1 << 5, 1 << 13
+    assert (shown["Bnd"], shown["Inh"], shown["Amb"]) == (kill | raw, kill, kill)
+    assert (shown["Prm"], shown["Eff"]) == (kill, kill)  # of an ordinary user, after execve(2)

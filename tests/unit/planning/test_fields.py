@@ -26,7 +26,15 @@ _IN_ROWS = {
     *(*ISOLATION_ROWS, "sysctl", "uid_mappings", "gid_mappings", "time_offsets", "cpu_affinity"),
     *("net_devices", "annotations", "hooks", "devices", "no_pivot"),
 }
-_WHOLE = ("rlimits", "suspend", "scheduler", "ioPriority", "memoryPolicy", "timeOffsets")
+_WHOLE = (
+    "capabilities",
+    "rlimits",
+    "suspend",
+    "scheduler",
+    "ioPriority",
+    "memoryPolicy",
+    "timeOffsets",
+)
 
 
 def leaves_of(cls: type, prefix: str = "") -> Iterator[str]:
@@ -75,8 +83,10 @@ def test_every_field_of_the_schema_has_a_row_under_its_own_path() -> None:
     paths = set(schema_leaves(json.loads(SCHEMA.read_text())))
     # `source` is where the file was found, `references` are files that mounts and envFile name;
     # `envFile` becomes a part of `env`, `logs` is a field of its own in the form `none`,
-    # `security.seccomp` one as a text, and `isolation` is not for spec files.
+    # `security.seccomp` one as a text, `security.capabilities` in another form, and `isolation` is
+    # not for spec files.
     elsewhere = {"source", "references", "logs", "security.seccomp", "isolation"} | ENGINE_ONLY
+    elsewhere.add("security.capabilities.sets")
     assert {row.path for row in FIELDS} - elsewhere == paths - {"apiVersion", "name", "envFile"}
 
 
