@@ -133,6 +133,7 @@ def test_it_needs_a_container_that_runs(
         (Command(argv=("true",)), [0], ErrorCode.ConfigInvalid),
         (Command(argv=("true",), terminal=(24, 80)), [], ErrorCode.ConfigInvalid),
         (Command(argv=("true",)), [0, 1, 9999], ErrorCode.SystemError),
+        (Command(argv=("true", "x" * 2**17)), [], ErrorCode.ProcessNotExecuted),  # E2BIG
         (Command(argv=("nonsense",)), [], ErrorCode.CommandNotFound),
         (Command(argv=("/etc/passwd",)), [], ErrorCode.CommandNotExecutable),
         (Command(argv=("true",), user="nonsense"), [], ErrorCode.UserNotFound),

@@ -13,6 +13,7 @@ import pytest
 
 from reconciler import Engine, ReconcilerError, Status
 from reconciler.cgroup.core import directories
+from reconciler.engine import container as container_module
 from reconciler.errors import ErrorCode
 from reconciler.linux.proc import read_stat
 from reconciler.model.config import CpuLimits, LogLimits, MemoryLimits, PidsLimits, Resources
@@ -354,3 +355,22 @@ def test_what_an_interrupted_create_destroy_or_write_left_is_swept_by_the_next_p
         assert sorted(os.listdir(containers)) == [at_work.name, "kept"]
         assert os.listdir(containers / "kept") == ["state.json"]
     at_work.rmdir()
+
+
+def test_an_init_that_nobody_sees_end_after_its_kill_is_told(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(container_module, "_KILL_PATIENCE_S", 0.2)
+    container = engine.create("web", shell("exec sleep 1000"))
+    container.start()
+    monitor = engine.monitor.ping()["pid"]
+    os.kill(monitor, signal.SIGSTOP)
+    try:
+        with pytest.raises(ReconcilerError) as caught:
+            container.stop(signal.SIGKILL, 0)
+        assert caught.value.code is ErrorCode.StopTimeout
+        assert "did not end within" in str(caught.value)
+    finally:
+        os.kill(monitor, signal.SIGCONT)
+    container.destroy()
+    assert container.status() is Status.DESTROYED

@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.unit_files import KEEP, REMOVE, REWRITE, WRITE, find_changes, make_changes
+from reconciler.cli.unit_files import (
+    KEEP,
+    REMOVE,
+    REWRITE,
+    WRITE,
+    find_changes,
+    make_changes,
+    systemctl,
+)
 from reconciler.cli.units import Setup, all_names, command_of, is_ours, make_units, quote
 from reconciler.errors import ErrorCode, ReconcilerError
 
@@ -162,3 +170,9 @@ def test_systemd_finds_no_fault_in_the_units(setup: Setup, tmp_path: Path) -> No
         check=False,
     )
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+
+
+def test_what_systemctl_says_of_a_failure_is_told_with_its_code() -> None:
+    with pytest.raises(ReconcilerError, match="cannot run `systemctl start nonsense") as caught:
+        systemctl(["start", "nonsense-of-a-test.service"], is_user=False)
+    assert caught.value.code is ErrorCode.SystemdFailed
