@@ -3,70 +3,26 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from reconciler import Engine
 from reconciler.errors import ErrorCode, ReconcilerError
-from reconciler.model.config import Config, Rootfs, SeccompMode, Security
+from reconciler.model.config import Config
 from reconciler.model.isolation import (
     Capabilities,
     Device,
-    IdMapping,
     IoPriority,
-    Isolation,
     MountSpec,
     Namespaces,
     Scheduler,
 )
 from tests.integration.conftest import run
+from tests.integration.listed import KERNEL_FS, OPEN, listed, mount_rows
 
 pytestmark = pytest.mark.requires_root
-
-OPEN = Security(seccomp=SeccompMode.UNCONFINED, no_new_privileges=False)
-KERNEL_FS = (
-    MountSpec(destination="/proc", type="proc", source="proc"),
-    MountSpec(
-        destination="/dev",
-        type="tmpfs",
-        source="tmpfs",
-        options=("nosuid", "strictatime", "mode=755", "size=65536k"),
-    ),
-    MountSpec(
-        destination="/dev/pts",
-        type="devpts",
-        source="devpts",
-        options=("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"),
-    ),
-    MountSpec(destination="/sys", type="sysfs", source="sysfs", options=("nosuid", "noexec", "ro")),
-)
-
-
-def listed(
-    root: Path, script: str, *more: MountSpec, readonly: bool = False, **isolation: Any
-) -> Config:
-    isolation.setdefault("mounts", (*KERNEL_FS, *more))
-    return Config(
-        command=("/bin/sh", "-c", script),
-        rootfs=Rootfs(path=str(root), readonly=readonly),
-        user="0:0",
-        security=OPEN,
-        isolation=Isolation(**isolation),
-    )
-
-
-def mount_rows(rows: list[str]) -> dict[str, tuple[set[str], str]]:
-    """Return the options and the file system type by mount point, of lines of mountinfo."""
-    found = {}
-    for row in rows:
-        left, _, right = row.partition(" - ")
-        fields = left.split()
-        found[fields[4]] = (set(fields[5].split(",")), right.split()[0])
-    return found
 
 
 def test_only_the_listed_mounts_are_there_each_with_its_options(
@@ -296,184 +252,6 @@ def test_host_namespaces_are_shared_where_that_is_asked_for(engine: Engine, root
     )
     _, rows = run(engine, config)
     assert rows == [os.readlink(f"/proc/self/ns/{kind}") for kind in kinds.values()]
-
-
-def mapped(root: Path, script: str, *more: MountSpec, **isolation: Any) -> Config:
-    """Return a Config with a user namespace whose ids begin at 100000 of the host."""
-    for directory, _, files in os.walk(root):
-        for path in (directory, *(os.path.join(directory, name) for name in files)):
-            os.chown(path, 100_000, 100_000, follow_symlinks=False)
-    ids = (IdMapping(container_id=0, host_id=100_000, size=65_536),)
-    return listed(
-        root,
-        script,
-        *more,
-        namespaces=Namespaces(user="private"),
-        uid_mappings=ids,
-        gid_mappings=ids,
-        **isolation,
-    )
-
-
-def test_root_of_a_user_namespace_is_nobody_on_the_host(
-    engine: Engine, rootfs: Path, tmp_path: Path
-) -> None:
-    shared = tmp_path / "shared"
-    shared.mkdir()
-    shared.chmod(0o777)
-    bind = MountSpec(destination="/shared", type="bind", source=str(shared), options=("rbind",))
-    script = (
-        "id -u; cat /proc/self/uid_map; touch /shared/made; echo x > /dev/null; ls -ln /dev/null"
-    )
-    _, rows = run(engine, mapped(rootfs, script, bind))
-    assert rows[0] == "0"
-    assert rows[1].split() == ["0", "100000", "65536"]
-    assert (shared / "made").stat().st_uid == 100_000
-    assert rows[2].startswith("crw-rw-rw-")
-
-
-def test_kernel_parameters_are_set_in_a_user_namespace_too(engine: Engine, rootfs: Path) -> None:
-    values = {"net.ipv4.ip_forward": "1", "kernel.msgmax": "9000"}
-    script = "cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/msgmax"
-    _, rows = run(engine, mapped(rootfs, script, sysctl=values))
-    assert rows == ["1", "9000"]
-
-
-def test_a_further_process_joins_the_user_namespace(engine: Engine, rootfs: Path) -> None:
-    from reconciler.model.config import Command
-
-    container = engine.create("c1", mapped(rootfs, "sleep 60"))
-    pid = container.start().pid
-    read, write = os.pipe()
-    null = os.open("/dev/null", os.O_RDWR)
-    try:
-        command = Command(argv=("/bin/sh", "-c", "id -u; readlink /proc/self/ns/user"))
-        with container.execute(command, [null, write, write]) as session:
-            ended = session.wait(30)
-    finally:
-        os.close(write)
-        os.close(null)
-    with os.fdopen(read) as stream:
-        said = stream.read().splitlines()
-    assert ended is not None
-    assert ended.code == 0
-    assert said == ["0", os.readlink(f"/proc/{pid}/ns/user")]
-
-
-def test_a_user_namespace_without_a_mapping_for_root_is_refused(
-    engine: Engine, rootfs: Path
-) -> None:
-    config = listed(rootfs, "true", namespaces=Namespaces(user="private"))
-    with pytest.raises(ReconcilerError, match="no uid mapping") as caught:
-        engine.create("c1", config).start()
-    assert caught.value.code is ErrorCode.ConfigInvalid
-
-
-def test_owners_of_an_idmapped_mount_are_shifted(
-    engine: Engine, rootfs: Path, tmp_path: Path
-) -> None:
-    data = tmp_path / "data"
-    data.mkdir()
-    (data / "file").write_text("")
-    os.chown(data / "file", 7, 8)
-    shifted = MountSpec(
-        destination="/data",
-        type="bind",
-        source=str(data),
-        options=("rbind", "ridmap"),
-        uid_mappings=(IdMapping(container_id=0, host_id=1000, size=100),),
-        gid_mappings=(IdMapping(container_id=0, host_id=2000, size=100),),
-    )
-    _, rows = run(engine, listed(rootfs, "stat -c '%u %g' /data/file", shifted))
-    assert rows == ["1007 2008"]
-
-
-def test_idmapping_without_maps_goes_by_those_of_the_user_namespace(
-    engine: Engine, rootfs: Path, tmp_path: Path
-) -> None:
-    data = tmp_path / "data"
-    data.mkdir()
-    data.chmod(0o700)  # nobody but the launcher may look in
-    (data / "file").write_text("")
-    own = MountSpec(destination="/data", type="bind", source=str(data), options=("bind", "idmap"))
-    _, rows = run(engine, mapped(rootfs, "stat -c '%u %g' /data/file; touch /data/made", own))
-    assert rows == ["0 0"]
-    assert (data / "made").stat().st_uid == 0
-
-
-def profile(*syscalls: dict[str, Any], default: str = "SCMP_ACT_ALLOW", **more: Any) -> str:
-    import json
-
-    return json.dumps({"defaultAction": default, "syscalls": list(syscalls), **more})
-
-
-def test_a_seccomp_profile_decides_by_call_and_argument(engine: Engine, rootfs: Path) -> None:
-    text = profile(
-        {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28},
-        {
-            "names": ["kill"],
-            "action": "SCMP_ACT_ERRNO",
-            "errnoRet": 1,
-            "args": [{"index": 1, "value": 10, "op": "SCMP_CMP_EQ"}],
-        },
-        {"names": ["no_such_call"], "action": "SCMP_ACT_KILL"},
-    )
-    script = "mkdir /tmp/d; kill -USR1 $$; echo alive; kill -0 $$ && echo signalled"
-    _, rows = run(engine, listed(rootfs, script, seccomp=text))
-    assert rows == ["alive", "signalled"]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ('{"defaultAction": "SCMP_ACT_MAYBE"}', "'SCMP_ACT_MAYBE' is no action"),
-        (profile({"names": ["kill"], "action": "SCMP_ACT_NOTIFY"}), "needs listenerPath"),
-        (
-            profile(
-                {
-                    "names": ["kill"],
-                    "action": "SCMP_ACT_LOG",
-                    "args": [{"index": 7, "value": 0, "op": "SCMP_CMP_EQ"}],
-                }
-            ),
-            "numbered from 0 to 5",
-        ),
-        (profile(flags=["SECCOMP_FILTER_FLAG_FAST"]), "no flag of seccomp"),
-    ],
-)
-def test_a_seccomp_profile_that_cannot_be_used_is_refused(
-    engine: Engine, rootfs: Path, text: str, message: str
-) -> None:
-    with pytest.raises(ReconcilerError, match=message) as caught:
-        engine.create("c1", listed(rootfs, "true", seccomp=text)).start()
-    assert caught.value.code is ErrorCode.ConfigInvalid
-
-
-def test_the_listener_of_a_seccomp_profile_gets_the_descriptor_and_the_state(
-    engine: Engine, rootfs: Path, tmp_path: Path
-) -> None:
-    import json
-
-    path = str(tmp_path / "listener")
-    text = profile(
-        {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_NOTIFY"},
-        listenerPath=path,
-        listenerMetadata="mine",
-    )
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        listener.bind(path)
-        listener.listen()
-        listener.settimeout(30)
-        container = engine.create("c1", listed(rootfs, "sleep 60", seccomp=text))
-        pid = container.start().pid
-        peer, _ = listener.accept()
-        with peer:
-            data, fds, _, _ = socket.recv_fds(peer, 65536, 4)
-    said = json.loads(data)
-    assert len(fds) == 1
-    os.close(fds[0])
-    assert (said["pid"], said["metadata"], said["fds"]) == (pid, "mine", ["seccompFd"])
-    assert said["state"]["id"] == "c1"
 
 
 def test_what_this_host_has_no_module_for_is_refused(engine: Engine, rootfs: Path) -> None:

@@ -24,9 +24,9 @@ from reconciler.errors import ErrorCode
 from reconciler.model.config import Mount, MountType, NetworkMode, Rootfs, SeccompMode, Security
 from reconciler.model.isolation import Namespaces
 from tests.integration.conftest import in_root, output, run, shell
+from tests.integration.listed import listed
 from tests.integration.oci.conftest import Oci, make_spec
 from tests.integration.test_exec import run_in
-from tests.integration.test_listed_mounts import listed
 from tests.security.racing import mount_rows
 
 pytestmark = pytest.mark.requires_root

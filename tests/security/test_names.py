@@ -20,9 +20,9 @@ from reconciler.errors import ErrorCode
 from reconciler.model.config import Rootfs
 from reconciler.model.frozen import replace
 from tests.integration.conftest import in_root, run
+from tests.integration.listed import listed
 from tests.integration.oci.conftest import Oci, make_spec
 from tests.integration.test_exec import run_in
-from tests.integration.test_listed_mounts import listed
 
 pytestmark = pytest.mark.requires_root
 

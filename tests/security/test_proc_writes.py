@@ -15,8 +15,8 @@ from reconciler.errors import ErrorCode
 from reconciler.linux.proc import write_file
 from reconciler.linux.process import CloneFlag, fork, setns
 from reconciler.model.isolation import MountSpec, Namespaces
+from tests.integration.listed import KERNEL_FS, listed
 from tests.integration.oci.conftest import Oci, make_spec
-from tests.integration.test_listed_mounts import KERNEL_FS, listed
 
 pytestmark = [pytest.mark.requires_root, pytest.mark.requires_command("unshare")]
 

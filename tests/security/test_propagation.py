@@ -18,9 +18,9 @@ from reconciler.model.config import Mount, MountType
 from reconciler.model.frozen import replace
 from reconciler.model.isolation import MountSpec
 from tests.integration.conftest import in_root, shell
+from tests.integration.listed import listed
 from tests.integration.oci.conftest import Oci, make_spec
 from tests.integration.test_exec import run_in
-from tests.integration.test_listed_mounts import listed
 
 pytestmark = pytest.mark.requires_root
 
