@@ -98,8 +98,11 @@ def tools() -> Iterator[Tools]:
 
 
 def _remove_cgroups() -> None:
-    """Remove the empty parents that podman leaves."""
+    """Remove the empty parents that podman leaves, also where no hierarchy is mounted."""
     for parent in Path("/sys/fs/cgroup").glob("**/libpod_parent"):
+        if not (parent / "cgroup.procs").exists():
+            shutil.rmtree(parent)
+            continue
         for path in (*parent.glob("*/"), parent):
             if path.is_dir() and not (path / "cgroup.procs").read_text():
                 subprocess.run(["rmdir", path], check=False, capture_output=True)
