@@ -274,7 +274,11 @@ class Engine:
     def check_limits(self, resources: Resources, container_id: str) -> None:
         """Refuse limits that this host cannot enforce. Raises: LimitNotSupported, ConfigInvalid."""
         check_resources(container_id, resources)
-        missing = self.driver.unsupported(resources)
+        try:
+            missing = self.driver.unsupported(resources)
+        except OSError as error:
+            message = f"cannot tell which limits of {container_id} this host can enforce"
+            raise from_os_error(error, message, container=container_id) from error
         if missing:
             field, reason, remedy = missing[0]
             others = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""

@@ -388,9 +388,9 @@ class Monitor:
         try:
             handler()
         except Exception:  # noqa: BLE001 - one client's trouble is not the others'
-            import traceback
+            with suppress(OSError, ImportError):  # no room in the log, no descriptor to import with
+                import traceback
 
-            with suppress(OSError):  # the log may be what has no room
                 traceback.print_exc(file=sys.stderr)
 
     def _remove_empty_parents(self) -> None:

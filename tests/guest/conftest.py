@@ -41,7 +41,6 @@ SHORT_TESTS = frozenset(
         "test_each_has_a_pid_in_the_container_and_an_end_of_its_own",
         "test_a_cgroup_that_cannot_be_made_in_each_hierarchy_in_turn",
         "test_event_registrations_are_removed_before_anything_is_destroyed",
-        "test_limits_are_set_live",
     }
 )
 OTHER_DRIVERS = ("[v1]", "[hybrid]", "[v1-", "[hybrid-")
