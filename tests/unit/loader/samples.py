@@ -44,7 +44,7 @@ hooks:
   startContainer: [{command: [/bin/c]}]
   poststart: [{command: [/bin/d]}]
   poststop: [{command: [/bin/e]}]
-annotations: {org.example.zone: dmz}
+annotations: {zone: dmz}
 devices:
   - {path: /dev/fuse, access: wr, type: c, major: 10, minor: 229, mode: "0660", uid: 1, gid: 2}
 netDevices: {eth1: eth0}

@@ -181,7 +181,7 @@ def test_every_field_arrives_in_the_units_of_the_model() -> None:
                 poststart=(Hook(path="/bin/d", args=("/bin/d",), timeout_s=30.0),),
                 poststop=(Hook(path="/bin/e", args=("/bin/e",), timeout_s=30.0),),
             ),
-            annotations={"org.example.zone": "dmz"},
+            annotations={"zone": "dmz"},
             net_devices={"eth1": "eth0"},
             devices=(
                 Device(
