@@ -125,11 +125,9 @@ def _enter_root(config: Config, staging: str, created: list[Any], attached: list
         raise ReconcilerError(ErrorCode.ConfigInvalid, message, field="rootfsPropagation")
     kind = word.removeprefix("r")
     flag = int(_PROPAGATIONS[kind])
-    is_shared = kind == "shared"
     is_hosts = mode_of(config, "mount") == NamespaceMode.HOST
-    before = root.PrivateParent(staging) if is_shared else root.DetachPropagation()
     steps: list[Any] = [
-        *(() if is_hosts else (before,)),
+        *(() if is_hosts else (root.DetachPropagation(),)),
         root.AttachRoot("root", staging),
         root.DetachPropagation(".") if kind == "slave" and not is_hosts else root.KeepPrivate(),
         *([attributes.BecomeRootInside(*first_ids(config))] if has_user_namespace(config) else ()),

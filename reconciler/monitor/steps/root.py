@@ -34,41 +34,6 @@ class DetachPropagation(NamedTuple):
         m.change_propagation(context.calls, self.path, _SLAVE)
 
 
-class PrivateParent(NamedTuple):
-    """Make the mount that `path` is in private: what is attached to it stays in this namespace.
-
-    In place of `DetachPropagation` for a container that shares its mounts with the host.
-    """
-
-    path: str
-
-    def describe(self) -> str:
-        return f"make the mount of {self.path} private"
-
-    def execute(self, context: Context) -> None:
-        fd = os.open(self.path, os.O_PATH | os.O_CLOEXEC)
-        try:
-            with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as lines:
-                ids = dict(line.split(":", 1) for line in lines)
-        finally:
-            os.close(fd)
-        m.mount(None, _mount_point(ids["mnt_id"].strip()), None, _PRIVATE)
-
-
-def _mount_point(mount_id: str) -> str:
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
-        for line in lines:
-            fields = line.split(" ")
-            if fields[0] == mount_id:
-                return _unescape(fields[4])
-    raise FileNotFoundError(2, "no such mount", mount_id)
-
-
-def _unescape(field: str) -> str:
-    """Return a path of mountinfo, where spaces and the like stand as octal numbers (proc(5))."""
-    return os.fsdecode(os.fsencode(field).decode("unicode_escape").encode("latin-1"))
-
-
 class KeepPrivate(NamedTuple):
     """Let nothing that is mounted below the working directory go to others, nor theirs come here.
 
@@ -179,6 +144,11 @@ class EnterRoot(NamedTuple):
         calls.add(SYS.chdir, b"/", path="/")
 
 
+def _unescape(field: str) -> str:
+    """Return a path of mountinfo, where spaces and the like stand as octal numbers (proc(5))."""
+    return os.fsdecode(os.fsencode(field).decode("unicode_escape").encode("latin-1"))
+
+
 def _cover_root(staging: str) -> None:
     """Move a mount over the root. What is below it stays, without the kernel's file systems.
 
@@ -259,7 +229,6 @@ def escape_layer(path: str) -> str:
 
 STEPS = (
     DetachPropagation,
-    PrivateParent,
     KeepPrivate,
     CloneTree,
     SetTopWritable,

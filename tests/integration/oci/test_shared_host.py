@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -19,5 +20,12 @@ def test_a_root_below_a_shared_mount_can_be_entered(
     if propagation is not None:
         spec["linux"]["rootfsPropagation"] = propagation
     write_spec(spec)
-    oci.program[:0] = ["unshare", "--mount", "--propagation", "shared"]
-    assert oci.ok("run", oci.id()) == "runs\n"
+    script = "wc -l < /proc/self/mountinfo"
+    script = f'{script}; "$@"; code=$?; {script}; exit $code'
+    shared = ["unshare", "--mount", "--propagation", "shared", "sh", "-c", script, "sh"]
+    oci.program[:0] = shared
+    before, said, after = oci.ok("run", oci.id()).split()
+    assert said == "runs"
+    assert before == after  # what the container leaves behind stays mounted for the host
+    assert not list(Path("/sys/fs/cgroup").glob(f"*/{oci.id()}"))
+    del oci.program[: len(shared)]
