@@ -5,6 +5,7 @@
     NAME.service           the daemon (`watch`), or with --timer:
     NAME-apply.service     one `apply`, started by
     NAME-apply.timer       every so often
+    NAME-shutdown.service  does nothing until it is stopped: then it stops the containers
 
 Pure. Sources: systemd.unit(5), systemd.service(5), systemd.socket(5), systemd.exec(5).
 """
@@ -19,7 +20,7 @@ from typing import NamedTuple
 
 _MARK = "# Written by: "
 _SUM = "# To change it: systemctl edit; a file that was itself changed is left alone. sha256:"
-_WATCHDOG_S = 180  # beyond it the daemon asks for more where a stop may take longer
+_WATCHDOG_S = 180  # the daemon asks for more while an action goes on within a pass
 _MONITOR_WATCHDOG_S = 60
 
 # What the daemon needs none of. It has to see what containers will see, so nothing hides or
@@ -74,15 +75,25 @@ class Setup(NamedTuple):
         return f"{self.name}-containers.scope"
 
     @property
+    def shutdown(self) -> str:
+        """The unit whose stop stops the containers."""
+        return shutdown_name(self.name)
+
+    @property
     def main(self) -> str:
         """The unit that keeps containers as their files say."""
         return f"{self.name}.service" if self.every_s is None else f"{self.name}-apply.timer"
 
 
+def shutdown_name(name: str) -> str:
+    """Return the name of the unit whose stop stops the containers: nothing else may stop it."""
+    return f"{name}-shutdown.service"
+
+
 def all_names(name: str) -> tuple[str, ...]:
     """Return the names of the units of both flavours, those first that are to stop first."""
     kinds = (".service", "-apply.timer", "-apply.service", "-monitor.socket", "-monitor.service")
-    return tuple(name + kind for kind in kinds)
+    return (*(name + kind for kind in kinds), shutdown_name(name))
 
 
 def make_units(setup: Setup) -> list[Unit]:
@@ -90,14 +101,15 @@ def make_units(setup: Setup) -> list[Unit]:
     made = [
         Unit(setup.socket, _socket(setup)),
         Unit(f"{setup.name}-monitor.service", _monitor(setup)),
+        Unit(setup.shutdown, _shutdown(setup)),
     ]
     if setup.every_s is None:
         made.append(Unit(setup.main, _daemon(setup)))
     else:
         made.append(Unit(f"{setup.name}-apply.service", _apply(setup)))
         made.append(Unit(setup.main, _timer(setup)))
-    # Both flavours have the first two: they stay as they are when the flavour changes.
-    commands = (setup.command[:2], setup.command[:2], setup.command, setup.command)
+    # Both flavours have the first three: they stay as they are when the flavour changes.
+    commands = (*[setup.command[:2]] * 3, setup.command, setup.command)
     return [
         Unit(unit.name, _signed(unit.text, command))
         for unit, command in zip(made, commands, strict=False)
@@ -227,6 +239,29 @@ After={setup.socket} network.target
 Type=oneshot
 ExecStart={_run(setup, "apply")}
 {_hardening(setup)}"""
+
+
+def _shutdown(setup: Setup) -> str:
+    target = "default.target" if setup.is_user else "multi-user.target"
+    stop = (setup.python, "-P", "-m", "reconciler.control.shutdown", setup.run_dir, setup.state_dir)
+    return f"""\
+[Unit]
+Description=Stops the containers of {setup.name} as their files say, when the host shuts down
+# Stopped after what would start them again, and before their scope and the network.
+Before={setup.name}.service {setup.name}-apply.service
+After={setup.socket} network.target
+RefuseManualStop=yes
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStop={_line(*stop)}
+# Each container has a grace; reboot.target ends what lasts half an hour.
+TimeoutStopSec=infinity
+{_hardening(setup)}
+[Install]
+WantedBy={target}
+"""
 
 
 def _timer(setup: Setup) -> str:

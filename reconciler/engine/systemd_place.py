@@ -32,6 +32,7 @@ from reconciler.monitor.names import SYSTEMD_NAME
 
 _STOP_S = 10  # then what has not ended on SIGTERM is killed: at a shutdown, for who stops the scope
 _COLLECTED_S = 5.0
+_STOPPED_FIRST = (".service", "-apply.service", "-shutdown.service")
 _FOR_EVER = "2147483647"
 
 
@@ -128,7 +129,7 @@ def _try_make_scope(manager: Manager, scope: str) -> bool:
         ("TimeoutStopUSec", ("t", _STOP_S * 10**6)),
         ("CollectMode", ("s", "inactive-or-failed")),
         # At a shutdown they end first. An After= of theirs would hold what is left of the scope.
-        ("Before", ("as", [f"{instance}.service", f"{instance}-apply.service"])),
+        ("Before", ("as", [instance + unit for unit in _STOPPED_FIRST])),
     ]
     holder = subprocess.Popen(
         ["sleep", _FOR_EVER],

@@ -47,7 +47,7 @@ def test_what_is_installed_is_told_and_again_is_nothing_new(
     assert {one["change"] for one in again["items"]} == {"unchanged"}
     assert not any("daemon-reload" in line for line in again["commands"])
     removed = json.loads(reconciler("uninstall", *options, dirs=run_dirs).stdout)
-    assert len(removed["items"]) == 3
+    assert len(removed["items"]) == 4
     assert list(tmp_path.iterdir()) == []
     assert reconciler("uninstall", *options[:2], dirs=run_dirs).stdout.startswith("nothing to")
 

@@ -83,7 +83,7 @@ def _commands(setup: Setup, changes: list[Change]) -> list[list[str]]:
     """Return what systemctl is to do once the files are there; all of it may be done again."""
     from reconciler.cli.unit_files import KEEP, REWRITE
 
-    commands = [["enable", "--now", setup.socket, setup.main]]
+    commands = [["enable", "--now", setup.socket, setup.shutdown, setup.main]]
     if any(change.kind != KEEP for change in changes):
         commands.insert(0, ["daemon-reload"])
     rewritten = {change.name for change in changes if change.kind == REWRITE}

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Remove them. Raises: UnitNotOurs, SystemdFailed, PermissionDenied ..."""
     from reconciler.cli import unit_files
-    from reconciler.cli.units import all_names
+    from reconciler.cli.units import all_names, shutdown_name
     from reconciler.engine import dirs
     from reconciler.engine.dirs import unit_name
     from reconciler.linux import systemd
@@ -49,8 +49,13 @@ def run(args: argparse.Namespace) -> int:
     running: list[str] = []
     if changes and not args.dry_run:
         if is_managed:
+            shutdown = shutdown_name(unit_name(run_dir))  # to stop it would stop the containers
             found = [change.name for change in changes]
-            unit_files.systemctl(["disable", "--now", *found], is_user=args.user)
+            if shutdown in found:
+                found.remove(shutdown)
+                unit_files.systemctl(["disable", shutdown], is_user=args.user)
+            if found:
+                unit_files.systemctl(["disable", "--now", *found], is_user=args.user)
         unit_files.make_changes(changes)
         if args.unit_dir is None:
             running = _let_go(args, is_managed=is_managed)

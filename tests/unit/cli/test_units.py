@@ -82,6 +82,7 @@ def test_a_timer_runs_one_apply_in_place_of_the_daemon() -> None:
         "reconciler-apply.timer",
         "reconciler-monitor.service",
         "reconciler-monitor.socket",
+        "reconciler-shutdown.service",
     ]
     assert "Type=oneshot" in lines(TIMER, "reconciler-apply.service")
     assert "OnUnitInactiveSec=300" in lines(TIMER, "reconciler-apply.timer")
@@ -92,7 +93,20 @@ def test_both_flavours_share_the_monitor() -> None:
     assert {name for name in first if first[name] == second.get(name)} == {
         "reconciler-monitor.service",
         "reconciler-monitor.socket",
+        "reconciler-shutdown.service",
     }
+
+
+@pytest.mark.parametrize("setup", [DAEMON, TIMER, USER])
+def test_only_a_shutdown_stops_the_containers_before_the_scope_and_after_the_daemon(
+    setup: Setup,
+) -> None:
+    unit = lines(setup, "reconciler-shutdown.service")
+    assert "RefuseManualStop=yes" in unit
+    assert "Before=reconciler.service reconciler-apply.service" in unit
+    assert not [line for line in unit if line.startswith(("ExecStart=", "DefaultDependencies"))]
+    (stop,) = [line for line in unit if line.startswith("ExecStop=")]
+    assert f" -m reconciler.control.shutdown {setup.run_dir} {setup.state_dir}" in stop
 
 
 def test_a_users_units_ask_for_nothing_that_his_manager_cannot_give() -> None:
