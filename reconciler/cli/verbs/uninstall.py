@@ -68,7 +68,7 @@ def _let_go(args: argparse.Namespace, *, is_managed: bool) -> list[str]:
 
     Return the containers that run on.
     """
-    from reconciler.cli.unit_files import systemctl
+    from reconciler.cli.unit_files import ask_systemctl, systemctl
     from reconciler.engine.systemd_place import forget_place
 
     engine = make_engine(args)
@@ -77,7 +77,9 @@ def _let_go(args: argparse.Namespace, *, is_managed: bool) -> list[str]:
     if is_managed:
         systemctl(["daemon-reload"], is_user=args.user)
         if place is not None and not running:
-            systemctl(["stop", place.scope], is_user=args.user)
+            state = ask_systemctl(["is-active", place.scope], is_user=args.user)
+            if state == "active":  # somebody may have ended it, and then it is not known any more
+                systemctl(["stop", place.scope], is_user=args.user)
     return running
 
 
