@@ -2,7 +2,7 @@
 
 The means: no descriptors left in the caller or the monitor, no room or no inodes in the run
 directory, a run directory or a cgroup that is read-only, an id that is taken by something else.
-`tests/fire/test_start_atomic.py` has each system call of a start fail.
+`tests/fire/test_every_step.py` has each system call of a start fail.
 """
 
 from __future__ import annotations

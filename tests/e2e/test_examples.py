@@ -73,4 +73,4 @@ def test_the_python_in_the_readme_runs(run_dirs: RunDirs) -> None:
     code = code.replace("/var/lib/example", str(run_dirs.state_dir))
     done = run(sys.executable, "-c", code + "\nengine.retire()", environ={})
     assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith("exit code 0\n")
+    assert done.stdout.endswith(" exit code 3\n")

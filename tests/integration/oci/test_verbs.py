@@ -125,13 +125,13 @@ def test_debug_tells_what_was_asked_and_how_it_ended(
 ) -> None:
     write_spec(make_spec("true"))
     done = oci.run("--debug", "run", oci.id())
-    first, last = done.stderr.splitlines()
+    first, *_, last = done.stderr.splitlines()  # twice, where it becomes a sealed copy first
     assert "level=debug" in first
     assert f": run bundle='.' {oci.id()}\"" in first
     assert "run has ended with 0" in last
     oci.ok("--debug", "--log", str(tmp_path / "log"), "--log-format", "json", "run", oci.id())
     rows = [json.loads(row) for row in (tmp_path / "log").read_text().splitlines()]
-    assert [row["level"] for row in rows] == ["debug", "debug"]
+    assert {row["level"] for row in rows} == {"debug"}
 
 
 def test_help_names_every_option(oci: Oci) -> None:
