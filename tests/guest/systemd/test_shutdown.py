@@ -26,8 +26,8 @@ RUN_DIR, STATE_DIR = "/run/down", "/var/lib/down"
 DIRS = ("--run-dir", RUN_DIR, "--state-dir", STATE_DIR)
 NAME = unit_name(RUN_DIR)
 UNITS = f"{NAME}.service {NAME}-shutdown.service {NAME}-containers.scope"
-# Deaf to the scope's SIGTERM, and at its end longer than its ten seconds.
-SCRIPT = "trap 'sleep 12; echo drained; exit' INT; echo up; while :; do sleep 0.2; done"
+# Deaf to the SIGTERM of a scope that ends: only its own signal has it say so.
+SCRIPT = "trap 'sleep 2; echo drained; exit' INT; echo up; while :; do sleep 0.2; done"
 SERVER = f'command: [/bin/sh, -c, "{SCRIPT}"]\nstop: {{signal: INT, grace: 2m}}\n'
 
 
