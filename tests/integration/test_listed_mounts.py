@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -263,15 +264,22 @@ def test_what_this_host_has_no_module_for_is_refused(engine: Engine, rootfs: Pat
     assert caught.value.code is ErrorCode.NotSupported
 
 
+def lasting_mounts() -> list[str]:
+    """Return the host's mounts but for those of tests that run meanwhile."""
+    top = f"{tempfile.gettempdir()}/"
+    rows = Path("/proc/self/mountinfo").read_text().splitlines()
+    return [row for row in rows if not row.split()[4].startswith(top)]
+
+
 @pytest.mark.parametrize("word", ["private", "slave", "rslave", "unbindable", "rshared"])
 def test_the_root_has_the_propagation_that_is_asked_for(
     engine: Engine, rootfs: Path, word: str
 ) -> None:
-    before = Path("/proc/self/mountinfo").read_text()
+    before = lasting_mounts()
     _, rows = run(engine, listed(rootfs, "cat /proc/self/mountinfo", rootfs_propagation=word))
     [optional] = [row.split(" - ")[0].split()[6:] for row in rows if row.split()[4] == "/"]
     kinds = {one.split(":")[0] for one in optional}
     assert kinds == {"private": set(), "unbindable": {"unbindable"}, "rshared": {"shared"}}.get(
         word, {"master"} if "master" in kinds else set()
     )
-    assert Path("/proc/self/mountinfo").read_text() == before
+    assert lasting_mounts() == before
