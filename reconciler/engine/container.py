@@ -24,7 +24,14 @@ from reconciler.engine.run_state import (
 from reconciler.engine.store import destroyed
 from reconciler.engine.well_formed import check_config
 from reconciler.errors import ErrorCode, ReconcilerError, from_os_error
-from reconciler.lean import TYPE_CHECKING, Collection, Iterator, Sequence, contextmanager
+from reconciler.lean import (
+    TYPE_CHECKING,
+    Collection,
+    Iterator,
+    Sequence,
+    contextmanager,
+    suppress,
+)
 from reconciler.linux.proc import pids_beside, read_boot_id
 from reconciler.model.config import Command, Config, Resources
 from reconciler.model.frozen import replace
@@ -128,14 +135,13 @@ class Container:
 
         Raises: ContainerDestroyed, SystemError.
         """
-        try:
+        with suppress(OSError):
+            return read_limits(self._engine, self.record)
+        with self._locked():  # whoever removes it, or makes it anew, has done so by then
+            if not self.has_cgroup():
+                return {}
             with self._translate("read the limits of"):
                 return read_limits(self._engine, self.record)
-        except ReconcilerError:
-            self.refresh()
-            if self.has_cgroup():
-                raise
-            return {}
 
     # --- what changes it
 
