@@ -22,7 +22,7 @@ from reconciler.planning.isolation import is_same_value
 _OF_INIT = ("oomScoreAdj", "rlimits.", "hostname", "scheduler", "ioPriority")
 _OF_NAMESPACES = (
     *("domainname", "sysctl."),
-    *("mounts.", "maskedPaths.", "readonlyPaths.", "rootfs.readonly"),
+    *("maskedPaths.", "readonlyPaths.", "rootfs.readonly"),
 )
 
 
@@ -40,7 +40,8 @@ def mend(container: ContainerPort, action: BaseAction) -> None:
             container.pause()
         else:
             container.resume()
-    names = frozenset(path for path in live if path.startswith(_OF_NAMESPACES))
+    mounted = {f"mounts.{one.target}" for one in config.mounts}  # below are files that changed
+    names = frozenset(path for path in live if path.startswith(_OF_NAMESPACES) or path in mounted)
     if names:
         container.restore(names)
         _check_parameters(container, config, names)

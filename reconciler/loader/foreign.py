@@ -151,6 +151,9 @@ INSIDE = {
             ("write 'lower: [DIR, ...]'", "lowerdir layers"),
         )
     ),
+    "security.capabilities": _by_name(
+        (("write a list alone, [NET_ADMIN]: it has no others", "add drop"),)
+    ),
     "hooks": _by_name(((_PRE_STOP, "prestop"),)),
     "hooks.*": _by_name(
         (("write 'command: [/usr/local/bin/net-up, ARGUMENT]'", "path args exec program"),)

@@ -40,7 +40,7 @@ def world(engine: Engine) -> dict[str, object]:
         "cgroup": engine.handle("web").has_cgroup(),
         "containers": monitor["containers"],
         "children": Path(f"/proc/{pid}/task/{pid}/children").read_text(),
-        "mounts": [line for line in mounts if "/rc-" in line or "reconciler" in line],
+        "mounts": [line for line in mounts if engine.run_dir in line or engine.state_dir in line],
         "own fds": len(os.listdir("/proc/self/fd")),
         "fds of the monitor": [fd for fd in _files_of(pid) if fd != "socket"],
         "monitor": pid,
