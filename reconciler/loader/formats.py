@@ -219,8 +219,14 @@ def _check_enforced_field(value: str) -> None:
 
 
 def _check_field(value: str, known: tuple[str, ...], what: str) -> None:
-    if not is_known(value, known):
-        raise ValueError(f"{value!r:.80} is no field that {what}; those are {', '.join(known)}")
+    if is_known(value, known):
+        return
+    from difflib import get_close_matches
+
+    near = get_close_matches(value[:80], known, 1)
+    tops = dict.fromkeys(one.partition(".")[0] for one in known)
+    hint = f"did you mean '{near[0]}'?" if near else f"those are in {', '.join(tops)}"
+    raise ValueError(f"{value!r:.80} is no field that {what}; {hint}")
 
 
 _Check = Callable[[Any], Any]
