@@ -15,7 +15,6 @@ from reconciler.engine.namespaces import dotted_name, mode_of, owner_of
 from reconciler.engine.setup_process import numbers_of
 from reconciler.errors import ErrorCode, ReconcilerError
 from reconciler.lean import Callable, Iterator
-from reconciler.linux.inside import missing_parameters
 from reconciler.linux.proc import read_file
 from reconciler.model.config import Config
 from reconciler.model.isolation import Hooks, NamespaceMode
@@ -102,7 +101,11 @@ def _parameters(config: Config) -> Iterator[Unsupported]:
         if (owner := owner_of(dotted_name(name))) is not None
         and mode_of(config, owner) == NamespaceMode.PRIVATE
     }
-    for name in missing_parameters(tuple(by_name)) if by_name else ():
+    if not by_name:
+        return
+    from reconciler.linux.inside import missing_parameters  # with threads, which are slow to load
+
+    for name in missing_parameters(tuple(by_name)):
         reason = "this kernel has no such parameter in a namespace of a container's own"
         how = "load the module that it is of, or leave it out"
         yield Unsupported(f"sysctl.{by_name[name]}", reason, how)

@@ -379,3 +379,23 @@ def test_a_configuration_that_is_read_once_is_read_by_the_sealed_copy(
     writer.start()
     assert oci.ok("run", *words, oci.id()) == "read\n"
     writer.join()
+
+
+def test_what_is_slow_to_load_is_not_loaded(oci: Oci, write_spec: WriteSpec) -> None:
+    write_spec(make_spec("/bin/true"))
+    oci.program[1:1] = ["-X", "importtime"]
+    loaded = {
+        row.rpartition("|")[2].strip() for row in oci.run("run", oci.id()).stderr.splitlines()
+    }
+    assert "reconciler.oci.main" in loaded
+    slow = {
+        "threading",
+        "ctypes",
+        "json",
+        "socket",
+        "typing",
+        "dataclasses",
+        "subprocess",
+        "shutil",
+    }
+    assert not loaded & slow
