@@ -40,8 +40,8 @@ class DropDescriptors(NamedTuple):
     def describe(self) -> str:
         return "close the monitor's descriptors"
 
-    def prepare(self, context: Context) -> None:
-        CloseOthers(len(_STREAMS), []).prepare(context)
+    def prepare_anew(self, context: Context) -> None:
+        CloseOthers(len(_STREAMS), []).prepare_anew(context)
 
 
 class JoinNamespaces(NamedTuple):

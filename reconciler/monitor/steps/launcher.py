@@ -45,7 +45,7 @@ class CloseOthers(NamedTuple):
     def describe(self) -> str:
         return "close the launcher's descriptors"
 
-    def prepare(self, context: Context) -> None:
+    def prepare_anew(self, context: Context) -> None:
         first = self.first
         kept = {*self.kept, context.status_fd, *context.streams, *context.trees.values()}
         for fd in sorted(kept):

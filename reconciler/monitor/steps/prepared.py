@@ -3,7 +3,8 @@
 Called by the launch. Most steps have `prepare(context)`, which adds their system calls to
 `context.calls`; in the child nothing is left to do but to make them. The others have
 `execute(context)`, Python code for the child. What was made ready is kept, as most steps of the
-next container are the same.
+next container are the same. A step that names numbers of the context's descriptors, which differ
+with each launch, has `prepare_anew(context)` instead.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def prepare_steps(steps: Sequence[Step], context: Context) -> list[Part]:
     program: list[Part] = []
     ready: list[Step] = []
     for step in steps:
-        if hasattr(step, "prepare"):
+        if hasattr(step, "prepare") or hasattr(step, "prepare_anew"):
             ready.append(step)
             continue
         if ready:
@@ -113,9 +114,13 @@ def step_at_fault(part: Part) -> Step:
 
 def _make_ready(step: Step, context: Context) -> Ready:
     """Return the calls of a step in this context, those of an equal one if there was one."""
+    if hasattr(step, "prepare_anew"):
+        context.calls = Calls()
+        step.prepare_anew(context)
+        return context.calls.finish()
     fields = cast(Sequence[Any], step)
-    where = [context.anchored, list(context.shared.items()), context.status_fd, context.streams]
-    key = marshal.dumps([type(step).__name__, *fields, *where, list(context.trees.values())])
+    where = [context.anchored, list(context.shared.items())]
+    key = marshal.dumps([type(step).__name__, *fields, *where])
     kept = _kept.pop(key, None)
     if kept is None:
         if len(_kept) >= _KEPT_MOST:

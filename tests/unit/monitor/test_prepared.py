@@ -10,6 +10,7 @@ import pytest
 from reconciler.lean import NamedTuple
 from reconciler.linux.calls import AT_FDCWD, SYS, encode
 from reconciler.monitor.steps.context import Context
+from reconciler.monitor.steps.launcher import CloseOthers
 from reconciler.monitor.steps.prepared import (
     Prepared,
     execute_here,
@@ -115,3 +116,52 @@ def test_what_fails_here_leaves_no_descriptor(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
         execute_here([Make("a", "there")], context)
     assert os.listdir("/proc/self/fd") == before
+
+
+class Counted(NamedTuple):
+    """Count how often it is prepared."""
+
+    path: str
+
+    def describe(self) -> str:
+        return "count"
+
+    def prepare(self, context: Context) -> None:
+        prepared.append(self.path)
+
+
+prepared: list[str] = []
+
+
+def test_the_numbers_of_descriptors_do_not_keep_an_equal_step_from_being_used_again(
+    tmp_path: Path,
+) -> None:
+    """They are others with each container that runs; what names them is made ready each time."""
+    for number in (5, 6, 7):
+        context = Context(number, (number + 10,))
+        context.trees["a"] = number + 20
+        prepare_steps([Counted(str(tmp_path))], context)
+    assert prepared == [str(tmp_path)]
+
+
+def test_what_names_descriptors_is_made_ready_for_those_of_each_launch() -> None:
+    held: list[int] = []
+    for _ in range(2):
+        held.append(os.open("/", os.O_PATH))  # so that the next has other numbers
+        read_fd, write_fd = os.pipe()
+        context = Context(write_fd, ())
+        (part,) = prepare_steps([CloseOthers(3, [])], context)
+        pid = os.fork()
+        if pid == 0:
+            part.execute(context)
+            os.write(write_fd, " ".join(os.listdir("/proc/self/fd")).encode())
+            os._exit(0)
+        os.close(write_fd)
+        left = set(map(int, os.read(read_fd, 4096).split()))
+        os.waitpid(pid, 0)
+        os.close(read_fd)
+        assert write_fd in left
+        assert not left & {*held}
+        assert len(left) == 5  # the standard streams, and the directory that is read
+    for fd in held:
+        os.close(fd)
