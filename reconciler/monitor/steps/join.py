@@ -103,7 +103,7 @@ class UseStreams(NamedTuple):
     def describe(self) -> str:
         return "take over the standard streams"
 
-    def prepare(self, context: Context) -> None:
+    def prepare_anew(self, context: Context) -> None:
         for target, fd in zip(_STREAMS, context.streams, strict=True):
             if fd != target:
                 context.calls.add(SYS.dup3, fd, target, 0)

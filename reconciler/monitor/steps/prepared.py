@@ -125,9 +125,10 @@ def _make_ready(step: Step, context: Context) -> Ready:
     if kept is None:
         if len(_kept) >= _KEPT_MOST:
             del _kept[next(iter(_kept))]  # the one that was asked for longest ago
-        context.calls = Calls()
-        cast(_Preparable, step).prepare(context)
-        kept = _Kept(context.calls.finish(), dict(context.shared), list(context.anchored))
+        blind = Context(-1, ())  # what is kept must not depend on numbers of descriptors
+        blind.shared, blind.anchored = context.shared, context.anchored
+        cast(_Preparable, step).prepare(blind)
+        kept = _Kept(blind.calls.finish(), dict(blind.shared), list(blind.anchored))
     _kept[key] = kept
     context.shared, context.anchored = dict(kept.shared), list(kept.anchored)
     return kept.ready
