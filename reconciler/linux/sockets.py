@@ -39,21 +39,13 @@ def _make_socket(family: int) -> int:
 
 def _make_socket_inside(namespace_fd: int, family: int) -> int:
     """Make it in a thread that enters the namespace and ends: no other code ever runs in there."""
-    import threading
+    from reconciler.linux.inside import run_in_thread  # with threads, which are slow to load
 
     made: list[int] = []
-    failed: list[OSError] = []
 
     def enter_and_make() -> None:
-        try:
-            setns(namespace_fd, CloneFlag.NEWNET)
-            made.append(_make_socket(family))
-        except OSError as error:
-            failed.append(error)
+        setns(namespace_fd, CloneFlag.NEWNET)
+        made.append(_make_socket(family))
 
-    thread = threading.Thread(target=enter_and_make, name="network")
-    thread.start()
-    thread.join()
-    if failed:
-        raise failed[0]
+    run_in_thread(enter_and_make)
     return made[0]
