@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
 import stat
 import struct
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -365,37 +363,3 @@ def test_who_wants_no_byte_code_gets_none_from_the_copy_either(
     write_spec(make_spec("/bin/true"))
     rows = executed(oci, tmp_path, "run", oci.id())
     assert '"-B"' in rows[1]
-
-
-@pytest.mark.parametrize("words", [[], ["--config", "config.json"]])
-def test_a_configuration_that_is_read_once_is_read_by_the_sealed_copy(
-    words: list[str], oci: Oci, tmp_path: Path
-) -> None:
-    spec = make_spec("/bin/echo", "read")
-    del spec["linux"]["namespaces"][0]  # pid: which the copy is for
-    path = tmp_path / "config.json"
-    os.mkfifo(path)
-    writer = threading.Thread(target=path.write_text, args=(json.dumps(spec),))
-    writer.start()
-    assert oci.ok("run", *words, oci.id()) == "read\n"
-    writer.join()
-
-
-def test_what_is_slow_to_load_is_not_loaded(oci: Oci, write_spec: WriteSpec) -> None:
-    write_spec(make_spec("/bin/true"))
-    oci.program[1:1] = ["-X", "importtime"]
-    loaded = {
-        row.rpartition("|")[2].strip() for row in oci.run("run", oci.id()).stderr.splitlines()
-    }
-    assert "reconciler.oci.main" in loaded
-    slow = {
-        "threading",
-        "ctypes",
-        "json",
-        "socket",
-        "typing",
-        "dataclasses",
-        "subprocess",
-        "shutil",
-    }
-    assert not loaded & slow
